@@ -1,0 +1,201 @@
+internal import Glibc
+public import SwiftGlibc
+internal import CLinuxNS
+
+/// Whole-file work without Foundation. Paths here are the host's own; anything below a zone's root goes by `RootFD`.
+public enum FileSystem {
+  /// Reads a whole file; `limit` guards against endless ones (EFBIG).
+  public static func read(_ path: String, limit: Int = 16 << 20) throws(SyscallError) -> [UInt8] {
+    let file = try OwnedFD.open(path, O_RDONLY)
+    return try read(file, limit: limit, name: path)
+  }
+
+  /// Reads from the descriptor's position to its end.
+  public static func read(_ file: borrowing OwnedFD, limit: Int = 16 << 20, name: String? = nil)
+    throws(SyscallError) -> [UInt8]
+  {
+    var bytes: [UInt8] = []
+    var chunk = [UInt8](repeating: 0, count: 16384)
+    while true {
+      let got = Glibc.read(file.raw, &chunk, chunk.count)
+      let error = errno
+      if got == 0 { return bytes }
+      if got < 0 {
+        if error == EINTR { continue }
+        throw SyscallError(call: "read", errno: error, path: name)
+      }
+      bytes.append(contentsOf: chunk[0..<got])
+      guard bytes.count <= limit else { throw SyscallError(call: "read", errno: EFBIG, path: name) }
+    }
+  }
+
+  /// The file as text with surrounding white space removed; for one-line kernel files.
+  public static func readLine(_ path: String) throws(SyscallError) -> String {
+    let bytes = try read(path)
+    var slice = bytes[...]
+    while let last = slice.last, last == 10 || last == 32 || last == 9 || last == 0 { slice.removeLast() }
+    while let first = slice.first, first == 10 || first == 32 || first == 9 { slice.removeFirst() }
+    return String(decoding: slice, as: UTF8.self)
+  }
+
+  public static func write(_ bytes: some Collection<UInt8>, to file: borrowing OwnedFD, name: String? = nil)
+    throws(SyscallError)
+  {
+    var rest = Array(bytes)[...]
+    while !rest.isEmpty {
+      let sent = rest.withUnsafeBytes { Glibc.write(file.raw, $0.baseAddress, $0.count) }
+      let error = errno
+      if sent < 0 {
+        if error == EINTR { continue }
+        throw SyscallError(call: "write", errno: error, path: name)
+      }
+      rest = rest.dropFirst(sent)
+    }
+  }
+
+  /// Writes text into an existing file, in one write(2): the way of /proc, /sys and cgroup files.
+  public static func writeKernelFile(_ path: String, _ text: String) throws(SyscallError) {
+    let file = try OwnedFD.open(path, O_WRONLY)
+    try write(Array(text.utf8), to: file, name: path)
+  }
+
+  /// Replaces a file: a temporary file beside it, then rename(2), so a reader never sees half of one.
+  /// - Parameter durable: also fsync the file and its directory; for specs, not for run state.
+  public static func replace(_ path: String, with bytes: some Collection<UInt8>, mode: UInt32 = 0o600, durable: Bool = false)
+    throws(SyscallError)
+  {
+    let temporary = "\(path).\(getpid()).\(zns_gettid()).tmp"
+    let file = try OwnedFD.open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode: mode)
+    do {
+      try write(bytes, to: file, name: temporary)
+      if durable { try call("fsync", temporary) { fsync(file.raw) } }
+      try call("rename", path) { rename(temporary, path) }
+      if durable {
+        let folder = try OwnedFD.open(parent(of: path), O_RDONLY | O_DIRECTORY)
+        try call("fsync", path) { fsync(folder.raw) }
+      }
+    } catch {
+      unlink(temporary)  // best effort: the first error is the one to report
+      throw error
+    }
+  }
+
+  /// mkdir(2), and its missing parents. Existing directories are left as they are.
+  public static func makeDirectories(_ path: String, mode: UInt32 = 0o755) throws(SyscallError) {
+    if mkdir(path, mode) == 0 { return }
+    let error = errno
+    switch error {
+    case EEXIST: return
+    case ENOENT:
+      try makeDirectories(parent(of: path), mode: mode)
+      guard mkdir(path, mode) == 0 || errno == EEXIST else {
+        throw SyscallError(call: "mkdir", errno: errno, path: path)
+      }
+    default: throw SyscallError(call: "mkdir", errno: error, path: path)
+    }
+  }
+
+  public static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
+
+  public static func readLink(_ path: String) throws(SyscallError) -> String {
+    var room = [UInt8](repeating: 0, count: 4096)
+    let count = room.withUnsafeMutableBytes { readlink(path, $0.baseAddress!.assumingMemoryBound(to: CChar.self), $0.count) }
+    let error = errno
+    guard count >= 0 else { throw SyscallError(call: "readlink", errno: error, path: path) }
+    return String(decoding: room[0..<count], as: UTF8.self)
+  }
+
+  /// stat(2) or, without `followingLinks`, lstat(2).
+  public static func status(_ path: String, followingLinks: Bool = true) throws(SyscallError) -> stat {
+    var status = stat()
+    let result = followingLinks ? stat(path, &status) : lstat(path, &status)
+    let error = errno
+    guard result == 0 else { throw SyscallError(call: "stat", errno: error, path: path) }
+    return status
+  }
+
+  /// The names in a directory, sorted, without `.` and `..`.
+  public static func list(_ path: String) throws(SyscallError) -> [String] {
+    guard let stream = opendir(path) else { throw SyscallError(call: "opendir", errno: errno, path: path) }
+    defer { closedir(stream) }
+    var names: [String] = []
+    while let entry = readdir(stream) {
+      let name = withUnsafePointer(to: &entry.pointee.d_name) {
+        $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+      }
+      if name != "." && name != ".." { names.append(name) }
+    }
+    return names.sorted()
+  }
+
+  /// Removes a tree without following a link out of it; a missing one is fine. Crosses no mount point.
+  public static func removeTree(_ path: String) throws(SyscallError) {
+    let result = unlink(path)
+    let error = errno
+    if result == 0 || error == ENOENT { return }
+    guard error == EISDIR || error == EPERM else { throw SyscallError(call: "unlink", errno: error, path: path) }
+    let directory = try OwnedFD.open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+    let device = try status(of: directory, path).st_dev
+    try removeContents(of: directory, device: device, name: path)
+    try call("rmdir", path) { rmdir(path) }
+  }
+
+  private static func status(of file: borrowing OwnedFD, _ name: String) throws(SyscallError) -> stat {
+    var status = stat()
+    let result = fstat(file.raw, &status)
+    let error = errno
+    guard result == 0 else { throw SyscallError(call: "fstat", errno: error, path: name) }
+    return status
+  }
+
+  private static func removeContents(of directory: borrowing OwnedFD, device: dev_t, name: String) throws(SyscallError) {
+    for entry in try list("/proc/self/fd/\(directory.raw)") {
+      let path = "\(name)/\(entry)"
+      if unlinkat(directory.raw, entry, 0) == 0 { continue }
+      let error = errno
+      if error == ENOENT { continue }
+      guard error == EISDIR || error == EPERM else { throw SyscallError(call: "unlink", errno: error, path: path) }
+      var child = try? OwnedFD.openat(directory.raw, entry, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+      if child == nil {
+        // A directory that its owner may not read: we own it, so make it readable (best effort, told by the open).
+        _ = fchmodat(directory.raw, entry, 0o700, 0)
+        child = .some(try OwnedFD.openat(directory.raw, entry, O_RDONLY | O_DIRECTORY | O_NOFOLLOW))
+      }
+      let opened = child.take()!
+      guard try status(of: opened, path).st_dev == device else {
+        throw SyscallError(call: "rmdir", errno: EXDEV, path: path, step: "remove a tree with a mount in it")
+      }
+      _ = fchmod(opened.raw, 0o700)
+      try removeContents(of: opened, device: device, name: path)
+      try call("rmdir", path) { unlinkat(directory.raw, entry, AT_REMOVEDIR) }
+    }
+  }
+
+  public static func parent(of path: String) -> String {
+    guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return "." }
+    return slash == path.utf8.startIndex ? "/" : String(path[..<slash])
+  }
+
+  /// Runs a call that returns -1 and sets errno.
+  public static func call(_ name: String, _ path: String?, _ body: () -> CInt) throws(SyscallError) {
+    while true {
+      let result = body()
+      let error = errno
+      if result >= 0 { return }
+      if error != EINTR { throw SyscallError(call: name, errno: error, path: path) }
+    }
+  }
+}
+
+/// An advisory lock (flock(2)) held while the value lives; released by the kernel when the process dies.
+public struct FileLock: ~Copyable, Sendable {
+  public let file: OwnedFD
+
+  /// Locks an existing file or directory, waiting for others.
+  public init(_ path: String, shared: Bool = false, create: Bool = false) throws(SyscallError) {
+    let flags = create ? O_RDWR | O_CREAT | O_NOFOLLOW : O_RDONLY
+    let file = try OwnedFD.open(path, flags, mode: 0o600)
+    try FileSystem.call("flock", path) { flock(file.raw, shared ? LOCK_SH : LOCK_EX) }
+    self.file = file
+  }
+}

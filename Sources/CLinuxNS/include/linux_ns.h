@@ -1,0 +1,78 @@
+// Raw system calls that glibc lacks or hides behind variadic functions, for Swift.
+// Each returns what the kernel returned, or -errno: never -1 with a global errno, so no message
+// can be built from an errno that a later call has changed.
+#ifndef LINUX_NS_H
+#define LINUX_NS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+// Values that Swift cannot import because they are macros of computed type.
+enum {
+  ZNS_RESOLVE_IN_ROOT = 0x10,
+  ZNS_RESOLVE_NO_SYMLINKS = 0x04,
+  ZNS_RESOLVE_NO_MAGICLINKS = 0x02,
+  ZNS_RESOLVE_NO_XDEV = 0x01,
+  ZNS_RESOLVE_BENEATH = 0x08,
+};
+
+long zns_openat2(int directory, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve);
+long zns_memfd_create(const char *name, unsigned flags);
+long zns_pipe2(int *ends, int flags);
+long zns_fcntl(int fd, int command, long argument);
+long zns_ioctl(int fd, unsigned long request, unsigned long argument);
+long zns_close_range(unsigned first, unsigned last, unsigned flags);
+long zns_pidfd_open(pid_t pid, unsigned flags);
+long zns_pidfd_send_signal(int pidfd, int signal);
+long zns_pidfd_getfd(int pidfd, int fd);
+long zns_setns(int fd, int flags);
+long zns_unshare(int flags);
+long zns_mount(const char *source, const char *target, const char *type, unsigned long flags, const char *data);
+long zns_umount2(const char *target, int flags);
+long zns_open_tree(int directory, const char *path, unsigned flags);
+long zns_move_mount(int from_directory, const char *from, int to_directory, const char *to, unsigned flags);
+long zns_mount_setattr(int directory, const char *path, unsigned flags, uint64_t set, uint64_t clear,
+                       uint64_t propagation, int userns_fd);
+long zns_renameat2(int old_directory, const char *old_path, int new_directory, const char *new_path, unsigned flags);
+long zns_prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d);
+long zns_capget(uint64_t *effective, uint64_t *permitted, uint64_t *inheritable);
+long zns_gettid(void);
+long zns_keyctl(int operation, unsigned long a, unsigned long b, unsigned long c, unsigned long d);
+
+/// waitid(P_PIDFD) with WEXITED and the given extra options. Fills code (CLD_*) and status. 0, or -errno.
+/// With WNOHANG and nothing to reap, *code is 0.
+long zns_wait_pidfd(int pidfd, int options, int *code, int *status);
+
+/// Sends bytes with up to 16 descriptors over a unix socket. MSG_NOSIGNAL. Bytes sent, or -errno.
+long zns_send_fds(int socket, const void *bytes, size_t count, const int *fds, int fd_count);
+
+/// Receives one message and its descriptors (CLOEXEC). *fd_count holds the room on entry, the number on return.
+/// A message or descriptor list that did not fit is -EMSGSIZE and its descriptors are closed.
+long zns_receive_fds(int socket, void *bytes, size_t room, int *fds, int *fd_count, int flags);
+
+/// SO_PEERCRED of a unix socket.
+long zns_peer_credentials(int socket, pid_t *pid, uid_t *uid, gid_t *gid);
+
+/// What the child of zns_spawn does before execveat; no allocation, no locks.
+struct zns_spawn {
+  int executable;            // an open file to execute, or -1 to execute `path`
+  const char *path;
+  char *const *argv;
+  char *const *envp;
+  const int *fds;            // descriptors the program gets as 0, 1, 2, …; -1 leaves that number closed
+  int fd_count;
+  int new_session;           // setsid
+};
+
+/// clone(CLONE_VM | CLONE_VFORK | CLONE_PIDFD) + execveat. Safe from a thread of a multi-threaded process:
+/// the child runs on its own stack, touches only the struct, and every signal is blocked meanwhile.
+/// Returns the pid and sets *pidfd, or -errno (also of a failed execveat).
+long zns_spawn(const struct zns_spawn *spawn, int *pidfd);
+
+/// strerrorname_np: "EINVAL", or NULL.
+const char *zns_errno_name(int number);
+/// strerrordesc_np: "Invalid argument", or NULL.
+const char *zns_errno_text(int number);
+
+#endif

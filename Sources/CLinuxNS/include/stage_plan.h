@@ -1,0 +1,4 @@
+#ifndef STAGE_PLAN_H
+#define STAGE_PLAN_H
+#define STAGE_PLAN_VERSION 1
+#endif
