@@ -22,7 +22,7 @@ public struct ZoneSpec: Codable, Equatable, Sendable {
   /// nil is the zone's name.
   public var hostname: String?
   public var network: NetworkChoice = .named("default")
-  /// More names the zone answers to on its network; zones may share one, which then has several addresses.
+  /// Further names the network answers with the zone's address (Compose's network aliases).
   public var aliases: [String] = []
   public var publish: [PublishedPort] = []
   public var volumes: [VolumeMount] = []
