@@ -89,7 +89,7 @@ if !runtimeOnly {
     .target(
       name: "Orchestrator",
       dependencies: [
-        "ZoneRuntime", "ResourceControl", "VirtualNet", "LinuxNS",
+        "ZoneRuntime", "ResourceControl", "VirtualNet", "LinuxNS", "CLinuxNS",
         .product(name: "Yams", package: "Yams"),
         .product(name: "GRDB", package: "GRDB.swift"),
         .product(name: "Hummingbird", package: "hummingbird"),

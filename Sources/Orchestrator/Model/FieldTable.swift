@@ -32,7 +32,7 @@ struct FieldTable<Target>: Sendable {
     reading.attempt { (reading) throws(ManifestProblem) in
       for (key, value) in try map.entries() {
         guard let field = fields.first(where: { $0.name == key.key }) else {
-          let near = suggestion(for: key.key, in: fields.map(\.name))
+          let near = hint(for: key.key, in: fields.map(\.name))
           reading.note(key.problem("\(owner) has no field '\(key.key)'\(near)"))
           continue
         }

@@ -60,7 +60,7 @@ public struct Manifest: Sendable {
       let longest = fleet.zoneName(name, max(1, service.replicas))
       if longest.utf8.count > 63 { note("", "the zone's name '\(longest)' would be longer than 63 letters; shorten the fleet's or the service's") }
       for dependency in service.dependsOn.keys.sorted() where fleet.services[dependency] == nil {
-        note("depends_on.\(dependency)", "there is no service '\(dependency)'\(suggestion(for: dependency, in: fleet.services.keys))")
+        note("depends_on.\(dependency)", "there is no service '\(dependency)'\(hint(for: dependency, in: fleet.services.keys))")
       }
       for (dependency, condition) in service.dependsOn where condition == .healthy {
         if let other = fleet.services[dependency], other.health == nil {
@@ -68,11 +68,11 @@ public struct Manifest: Sendable {
         }
       }
       if case .fleet(let network) = service.network, network != "default", fleet.networks[network] == nil {
-        note("networks", "there is no network '\(network)'\(suggestion(for: network, in: fleet.networks.keys))")
+        note("networks", "there is no network '\(network)'\(hint(for: network, in: fleet.networks.keys))")
       }
       for (index, mount) in service.volumes.enumerated() {
         guard case .volume(let volume) = mount.source, fleet.volumes[volume] == nil else { continue }
-        note("volumes[\(index)]", "there is no volume '\(volume)'\(suggestion(for: volume, in: fleet.volumes.keys))")
+        note("volumes[\(index)]", "there is no volume '\(volume)'\(hint(for: volume, in: fleet.volumes.keys))")
       }
       for (target, count) in Dictionary(grouping: service.volumes, by: \.target).mapValues(\.count) where count > 1 {
         let last = service.volumes.lastIndex { $0.target == target }!
@@ -80,7 +80,7 @@ public struct Manifest: Sendable {
       }
       for (index, secret) in service.secrets.enumerated() {
         if !fleet.secrets.contains(secret.source) {
-          note("secrets[\(index)]", "there is no secret '\(secret.source)'\(suggestion(for: secret.source, in: fleet.secrets))")
+          note("secrets[\(index)]", "there is no secret '\(secret.source)'\(hint(for: secret.source, in: fleet.secrets))")
         }
         if service.secrets[..<index].contains(where: { $0.target == secret.target }) {
           note("secrets[\(index)]", "two secrets are called '\(secret.target)'")

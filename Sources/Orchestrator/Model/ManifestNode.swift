@@ -1,5 +1,6 @@
 internal import Foundation
 internal import Yams
+internal import ZoneRuntime
 
 /// A value of the manifest with the name it stands under, so that whatever is wrong can be told with its place.
 struct ManifestNode {

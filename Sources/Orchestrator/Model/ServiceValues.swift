@@ -87,20 +87,9 @@ extension ManifestNode {
 
   /// A signal as signal(7) names it, with or without SIG, or its number.
   func signalName() throws(ManifestProblem) -> String {
-    let text = try textOrNumber().uppercased()
-    let name = text.hasPrefix("SIG") ? String(text.dropFirst(3)) : text
-    if let number = Int(name), (1...64).contains(number) { return name }
-    guard Self.signals.contains(name) else {
-      throw problem("\(self.name) '\(try textOrNumber())' is not a signal\(nearest(name, in: Self.signals).map { "; did you mean '\($0)'?" } ?? "")")
-    }
-    return name
+    let text = try textOrNumber()
+    do { return Signals.name(try Signals.number(parsing: text)) } catch { throw problem("\(name) '\(text)': \(error.why)") }
   }
-
-  private static let signals = [
-    "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM", "TERM",
-    "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO", "PWR",
-    "SYS",
-  ]
 }
 
 extension ServiceSecret {

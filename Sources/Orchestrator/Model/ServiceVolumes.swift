@@ -46,7 +46,7 @@ extension VolumeMount {
       },
       Field("tmpfs", "map: size", "how large the tmpfs may grow") { (node, mount, _) throws(ManifestProblem) in
         for (key, value) in try node.entries() {
-          guard key.key == "size" else { throw key.problem("tmpfs has no field '\(key.key)'\(suggestion(for: key.key, in: ["size"]))") }
+          guard key.key == "size" else { throw key.problem("tmpfs has no field '\(key.key)'\(hint(for: key.key, in: ["size"]))") }
           mount.size = try value.bytes()
         }
       },

@@ -83,6 +83,8 @@ public protocol ZoneDriver: Sendable {
   /// Whether zones get addresses that this machine reaches (root), or only published ports (pasta).
   var zonesAreReachable: Bool { get }
   func list() throws(DriverError) -> [ObservedZone]
+  /// nil where there is no such zone.
+  func status(_ name: String) throws(DriverError) -> ObservedZone?
   /// Spec and root; fails where the name is taken.
   func create(_ spec: ZoneSpec) throws(DriverError)
   /// Returns when the command was executed.

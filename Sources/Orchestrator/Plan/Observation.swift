@@ -27,7 +27,7 @@ public struct ZoneRecord: Codable, Equatable, Sendable {
 public struct Health: Codable, Equatable, Sendable {
   public enum State: String, Codable, Sendable {
     /// There is no check.
-    case none
+    case unchecked = "none"
     case starting, healthy, unhealthy
   }
   public var state: State
