@@ -32,7 +32,7 @@ public enum UsageError: Error, Equatable, Sendable, CustomStringConvertible {
 
 /// The word a person most likely meant.
 public enum Nearest {
-  /// The candidate at the least distance, if that is small for the word's length; the first of equals.
+  /// The candidate at the least distance, if that is small for the word's length; else one that begins with the word.
   public static func of(_ word: String, among candidates: some Sequence<String>) -> String? {
     let most = max(1, (word.utf8.count + 1) / 3)
     var best: (word: String, distance: Int)?
@@ -40,7 +40,7 @@ public enum Nearest {
       let distance = distance(Array(word.utf8), Array(candidate.utf8))
       if distance <= most && distance < (best?.distance ?? Int.max) { best = (candidate, distance) }
     }
-    return best?.word
+    return best?.word ?? (word.utf8.count > 1 ? candidates.first { $0.hasPrefix(word) } : nil)
   }
 
   /// Edits between two words: insert, delete, replace, and exchange of neighbours count one each

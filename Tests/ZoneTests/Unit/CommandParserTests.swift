@@ -104,7 +104,7 @@ import Testing
   }
 
   @Test func nothingIsAbbreviated() {
-    #expect(message("run", "--mem", "1G") == "unknown option '--mem' for run; try run --help")
+    #expect(message("run", "--mem", "1G") == "unknown option '--mem' for run; did you mean --memory?")
     #expect(message("lis") == "unknown verb 'lis'; did you mean list?")
   }
 
