@@ -30,11 +30,16 @@ enum KeeperMessage: Equatable {
   // To the keeper.
   static let inputKind = UInt8(ascii: "I")
   static let inputEnded = [UInt8(ascii: "E")]
+  /// Who sends this gets the output from here on.
+  static let attach = [UInt8(ascii: "A")]
+  static func signal(_ number: Int32) -> [UInt8] {
+    [UInt8(ascii: "K")] + (0..<4).map { UInt8(truncatingIfNeeded: number >> ($0 * 8)) }
+  }
   static func size(rows: UInt16, columns: UInt16) -> [UInt8] {
     [UInt8(ascii: "W"), UInt8(truncatingIfNeeded: rows), UInt8(rows >> 8), UInt8(truncatingIfNeeded: columns), UInt8(columns >> 8)]
   }
-  /// The most bytes of input in a message.
-  static let mostInput = 16 << 10
+  /// The most bytes of input in a message: the keeper's room (STAGE_MESSAGE_ROOM) less the kind.
+  static let mostInput = (16 << 10) - 1
   /// Room for any message of a keeper; a longer one is an error, never cut.
   static let room = 256 << 10
 }

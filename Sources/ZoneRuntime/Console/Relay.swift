@@ -22,6 +22,8 @@ struct Relay: ~Copyable {
   private var error: OutputEnd
   private var matcher: DetachMatcher
   private var toFar = ByteQueue()
+  /// Messages to a keeper that go before input.
+  private var control: [[UInt8]] = []
   private var room = [UInt8](repeating: 0, count: KeeperMessage.room)
   private var inputOpen: Bool
   /// The far side has been told that the input has ended.
@@ -53,9 +55,12 @@ struct Relay: ~Copyable {
     inputOpen = client.passesInput
   }
 
+  mutating func ask() { control.append(KeeperMessage.attach) }
+
   mutating func run() throws(SyscallError) -> End {
     while true {
       if sizeWaits { try passSize() }
+      if !control.isEmpty { try sendControl() }
       while processEnded && farOpen && !drained && output.pending.count < Relay.mostWaiting { try readFar() }
       if let end = finished() { return end }
       var polled = interests()
@@ -91,7 +96,7 @@ struct Relay: ~Copyable {
     }
     let readsInput = inputOpen && toFar.count < Relay.mostWaiting
     let readsFar = output.pending.count < Relay.mostWaiting && error.pending.count < Relay.mostWaiting
-    let writesFar = farOpen && (!toFar.isEmpty || (!inputOpen && client.passesInput && !endTold) || sizeWaits)
+    let writesFar = farOpen && (!toFar.isEmpty || !control.isEmpty || (!inputOpen && client.passesInput && !endTold))
     return [
       pollfd(fd: signals.fd.raw, events: Int16(POLLIN), revents: 0),
       pollfd(fd: readsInput ? client.input : -1, events: Int16(POLLIN), revents: 0),
@@ -143,8 +148,8 @@ struct Relay: ~Copyable {
         sizeWaits = client.isTerminal && Terminal.isTerminal(client.input)
       case SIGPIPE: break  // the write itself said EPIPE
       default:
-        guard let forward = client.forwardSignal else { return .outcome(.interrupted(number)) }
-        forward(number)
+        guard client.forwardsSignals, case .keeper = far else { return .outcome(.interrupted(number)) }
+        control.append(KeeperMessage.signal(number))
       }
     }
     return nil
@@ -155,10 +160,13 @@ struct Relay: ~Copyable {
     guard let size = try? Terminal.size(client.input) else { return }  // hung up: SIGHUP follows
     switch far {
     case .master(let master, _): try Terminal.setSize(master, size)
-    case .keeper(let socket):
-      let message = KeeperMessage.size(rows: size.rows, columns: size.columns)
-      if try !send(message, to: socket) { sizeWaits = farOpen }
+    case .keeper: control.append(KeeperMessage.size(rows: size.rows, columns: size.columns))
     }
+  }
+
+  private mutating func sendControl() throws(SyscallError) {
+    guard case .keeper(let socket) = far else { return }
+    while let message = control.first, try send(message, to: socket) { control.removeFirst() }
   }
 
   // MARK: input
@@ -193,6 +201,8 @@ struct Relay: ~Copyable {
       else if number == EIO { toFar.removeAll() }
       else if number != EAGAIN && number != EINTR { throw SyscallError(call: "write", errno: number, path: "terminal") }
     case .keeper(let socket):
+      try sendControl()
+      guard control.isEmpty else { return }
       while !toFar.isEmpty {
         let message = toFar.withFront(KeeperMessage.mostInput) { [KeeperMessage.inputKind] + Array($0) }
         guard try send(message, to: socket) else { return }
@@ -213,6 +223,7 @@ struct Relay: ~Copyable {
       case EAGAIN: return false
       case EPIPE, ECONNRESET, ENOTCONN:
         toFar.removeAll()
+        control = []
         inputOpen = false
         endTold = true
         return false

@@ -15,9 +15,9 @@ public struct TerminalClient: Sendable {
   public var detachKeys: DetachKeys?
   /// CLOCK_MONOTONIC in nanoseconds, after which the relay gives up.
   public var deadline: UInt64?
-  /// Called with a signal of ours (INT, TERM, HUP, QUIT) that the command is to get, where there is no terminal to
-  /// carry it as a byte; nil ends the relay instead.
-  public var forwardSignal: (@Sendable (CInt) -> Void)?
+  /// A keeper is asked to pass on the signals that we get (INT, TERM, HUP, QUIT), where there is no terminal to carry
+  /// Ctrl-C as a byte; otherwise such a signal ends the relay.
+  public var forwardsSignals = false
 
   public init(
     input: CInt = 0, output: CInt = 1, error: CInt = 2, isTerminal: Bool, passesInput: Bool = true
@@ -53,8 +53,10 @@ public struct TerminalClient: Sendable {
   }
 
   /// Relays what a keeper speaks over its SEQPACKET socket (`attach`, `run`) until it tells how the command ended.
-  public func relay(keeper: borrowing OwnedFD) throws(SyscallError) -> Outcome {
+  /// - Parameter asks: ask for the output first; false where the socket is attached already.
+  public func relay(keeper: borrowing OwnedFD, asks: Bool = true) throws(SyscallError) -> Outcome {
     var relay = try Relay(self, .keeper(keeper.raw))
+    if asks { relay.ask() }
     switch try relay.run() {
     case .processEnded: return .lost
     case .outcome(let outcome): return outcome
