@@ -149,6 +149,8 @@ long zns_peer_credentials(int socket, pid_t *pid, uid_t *uid, gid_t *gid) {
 
 // MARK: spawning
 
+enum { MOST_SPAWN_FDS = 512 };
+
 struct spawn_child { const struct zns_spawn *spawn; sigset_t mask; int error; };
 
 static int spawn_run(void *argument) {
@@ -167,15 +169,15 @@ static int spawn_run(void *argument) {
   // First lift every descriptor above the target numbers, then put each in its place: no order can overwrite one.
   int executable = spawn->executable;
   if (executable >= 0) {
-    executable = fcntl(executable, F_DUPFD_CLOEXEC, 100);
+    executable = fcntl(executable, F_DUPFD_CLOEXEC, MOST_SPAWN_FDS);
     if (executable < 0) goto failed;
   }
-  int lifted[32];
-  if (spawn->fd_count > 32) { errno = EINVAL; goto failed; }
+  int lifted[MOST_SPAWN_FDS];
+  if (spawn->fd_count > MOST_SPAWN_FDS) { errno = E2BIG; goto failed; }
   for (int i = 0; i < spawn->fd_count; i++) {
     lifted[i] = -1;
     if (spawn->fds[i] < 0) continue;
-    lifted[i] = fcntl(spawn->fds[i], F_DUPFD_CLOEXEC, 100);
+    lifted[i] = fcntl(spawn->fds[i], F_DUPFD_CLOEXEC, MOST_SPAWN_FDS);
     if (lifted[i] < 0) goto failed;
   }
   for (int i = 0; i < spawn->fd_count; i++) {

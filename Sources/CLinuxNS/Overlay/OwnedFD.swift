@@ -62,6 +62,9 @@ public struct DescriptorPair: ~Copyable, Sendable {
     return DescriptorPair(first: OwnedFD(raw: ends[0]), second: OwnedFD(raw: ends[1]))
   }
 
+  /// Gives the first away and closes the second.
+  public consuming func takeFirst() -> OwnedFD { first }
+
   init(first: consuming OwnedFD, second: consuming OwnedFD) {
     self.first = first
     self.second = second
