@@ -15,6 +15,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -217,6 +218,12 @@ long zns_spawn(const struct zns_spawn *spawn, int *pidfd) {
     return -child.error;
   }
   return pid;
+}
+
+long zns_filesystem_type(const char *path) {
+  struct statfs status;
+  long result = RESULT(statfs(path, &status));
+  return result < 0 ? result : (long)((unsigned long)status.f_type & 0xfffffffful);
 }
 
 const char *zns_errno_name(int number) { return strerrorname_np(number); }

@@ -36,7 +36,7 @@ extension NetworkSession {
     throw .conflict("cannot make network \(network): every prefix tried was taken meanwhile by another program")
   }
 
-  private mutating func choose(_ network: String, leases: inout Leases?, avoiding: [IPv4Subnet]) throws(NetworkError)
+  mutating func choose(_ network: String, leases: inout Leases?, avoiding: [IPv4Subnet]) throws(NetworkError)
     -> IPv4Subnet
   {
     var taken = try Route.prefixes(on: &route).map(\.subnet) + avoiding

@@ -70,6 +70,9 @@ struct zns_spawn {
 /// Returns the pid and sets *pidfd, or -errno (also of a failed execveat).
 long zns_spawn(const struct zns_spawn *spawn, int *pidfd);
 
+/// statfs(2)'s f_type, or -errno.
+long zns_filesystem_type(const char *path);
+
 /// strerrorname_np: "EINVAL", or NULL.
 const char *zns_errno_name(int number);
 /// strerrordesc_np: "Invalid argument", or NULL.

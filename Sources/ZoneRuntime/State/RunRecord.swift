@@ -1,6 +1,6 @@
 internal import LinuxNS
-public import ResourceControl
-public import VirtualNet
+internal import ResourceControl
+internal import VirtualNet
 
 /// `run/NAME/state.json`: what a start has made or is about to make, written before it is made, so that whoever comes
 /// after a kill knows what to take away.
