@@ -75,4 +75,7 @@ const char *zns_errno_name(int number);
 /// strerrordesc_np: "Invalid argument", or NULL.
 const char *zns_errno_text(int number);
 
+/// capset(2) of the calling thread: effective, permitted and inheritable all empty.
+long zns_drop_capabilities(void);
+
 #endif
