@@ -246,3 +246,9 @@ long zns_read_signalfd(int fd) {
   while (got == -EINTR);
   return got < 0 ? got : (long)info.ssi_signo;
 }
+long zns_drop_capabilities(void) {
+  struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+  struct __user_cap_data_struct none[2];
+  memset(none, 0, sizeof none);
+  return RESULT(syscall(SYS_capset, &header, none));
+}

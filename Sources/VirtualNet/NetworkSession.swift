@@ -100,10 +100,7 @@ struct NetworkSession: ~Copyable {
     guard let bridge = try Link.find(state.bridge, on: &route) else {
       throw .conflict("cannot find bridge \(state.bridge) of network \(network): somebody deleted it (stop its zones first)")
     }
-    if !networks.helper.isEmpty, state.helper?.isAlive != true {
-      try state.helper?.end()
-      state.helper = try HelperProcess.start(networks.helper + [network], gateway: state.subnet.gateway)
-    }
+    try answerNames(network, &state)
     var record = NetworkState.Attachment(
       zone: request.zone, phase: .making, interface: networks.names.port(Self.random()), index: 0, address: address,
       mac: MACAddress(zone: request.zone, network: "\(networks.names.tag)/\(network)"), aliases: request.aliases,
@@ -197,10 +194,7 @@ struct NetworkSession: ~Copyable {
         }
       }
       try lowerIfEmpty(network)
-      guard !networks.helper.isEmpty, var left = try self.state(network), left.helper?.isAlive != true else { continue }
-      try left.helper?.end()
-      left.helper = try HelperProcess.start(networks.helper + [network], gateway: left.subnet.gateway)
-      try write(left, network)
+      if var left = try self.state(network) { try answerNames(network, &left) }
     }
   }
 
@@ -232,6 +226,16 @@ struct NetworkSession: ~Copyable {
         throw .portTaken(port.hostText, holder: "a zone of another --root (nft table \(table))")
       }
     }
+  }
+
+  /// Starts the network's helper where none lives.
+  private func answerNames(_ network: String, _ state: inout NetworkState) throws(NetworkError) {
+    guard !networks.helper.isEmpty, state.helper?.isAlive != true else { return }
+    try state.helper?.end()  // reaps it where it was our child
+    let started = try HelperProcess.start(networks.helper + [network], gateway: state.subnet.gateway)
+    state.helper = started.record
+    try write(state, network)
+    try started.release()
   }
 
   private static func random() -> UInt64 { UInt64.random(in: .min ... .max) }

@@ -84,4 +84,7 @@ long zns_signalfd(uint64_t signals);
 /// The number of the next signal that waits in a signalfd, or -EAGAIN.
 long zns_read_signalfd(int fd);
 
+/// capset(2) of the calling thread: effective, permitted and inheritable all empty.
+long zns_drop_capabilities(void);
+
 #endif
