@@ -32,6 +32,10 @@ public enum Pasta {
     public func end() throws(NetworkError) { try ProcessRecord(pid: pid, started: started).end() }
   }
 
+  /// The address in the zone that pasta leads to the host's first resolver, also where that listens on the host's
+  /// loopback alone (pasta(1), --dns-forward).
+  public static let nameServer = "169.254.254.53"
+
   /// Seconds until a pasta that has not become ready is given up.
   public static let timeout = 10
 
@@ -50,7 +54,7 @@ public enum Pasta {
   ///
   /// Without `--no-map-gw` and with `-T auto`, its defaults, the zone reaches servers on the host's loopback.
   public static func arguments(_ target: Target, pidFile: String) -> [String] {
-    var words = ["--quiet", "--config-net", "--no-map-gw", "--ns-ifname", "eth0", "-T", "none", "-U", "none"]
+    var words = ["--quiet", "--config-net", "--no-map-gw", "--ns-ifname", "eth0", "--dns-forward", nameServer, "-T", "none", "-U", "none"]
     for (option, transport) in [("-t", PublishedPort.Transport.tcp), ("-u", .udp)] {
       let specs = target.ports.filter { $0.transport == transport }.map { port in
         (port.hostAddress.map { "\($0)/" } ?? "") + "\(port.hostPort):\(port.zonePort)"

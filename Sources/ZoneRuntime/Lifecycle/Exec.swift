@@ -107,36 +107,30 @@ extension Zones {
     }
 
     var master: OwnedFD?
-    var slave: OwnedFD?
+    var terminalEnd: CInt = -1
+    defer { if terminalEnd >= 0 { close(terminalEnd) } }
     if request.terminal {
       let given = try descriptors(link, .terminal, name)
       guard let fd = given.first else { throw .refused("zone \(name) gives no terminal") }
       let ours = OwnedFD(raw: fd)
-      slave = try attempt("open a terminal of zone \(name)") { () throws(SyscallError) in
+      terminalEnd = try attempt("open a terminal of zone \(name)") { () throws(SyscallError) in
         if let size = request.terminalSize { try Terminal.setSize(ours.raw, size) }
-        return try Terminal.peer(of: ours)
+        return try Terminal.peer(of: ours).take()
       }
       master = consume ours
     }
     let null = try attempt("open /dev/null") { () throws(SyscallError) in try OwnedFD.open("/dev/null", O_RDWR) }
     let other = { (fd: CInt) -> CInt in fd < 0 ? null.raw : fd }
-    let terminalEnd: CInt = if slave != nil { slave!.raw } else { -1 }
     stage.descriptors.standardInput = request.terminal ? terminalEnd : other(request.standardInput)
     stage.descriptors.standardOutput = request.terminal ? terminalEnd : other(request.standardOutput)
     stage.descriptors.standardError = request.terminal ? terminalEnd : other(request.standardError)
     let group = try openCgroup(record)
-    if group != nil {
-      let groups = group!.descriptors
-      stage.descriptors.cgroup = groups.directory
-      stage.descriptors.tasks = groups.tasks
-      stage.descriptors.oom = groups.oom
-    }
+    group.lend(to: &stage.descriptors)
 
     let process = try attempt("execute in zone \(name)") { () throws(SyscallError) in
       try StageProcess.launch(stage, name: name)
     }
-    _ = consume group
-    _ = consume slave
+    withExtendedLifetime(group) {}
     let execution = try awaitExecuted(process, name, request, facts.ops, terminal: master)
     return execution
   }

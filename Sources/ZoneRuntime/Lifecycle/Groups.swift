@@ -4,15 +4,23 @@ internal import ResourceControl
 
 /// A zone's control groups, opened for a start or an execution.
 struct ZoneGroup: ~Copyable {
-  let directory: OwnedFD?
+  /// The v2 group's directory; -1 where there is none.
+  let directory: CInt
+  /// The v1 groups' `tasks` files.
   let tasks: DescriptorList
-  /// Where OOM kills are counted: `memory.events`, or v1's `memory.oom_control`.
-  let oom: OwnedFD?
+  /// Where OOM kills are counted: `memory.events`, or v1's `memory.oom_control`; -1 where nothing counts them.
+  let oom: CInt
 
-  var descriptors: (directory: CInt, tasks: [CInt], oom: CInt) {
-    let first = if directory != nil { directory!.raw } else { CInt(-1) }
-    let last = if oom != nil { oom!.raw } else { CInt(-1) }
-    return (first, tasks.raw, last)
+  deinit {
+    if directory >= 0 { close(directory) }
+    if oom >= 0 { close(oom) }
+  }
+
+  /// Hands the descriptors to a stage; they stay ours.
+  func lend(to descriptors: inout StagePlan.Descriptors) {
+    descriptors.cgroup = directory
+    descriptors.tasks = tasks.raw
+    descriptors.oom = oom
   }
 }
 
@@ -42,23 +50,26 @@ extension Zones {
     } catch { throw .refused("\(error)") }
   }
 
-  func makeCgroup(_ plan: CgroupPlan) throws(ZoneError) -> ZoneGroup {
-    do throws(CgroupError) { return try Self.open(Cgroup.create(plan)) } catch { throw .refused("\(error)") }
+  /// nil makes none.
+  func makeCgroup(_ plan: CgroupPlan?) throws(ZoneError) -> ZoneGroup {
+    do throws(CgroupError) {
+      return try Self.open(plan.map { (plan) throws(CgroupError) in try Cgroup.create(plan) })
+    } catch { throw .refused("\(error)") }
   }
 
-  func openCgroup(_ record: RunRecord) throws(ZoneError) -> ZoneGroup? {
-    guard let paths = record.cgroup else { return nil }
-    do throws(CgroupError) { return try Self.open(Cgroup(opening: paths)) } catch { throw .refused("\(error)") }
+  func openCgroup(_ record: RunRecord) throws(ZoneError) -> ZoneGroup {
+    do throws(CgroupError) { return try Self.open(record.cgroup.map(Cgroup.init(opening:))) } catch { throw .refused("\(error)") }
   }
 
-  private static func open(_ group: Cgroup) throws(CgroupError) -> ZoneGroup {
-    let directory = try group.openDirectory()
+  private static func open(_ group: Cgroup?) throws(CgroupError) -> ZoneGroup {
+    guard let group else { return ZoneGroup(directory: -1, tasks: DescriptorList(), oom: -1) }
     let tasks = try group.openJoinFiles()
-    var candidates: [String] = []
-    if let path = group.record.v1[.memory] { candidates.append("\(path)/memory.oom_control") }
-    if let path = group.record.unified { candidates.append("\(path)/memory.events") }
-    var oom: OwnedFD?
-    for path in candidates where oom == nil { oom = try? OwnedFD.open(path, O_RDONLY) }  // no controller, no count
+    var oom: CInt = -1
+    let counters = [group.record.v1[.memory].map { "\($0)/memory.oom_control" }, group.record.unified.map { "\($0)/memory.events" }]
+    for path in counters.compactMap({ $0 }) where oom < 0 {
+      oom = (try? OwnedFD.open(path, O_RDONLY))?.take() ?? -1  // no controller, no count
+    }
+    let directory = try group.openDirectory()?.take() ?? -1
     return ZoneGroup(directory: directory, tasks: tasks, oom: oom)
   }
 

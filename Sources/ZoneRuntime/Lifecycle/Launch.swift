@@ -59,7 +59,7 @@ extension Zones {
     record.cgroup = groupPlan?.record
     if case .named(let network) = spec.network { record.network = network }
     try files.writeRecord(record)
-    let group = try groupPlan.map { (plan) throws(ZoneError) in try makeCgroup(plan) }
+    let group = try makeCgroup(groupPlan)
 
     let launched = try runStage(files, spec, plan, group, streams: streams)
     do throws(ZoneError) {
@@ -95,7 +95,7 @@ extension Zones {
   // MARK: the stage
 
   private func runStage(
-    _ files: ZoneFiles, _ spec: ZoneSpec, _ plan: LaunchPlan, _ group: consuming ZoneGroup?, streams: ZoneStreams
+    _ files: ZoneFiles, _ spec: ZoneSpec, _ plan: LaunchPlan, _ group: borrowing ZoneGroup, streams: ZoneStreams
   ) throws(ZoneError) -> LaunchedZone {
     var stage = StagePlan(mode: .launch, tier: plan.tier == .root ? .host : .user)
     stage.tree = plan.tree.map(\.op)
@@ -142,12 +142,7 @@ extension Zones {
     stage.descriptors.log = log.raw
     stage.descriptors.listen = listen.raw
     stage.descriptors.zonectl = executable.raw
-    if group != nil {
-      let groups = group!.descriptors
-      stage.descriptors.cgroup = groups.directory
-      stage.descriptors.tasks = groups.tasks
-      stage.descriptors.oom = groups.oom
-    }
+    group.lend(to: &stage.descriptors)
     switch streams {
     case .log: stage.descriptors.standardInput = null.raw
     case .relay(let input): stage.descriptors.standardInput = input ? -1 : null.raw
@@ -163,7 +158,6 @@ extension Zones {
     }
     _ = consume opened
     let launched = try awaitReady(process, plan)
-    _ = consume group
     return launched
   }
 

@@ -17,7 +17,7 @@ struct RunRecord: Codable, Sendable {
   /// The network it is, or will be, attached to.
   var network: String?
   var attachment: Attachment?
-  var pasta: Int32?
+  var pasta: Pasta.Instance?
   var restarts = 0
   /// The capabilities and the filter's profile, for `exec`.
   var capabilities: CapabilitySet
