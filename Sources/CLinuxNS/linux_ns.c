@@ -12,8 +12,10 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -218,6 +220,12 @@ long zns_spawn(const struct zns_spawn *spawn, int *pidfd) {
   return pid;
 }
 
+long zns_filesystem_type(const char *path) {
+  struct statfs status;
+  long result = RESULT(statfs(path, &status));
+  return result < 0 ? result : (long)((unsigned long)status.f_type & 0xfffffffful);
+}
+
 const char *zns_errno_name(int number) { return strerrorname_np(number); }
 const char *zns_errno_text(int number) { return strerrordesc_np(number); }
 
@@ -227,3 +235,20 @@ void __wrap___register_frame_info(const void *begin, void *object);
 void *__wrap___deregister_frame_info(const void *begin);
 void __wrap___register_frame_info(const void *begin, void *object) { (void)begin; (void)object; }
 void *__wrap___deregister_frame_info(const void *begin) { (void)begin; return NULL; }
+
+long zns_signalfd(uint64_t signals) {
+  return RESULT(syscall(SYS_signalfd4, -1, &signals, sizeof signals, SFD_CLOEXEC | SFD_NONBLOCK));
+}
+long zns_read_signalfd(int fd) {
+  struct signalfd_siginfo info;
+  long got;
+  do got = RESULT(read(fd, &info, sizeof info));
+  while (got == -EINTR);
+  return got < 0 ? got : (long)info.ssi_signo;
+}
+long zns_drop_capabilities(void) {
+  struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+  struct __user_cap_data_struct none[2];
+  memset(none, 0, sizeof none);
+  return RESULT(syscall(SYS_capset, &header, none));
+}

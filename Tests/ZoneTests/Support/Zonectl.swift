@@ -79,6 +79,13 @@ final class Zonectl {
   func ok(
     _ arguments: String..., input: String = "", sourceLocation: SourceLocation = #_sourceLocation
   ) throws -> Outcome {
+    try ok(arguments, input: input, sourceLocation: sourceLocation)
+  }
+
+  @discardableResult
+  func ok(
+    _ arguments: [String], input: String = "", sourceLocation: SourceLocation = #_sourceLocation
+  ) throws -> Outcome {
     let outcome = try command(arguments, input: input).run()
     try #require(outcome.status == 0, "\(outcome)", sourceLocation: sourceLocation)
     return outcome
@@ -89,11 +96,37 @@ final class Zonectl {
   func refused(
     _ arguments: String..., status: Int32 = 1, sourceLocation: SourceLocation = #_sourceLocation
   ) throws -> String {
+    try refused(arguments, status: status, sourceLocation: sourceLocation)
+  }
+
+  @discardableResult
+  func refused(
+    _ arguments: [String], status: Int32 = 1, sourceLocation: SourceLocation = #_sourceLocation
+  ) throws -> String {
     let outcome = try command(arguments).run()
     #expect(outcome.status == status, "\(outcome)", sourceLocation: sourceLocation)
     let lines = outcome.err.split(separator: "\n")
     #expect(lines.count == 1, "an error is one line: \(outcome)", sourceLocation: sourceLocation)
     return lines.last.map(String.init) ?? ""
+  }
+
+  /// Makes a zone without network that sleeps, and brings it into a state of the table.
+  func make(
+    _ name: String, _ state: String = "running", _ options: [String] = ["--network", "none"],
+    command: [String] = ["sleep", "infinity"], sourceLocation: SourceLocation = #_sourceLocation
+  ) throws {
+    let first = state == "configured" ? "configure" : "create"
+    try ok([first] + options + [name, "--"] + command, sourceLocation: sourceLocation)
+    switch state {
+    case "configured", "installed": break
+    case "ready": try ok("ready", name, sourceLocation: sourceLocation)
+    case "running": try ok("start", name, sourceLocation: sourceLocation)
+    case "frozen":
+      try ok("start", name, sourceLocation: sourceLocation)
+      try ok("pause", name, sourceLocation: sourceLocation)
+    default: Issue.record("no way to make a zone that is \(state)", sourceLocation: sourceLocation)
+    }
+    #expect(try self.state(name) == state, sourceLocation: sourceLocation)
   }
 
   func terminal(_ arguments: String..., rows: Int = 24, columns: Int = 80) throws -> Terminal {
