@@ -80,6 +80,9 @@ struct APIServer: Sendable {
         }
       }
     }
+    router.get("/v1/fleets") { _, _ in
+      await answer { try reply(FleetNames(names: await conductor.names)) }
+    }
     router.get("/v1/zones") { request, context in
       await answer { try reply(try await conductor.rows(fleet: request.uri.queryParameters["fleet"].map(String.init))) }
     }

@@ -198,7 +198,7 @@ extension Service {
   static let deployTable = FieldTable<Draft>(
     "deploy",
     [
-      Field("replicas", "number", "how many zones; 1 without it") { (node, draft, _) throws(ManifestProblem) in
+      Field("replicas", "number", "how many zones, 1 without it; they share each single published TCP port") { (node, draft, _) throws(ManifestProblem) in
         draft.service.replicas = Int(try node.whole(0...1000))
       },
       Field("resources", "map", "limits") { (node, draft, reading) throws(ManifestProblem) in

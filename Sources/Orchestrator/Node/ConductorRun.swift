@@ -51,7 +51,10 @@ extension Conductor {
       try await node.call { driver in
         if haltFirst { try driver.halt(name) }
         if try driver.status(name)?.spec != zone.spec { _ = try driver.set(name, to: zone.spec) }
-        try driver.start(name)
+        do { try driver.start(name) } catch {
+          // Its keeper was quicker: it runs, and must not be started twice.
+          guard try driver.status(name)?.isLive == true else { throw error }
+        }
       }
       try await started(zone, fleet, "zone.started", progress)
     case .set(let zone):
