@@ -108,7 +108,7 @@ extension Service {
           text == "false" ? .no : try node.parsed { (text) throws(SyntaxError) in try RestartPolicy(parsing: text) }
         draft.restartGiven = true
       },
-      Field("healthcheck", "map", "how to tell that it works; see a healthcheck's fields") {
+      Field("healthcheck", "map", "how to tell that it works: test, http, tcp or several of them, which must all succeed") {
         (node, draft, reading) throws(ManifestProblem) in
         draft.service.health = try HealthCheck.read(node, &reading)
       },

@@ -97,10 +97,7 @@ extension Conductor {
   }
 
   private func endpoints(_ zone: ObservedZone, _ service: Service) -> [UInt16: Endpoint] {
-    switch service.health?.probe {
-    case .http(let port, _), .tcp(let port): endpoint(zone, port).map { [port: $0] } ?? [:]
-    case .command, nil: [:]
-    }
+    (service.health?.ports ?? []).reduce(into: [:]) { $0[$1] = endpoint(zone, $1) }
   }
 
   /// Where the host reaches a port of a zone, if it does.

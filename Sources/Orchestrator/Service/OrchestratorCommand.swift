@@ -29,7 +29,8 @@ struct OrchestratorCommand: AsyncParsableCommand {
     } catch {
       // Help and version are no failures; everything else that the parser throws is usage.
       if exitCode(for: error) == .success { exit(withError: error) }
-      Terminal.error(fullMessage(for: error))
+      let words = message(for: error)
+      Terminal.error("orchestrator: \(words.prefix(1).lowercased())\(words.dropFirst()) (see orchestrator help)")
       Foundation.exit(2)
     }
   }
