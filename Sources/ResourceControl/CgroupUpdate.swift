@@ -48,7 +48,16 @@ extension Cgroup {
     let raising = new.memory ?? .max > old.memory ?? .max
     let before = old.v1Values(controller)
     for value in new.v1Values(controller, raisingMemory: raising) where !before.contains(value) {
-      try undo.write(value, in: group)
+      do {
+        try undo.write(value, in: group)
+      } catch {
+        // v1's word for "more than that is in use, and it cannot be given back".
+        guard controller == .memory, case .call(let cause, _) = error, cause.errno == EBUSY, let memory = new.memory else {
+          throw error
+        }
+        let used = Int64((try? Self.read("\(group)/memory.usage_in_bytes")) ?? "") ?? memory
+        throw .inUse(limit: "memory", value: memory, used: used)
+      }
     }
   }
 

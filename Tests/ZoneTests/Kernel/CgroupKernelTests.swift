@@ -12,10 +12,13 @@ private final class Bench {
   private var children: [pid_t] = []
   private nonisolated(unsafe) static var counter = 0  // The suite is serialized.
 
-  init(_ limits: ResourceLimits = .init()) throws {
+  /// - Parameter onlyV1: as on a machine without a v2 tree.
+  init(_ limits: ResourceLimits = .init(), onlyV1: Bool = false) throws {
     Bench.counter += 1
     name = "bench\(Bench.counter)"
-    base = .forRoot(try CgroupHierarchy.detect(), tag: "test-\(getpid())")
+    var hierarchy = try CgroupHierarchy.detect()
+    if onlyV1 { hierarchy.unified = nil }
+    base = .forRoot(hierarchy, tag: "test-\(getpid())")
     cgroup = try Cgroup.create(CgroupPlan(base: base, name: name, limits: limits))
   }
 
@@ -23,7 +26,8 @@ private final class Bench {
   @discardableResult
   func run(_ script: String) throws -> Int32 {
     let directory = cgroup.record.unified.map { "echo 0 > \($0)/cgroup.procs; " } ?? ""
-    let joins = Set(cgroup.record.v1.values).map { "echo 0 > \($0)/tasks; " }.joined()
+    let joins = Set(cgroup.record.v1.values).sorted { a, _ in !a.contains("/freezer/") }
+      .map { "echo 0 > \($0)/tasks; " }.joined()
     let words: [String] = ["sh", "-c", "set -e; \(joins)\(directory)set +e; \(script)"]
     var arguments: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
     defer { for argument in arguments { free(argument) } }
@@ -31,7 +35,7 @@ private final class Bench {
     let error = posix_spawnp(&pid, "sh", nil, nil, &arguments, environ)
     guard error == 0 else { throw SyscallError(call: "posix_spawnp", errno: error) }
     children.append(pid)
-    // The v2 tree comes last, and is the one that is asked.
+    // The v2 tree, or v1's freezer, comes last, and is the one that is asked.
     #expect(try until { try self.cgroup.processes().contains(Int32(pid)) }, "the child joined")
     return Int32(pid)
   }
@@ -74,8 +78,8 @@ private func until(_ condition: () throws -> Bool) throws -> Bool {
   }
 }
 
-private func with(_ limits: ResourceLimits = .init(), _ body: (Bench) throws -> Void) throws {
-  let bench = try Bench(limits)
+private func with(_ limits: ResourceLimits = .init(), onlyV1: Bool = false, _ body: (Bench) throws -> Void) throws {
+  let bench = try Bench(limits, onlyV1: onlyV1)
   do {
     try body(bench)
   } catch {
@@ -86,6 +90,7 @@ private func with(_ limits: ResourceLimits = .init(), _ body: (Bench) throws -> 
 }
 
 private let isRoot = geteuid() == 0
+private let hasV1Freezer = (try? CgroupHierarchy.detect())?.v1[.freezer] != nil
 
 @Suite(.serialized, .enabled(if: isRoot, "root is needed")) struct CgroupKernelTests {
   @Test func frozenProcessesStandStill() throws {
@@ -102,6 +107,26 @@ private let isRoot = geteuid() == 0
       try bench.cgroup.thaw()
       #expect(try until { try used() > frozen + 5_000_000 })
       #expect(try !bench.cgroup.isFrozen())
+    }
+  }
+
+  @Test(.enabled(if: hasV1Freezer, "a v1 freezer is needed")) func withoutAV2TreeTheV1FreezerServes() throws {
+    try with(.init(pids: 50), onlyV1: true) { bench in
+      #expect(bench.cgroup.record.unified == nil)
+      try bench.run("while :; do sleep 0.01; done & while :; do sleep 0.01; done")
+      #expect(try until { try bench.cgroup.processes().count >= 3 })
+      try bench.cgroup.freeze()
+      #expect(try bench.cgroup.isFrozen())
+      for pid in try bench.cgroup.processes() {
+        let state = try FileSystem.readLine("/proc/\(pid)/stat").split(separator: ")").last?.dropFirst().first
+        #expect(state == "D", "\(pid) is frozen")
+      }
+      try bench.cgroup.update(bench.base, from: .init(pids: 50), to: .init(memory: 64 << 20, pids: 60))
+      #expect(try bench.cgroup.isFrozen())
+      #expect(try bench.value(.memory, v1: "memory.limit_in_bytes", v2: "") == "\(64 << 20)")
+      // Ends what is frozen, and what would fork away.
+      try bench.cgroup.kill()
+      #expect(try until { try bench.cgroup.processes().isEmpty })
     }
   }
 
@@ -233,6 +258,23 @@ private let isRoot = geteuid() == 0
       for controller in [CgroupController.cpuset, .pids] {
         if let parent = bench.base.v1[controller] { #expect(!FileSystem.exists(parent), "\(parent)") }
       }
+    }
+  }
+
+  @Test func aMemoryLimitBelowWhatIsUsedKillsNobody() throws {
+    let old = ResourceLimits(memory: 256 << 20)
+    try with(old) { bench in
+      let pid = try bench.run("x=$(head -c 40000000 /dev/zero | tr '\\0' a); sleep 1000; :")
+      #expect(try until { try bench.cgroup.statistics().memory ?? 0 > 40_000_000 && bench.cgroup.processes().count == 2 })
+      do throws(CgroupError) {
+        try bench.cgroup.update(bench.base, from: old, to: .init(memory: 8 << 20))
+        Issue.record("set")
+      } catch {
+        guard case .inUse = error else { return Issue.record("\(error)") }
+      }
+      #expect(try bench.value(.memory, v1: "memory.limit_in_bytes", v2: "memory.max") == "\(256 << 20)")
+      #expect(try bench.cgroup.oomKills() == 0)
+      #expect(try bench.cgroup.processes().contains(pid))
     }
   }
 
