@@ -57,16 +57,19 @@ var package = Package(
       name: "ZoneRuntime",
       dependencies: ["LinuxNS", "ResourceControl", "VirtualNet", "CSeccomp", "CJansson"],
       swiftSettings: strict),
+    // The command line as data: apart from the executable, so that tests can import it.
+    .target(name: "CommandLineTable", path: "Sources/zonectl/Table", swiftSettings: strict),
     .executableTarget(
       name: "zonectl",
-      dependencies: ["ZoneRuntime", "ResourceControl", "VirtualNet", "LinuxNS"],
+      dependencies: ["CommandLineTable", "ZoneRuntime", "ResourceControl", "VirtualNet", "LinuxNS"],
+      exclude: ["Table"],
       swiftSettings: strict,
       linkerSettings: staticExecutable),
 
     // MARK: tests
     .testTarget(
       name: "ZoneTests",
-      dependencies: ["ZoneRuntime", "ResourceControl", "VirtualNet", "LinuxNS"],
+      dependencies: ["CommandLineTable", "ZoneRuntime", "ResourceControl", "VirtualNet", "LinuxNS"],
       path: "Tests/ZoneTests",
       exclude: ["Golden"],
       swiftSettings: strict),

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -227,3 +228,14 @@ void __wrap___register_frame_info(const void *begin, void *object);
 void *__wrap___deregister_frame_info(const void *begin);
 void __wrap___register_frame_info(const void *begin, void *object) { (void)begin; (void)object; }
 void *__wrap___deregister_frame_info(const void *begin) { (void)begin; return NULL; }
+
+long zns_signalfd(uint64_t signals) {
+  return RESULT(syscall(SYS_signalfd4, -1, &signals, sizeof signals, SFD_CLOEXEC | SFD_NONBLOCK));
+}
+long zns_read_signalfd(int fd) {
+  struct signalfd_siginfo info;
+  long got;
+  do got = RESULT(read(fd, &info, sizeof info));
+  while (got == -EINTR);
+  return got < 0 ? got : (long)info.ssi_signo;
+}

@@ -9,7 +9,7 @@ struct client { int socket; int attached; int full; };
 
 static struct client clients[CLIENTS + 1];  // the first is the launcher's control socket
 static struct record record = {.phase = PHASE_READY};
-static int gone_through, marked, asked_to_stop, input_pending, input_end, exited;
+static int gone_through, marked, input_pending, input_end, exited;
 static char input_bytes[STAGE_MESSAGE_ROOM];
 static size_t input_at, input_size;
 
@@ -131,7 +131,7 @@ static void hear(struct zone *zone, struct client *client) {
       } else send_numbers(zone->gate, GATE_SIGNAL, &number, 1);
       break;
     case STAGE_STOPPING:
-      asked_to_stop = 1;
+      record.asked = 1;
       if (record.phase != PHASE_ENDED) {
         record.phase = PHASE_SHUTTING_DOWN;
         write_record(&record);
@@ -194,7 +194,7 @@ static void executed(struct zone *zone) {
   }
   if (!marked) return;
   record.started = now_realtime();
-  record.phase = asked_to_stop ? PHASE_SHUTTING_DOWN : PHASE_RUNNING;
+  record.phase = record.asked ? PHASE_SHUTTING_DOWN : PHASE_RUNNING;
   write_record(&record);
   tell_attached(STAGE_SAYS_STARTED, &record.process, 1);
 }

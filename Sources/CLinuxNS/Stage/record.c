@@ -28,6 +28,7 @@ long write_record(const struct record *r) {
     end = put_field(end, "code", (uint64_t)r->code);
     end = put_field(end, "signal", (uint64_t)r->signal);
     end = put_text(end, r->oom ? ",\"oom\":true" : ",\"oom\":false");
+    end = put_text(end, r->asked ? ",\"asked\":true" : ",\"asked\":false");
   }
   end = put_text(end, "}\n");
   long fd = sys_open(plan->fd_run, ".keeper.json", O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600);

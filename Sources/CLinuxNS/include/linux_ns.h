@@ -75,4 +75,10 @@ const char *zns_errno_name(int number);
 /// strerrordesc_np: "Invalid argument", or NULL.
 const char *zns_errno_text(int number);
 
+/// signalfd4(2) of the signals 1…64 whose bit (number - 1) is set; CLOEXEC and NONBLOCK. Blocks none of them.
+long zns_signalfd(uint64_t signals);
+
+/// The number of the next signal that waits in a signalfd, or -EAGAIN.
+long zns_read_signalfd(int fd);
+
 #endif

@@ -1,0 +1,37 @@
+internal import Glibc
+
+/// The switch of a `nat` network (linux/if_link.h, IFLA_BR_*).
+enum Bridge {
+  /// BR_MAX_PORTS less one: ports are numbered from 1 in ten bits (net/bridge/br_private.h).
+  static let portLimit = 1023
+
+  /// `ip link add NAME address MAC alias ALIAS type bridge forward_delay 0 stp_state 0 mcast_snooping 0 no_linklocal_learn 1`
+  ///
+  /// Its own MAC, since a bridge without one takes its lowest port's and changes it as zones come and go.
+  /// Without snooping the cost of a port does not grow with their number; without learning from link-local frames
+  /// a zone cannot poison the forwarding table past the rules.
+  static func make(_ name: String, mac: MACAddress) -> NetlinkMessage {
+    var message = Link.message(
+      Link.newLink, flags: NetlinkFlag.acknowledge | NetlinkFlag.create | NetlinkFlag.exclusive)
+    message.attribute(Link.Attribute.name, string: name)
+    message.attribute(Link.Attribute.address, mac.bytes)
+    message.nested(Link.Attribute.info) {
+      $0.attribute(Link.Attribute.infoKind, string: "bridge")
+      $0.nested(Link.Attribute.infoData) {
+        $0.attribute(1 /* IFLA_BR_FORWARD_DELAY */, number: UInt32(0))
+        $0.attribute(5 /* IFLA_BR_STP_STATE */, number: UInt32(0))
+        $0.attribute(23 /* IFLA_BR_MCAST_SNOOPING */, number: UInt8(0))
+        // struct br_boolopt_multi: values, mask; bit 0 is BR_BOOLOPT_NO_LL_LEARN.
+        $0.attribute(46 /* IFLA_BR_MULTI_BOOLOPT */, number: UInt64(0x0000_0001_0000_0001))
+      }
+    }
+    return message
+  }
+
+  /// `ip link set dev INDEX alias TEXT`: by it we know a bridge for ours.
+  static func mark(_ index: UInt32, _ text: String) -> NetlinkMessage {
+    var message = Link.message(Link.setLink, flags: NetlinkFlag.acknowledge, index: index)
+    message.attribute(Link.Attribute.alias, Array(text.utf8))
+    return message
+  }
+}

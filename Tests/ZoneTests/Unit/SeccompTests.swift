@@ -1,0 +1,148 @@
+import Glibc
+import LinuxNS
+import Testing
+
+@testable import ZoneRuntime
+
+private func withFolder(_ body: (String) throws -> Void) throws {
+  var template = Array("/tmp/zones-test-seccomp-XXXXXX".utf8CString)
+  try #require(mkdtemp(&template) != nil)
+  let path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+  defer { try? FileSystem.removeTree(path) }
+  try body(path)
+}
+
+private let standard = SeccompProfile(capabilities: .zoneDefault)
+
+@Suite struct SeccompTests {
+  @Test func everyCallIsInOneTable() {
+    var seen: [String: Int] = [:]
+    let tables = [SeccompTables.allowed, SeccompTables.allowedNewer, SeccompTables.refused] + SeccompTables.conditional.map(\.calls)
+    for name in tables.flatMap(SeccompTables.names) + SeccompTables.special { seen[name, default: 0] += 1 }
+    #expect(seen.filter { $0.value != 1 }.isEmpty)
+    // Each is a call of some machine.
+    let machines = [
+      SeccompCompiler.tokenX86_64, SeccompCompiler.tokenX86, SeccompCompiler.tokenAArch64, SeccompCompiler.tokenARM,
+    ]
+    for name in seen.keys {
+      #expect(machines.contains { SeccompCompiler.number(of: name, $0) ?? -1 >= 0 || SeccompCompiler.number(of: name, $0) ?? -1 < -1 }, "\(name)")
+    }
+    #expect(seen["socketcall"] == nil && seen["ipc"] == nil)
+  }
+
+  @Test func rulesChangeOnlyWithTheirVersion() {
+    // Where this fails on purpose: raise SeccompKey.rulesVersion, then write the new number here.
+    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+    for nesting in [false, true] {
+      for capabilities in [CapabilitySet.zoneDefault, .known(last: .checkpointRestore), []] {
+        let profile = SeccompProfile(capabilities: capabilities, nesting: nesting)
+        for rule in profile.argumentRules(sockets: true) + profile.plainRules() {
+          for byte in "\(rule)".utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+        }
+      }
+    }
+    #expect(SeccompKey.rulesVersion == 1)
+    #expect(hash == 10_245_534_960_498_109_106)
+  }
+
+  @Test func profilesDiffer() throws {
+    var profiles: [[UInt8]] = []
+    for nesting in [false, true] {
+      for capabilities in [CapabilitySet.zoneDefault, CapabilitySet.zoneDefault.union(CapabilitySet([.sysAdmin])), CapabilitySet([.netRaw])] {
+        let program = try SeccompCompiler.compile(SeccompProfile(capabilities: capabilities, nesting: nesting))
+        #expect(program.count % 8 == 0)
+        #expect(program.count / 8 <= SeccompCompiler.instructionLimit)
+        profiles.append(program)
+      }
+    }
+    #expect(Set(profiles).count == profiles.count)
+    #expect(try SeccompCompiler.compile(standard) == profiles[0])
+  }
+
+  @Test func theCacheGivesWhatWasCompiled() throws {
+    try withFolder { folder in
+      let cache = SeccompCache(directory: "\(folder)/cache")
+      let key = SeccompKey(standard)
+      #expect(cache.stored(key) == nil)
+      let program = try cache.bytes(for: standard)
+      #expect(cache.stored(key) == program)
+      #expect(try cache.bytes(for: standard) == program)
+      #expect(try FileSystem.list("\(folder)/cache").count == 1)
+      _ = try cache.bytes(for: SeccompProfile(capabilities: [], nesting: true))
+      #expect(try FileSystem.list("\(folder)/cache").count == 2)
+      #expect(try FileSystem.status("\(folder)/cache").st_mode & 0o777 == 0o700)
+    }
+  }
+
+  @Test func damagedFilesAreCompiledAnew() throws {
+    try withFolder { folder in
+      let cache = SeccompCache(directory: folder)
+      let key = SeccompKey(standard)
+      let path = cache.path(key)
+      let program = try cache.bytes(for: standard)
+      let good = try FileSystem.read(path)
+      var flipped = good
+      flipped[good.count / 2] ^= 1
+      var versioned = good
+      versioned[7] ^= 1
+      var swapped = good
+      swapped[12] ^= 0x80
+      let damages: [[UInt8]] = [
+        [], Array(good.dropLast(8)), Array(good.dropLast(3)), Array(good.prefix(32)), good + [0, 0, 0, 0, 0, 0, 0, 0], flipped, versioned, swapped,
+        Array(repeating: 0, count: good.count), Array(repeating: 0x41, count: 1 << 20),
+      ]
+      for damage in damages {
+        try FileSystem.replace(path, with: damage)
+        #expect(cache.stored(key) == nil)
+        #expect(try cache.bytes(for: standard) == program)
+        #expect(try FileSystem.read(path) == good)
+      }
+    }
+  }
+
+  @Test func anotherProfilesFileInItsPlaceIsNotTaken() throws {
+    try withFolder { folder in
+      let cache = SeccompCache(directory: folder)
+      let wide = SeccompProfile(capabilities: .zoneDefault, nesting: true)
+      _ = try cache.bytes(for: wide)
+      try FileSystem.call("link", nil) { link(cache.path(SeccompKey(wide)), cache.path(SeccompKey(standard))) }
+      #expect(cache.stored(SeccompKey(standard)) == nil)
+    }
+  }
+
+  @Test func filesThatOthersCouldHaveMadeAreNotTaken() throws {
+    try withFolder { folder in
+      let cache = SeccompCache(directory: folder)
+      let key = SeccompKey(standard)
+      let path = cache.path(key)
+      let program = try cache.bytes(for: standard)
+      for mode: UInt32 in [0o620, 0o602, 0o666] {
+        chmod(path, mode)
+        #expect(cache.stored(key) == nil, "mode \(String(mode, radix: 8))")
+      }
+      chmod(path, 0o600)
+      #expect(cache.stored(key) == program)
+      for mode: UInt32 in [0o720, 0o777] {
+        chmod(folder, mode)
+        #expect(cache.stored(key) == nil, "directory \(String(mode, radix: 8))")
+      }
+      chmod(folder, 0o700)
+      rename(path, "\(folder)/elsewhere")
+      symlink("\(folder)/elsewhere", path)
+      #expect(cache.stored(key) == nil)
+      unlink(path)
+      mkfifo(path, 0o600)
+      #expect(cache.stored(key) == nil)
+      unlink(path)
+      rename("\(folder)/elsewhere", path)
+      if geteuid() == 0 {
+        chown(path, 12345, 0)
+        #expect(cache.stored(key) == nil)
+      }
+    }
+  }
+
+  @Test func aFolderThatCannotBeWrittenCostsOnlyTime() throws {
+    #expect(try SeccompCache(directory: "/proc/no/such").bytes(for: standard).count > 0)
+  }
+}
