@@ -133,6 +133,8 @@ final class Zonectl {
     try Terminal(command(arguments), rows: rows, columns: columns)
   }
 
+  func terminal(arguments: [String]) throws -> Terminal { try Terminal(command(arguments)) }
+
   /// What `list -o json` says of every zone.
   func list() throws -> [Listed] {
     let outcome = try command(["list", "-o", "json"]).run()
