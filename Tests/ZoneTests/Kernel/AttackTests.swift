@@ -23,8 +23,10 @@ struct AttackTests {
     try Zonectl.with(who) { zones in
       let report = try zones.attack("mounts", options: ["--cap-add", "ALL", "--nesting"])
       // What a nested zone needs, and what acts on the zone only.
-      let allowed = ["fresh tmpfs", "fsopen", "fresh cgroup2", "bind /usr", "bind /proc/sys", "bind /sys", "bind /sys/fs/cgroup",
-        "bind /proc/sysrq-trigger", "fresh proc", "fresh sysfs", "pivot_root"]
+      let allowed = [
+        "fresh tmpfs", "fsopen", "fresh cgroup2", "bind /usr", "bind /proc/sys", "bind /sys", "bind /sys/fs/cgroup",
+        "bind /proc/sysrq-trigger", "fresh proc", "fresh sysfs", "pivot_root",
+      ]
       let bad = report.done.filter { line in !allowed.contains { line.hasPrefix($0 + ":") } }
       #expect(bad.isEmpty, "\(bad)")
       #expect(access("/usr/zones-was-here", F_OK) != 0)
@@ -54,7 +56,8 @@ struct AttackTests {
   /// A thread of an ordinary kind still works: the filter does not refuse every clone.
   @Test func clonesWithoutNamespacesWork() throws {
     try Zonectl.with { zones in
-      let outcome = try zones.ok("run", "--rm", "--network", "none", "--", "sh", "-c", "(echo child); seq 3 | sort -n --parallel=4")
+      let outcome = try zones.ok(
+        "run", "--rm", "--network", "none", "--", "sh", "-c", "(echo child); seq 3 | sort -n --parallel=4")
       #expect(outcome.lines == ["child", "1", "2", "3"])
     }
   }
@@ -77,7 +80,9 @@ struct AttackTests {
 
   @Test func capabilitiesAreGivenAndTaken() throws {
     try Zonectl.with { zones in
-      let some = try zones.attack("powers", options: ["--cap-drop", "ALL", "--cap-add", "CAP_CHOWN", "--cap-add", "kill"]).lines
+      let some = try zones.attack(
+        "powers", options: ["--cap-drop", "ALL", "--cap-add", "CAP_CHOWN", "--cap-add", "kill"]
+      ).lines
       #expect(some.contains("bounding 2") && some.contains("effective 0000000000000021"), "\(some)")
       let none = try zones.attack("powers", options: ["--cap-drop", "ALL"]).lines
       #expect(none.contains("effective 0000000000000000"), "\(none)")
@@ -89,11 +94,15 @@ struct AttackTests {
   /// Supplementary groups of the caller: emptied, not kept.
   @Test func theCallersGroupsAreNotKept() throws {
     try Zonectl.with { zones in
-      var command = zones.command(["run", "--rm", "--network", "none", "--", "sh", "-c", "grep ^Groups: /proc/self/status; id -G"])
+      var command = zones.command([
+        "run", "--rm", "--network", "none", "--", "sh", "-c", "grep ^Groups: /proc/self/status; id -G",
+      ])
       command.argv = ["setpriv", "--groups", "4,27,100", "--"] + command.argv
       let outcome = try command.run()
       #expect(outcome.lines.last == "0", "\(outcome)")
-      #expect(outcome.lines.first?.split(separator: ":").last?.trimmingCharacters(in: .whitespaces).isEmpty ?? true, "\(outcome)")
+      #expect(
+        outcome.lines.first?.split(separator: ":").last?.trimmingCharacters(in: .whitespaces).isEmpty ?? true,
+        "\(outcome)")
     }
   }
 
@@ -104,7 +113,8 @@ struct AttackTests {
       let options = try zones.attacks("descriptors")
       try zones.make("a", "running", ["--network", "none"] + options)
       for words in [
-        ["run", "--rm", "--network", "none"] + options + ["--"], ["exec", "a", "--"], ["exec", "-w", "/usr", "a", "--"],
+        ["run", "--rm", "--network", "none"] + options + ["--"], ["exec", "a", "--"],
+        ["exec", "-w", "/usr", "a", "--"],
       ] {
         // The caller itself has one open without close-on-exec.
         var command = zones.command(words + ["/attacks/descriptors"])
@@ -122,7 +132,10 @@ struct AttackTests {
     try Zonectl.with { zones in
       try zones.make("a")
       for number in 3..<16 {
-        for words in [["run", "--rm", "--network", "none", "-w", "/proc/self/fd/\(number)", "--"], ["exec", "-w", "/proc/self/fd/\(number)", "a"]] {
+        for words in [
+          ["run", "--rm", "--network", "none", "-w", "/proc/self/fd/\(number)", "--"],
+          ["exec", "-w", "/proc/self/fd/\(number)", "a"],
+        ] {
           let outcome = try zones.command(words + ["sh", "-c", "pwd; ls ../../../../../../../..\(zones.folder)"]).run()
           #expect(outcome.status != 0 && !outcome.out.contains("zonectl"), "\(outcome)")
         }
@@ -144,12 +157,16 @@ struct AttackTests {
   @Test(arguments: everybody) func keystrokesAreNotPushed(who: Zonectl.Who) throws {
     try Zonectl.with(who) { zones in
       let options = try zones.attacks("terminal")
-      let terminal = try zones.terminal(arguments: ["run", "--rm", "-it", "--network", "none"] + options + ["--", "/attacks/terminal"])
+      let terminal = try zones.terminal(
+        arguments: ["run", "--rm", "-it", "--network", "none"] + options + ["--", "/attacks/terminal"])
       #expect(terminal.wait() == 0, "\(terminal.screen)")
       let screen = terminal.screen
       #expect(screen.contains("TIOCSTI: refused") && screen.contains("TIOCSTI with high bits: refused"), "\(screen)")
-      #expect(screen.contains("end") && !screen.contains("STI: DONE") && !screen.contains("TIOCLINUX: DONE"), "\(screen)")
-      #expect(!screen.contains("bits: DONE") && !screen.contains("console: DONE") && !screen.contains("tty: DONE"), "\(screen)")
+      #expect(
+        screen.contains("end") && !screen.contains("STI: DONE") && !screen.contains("TIOCLINUX: DONE"), "\(screen)")
+      #expect(
+        !screen.contains("bits: DONE") && !screen.contains("console: DONE") && !screen.contains("tty: DONE"),
+        "\(screen)")
     }
   }
 
@@ -157,7 +174,8 @@ struct AttackTests {
   @Test func theCallersTerminalIsNotTheZones() throws {
     try Zonectl.with { zones in
       let options = try zones.attacks("terminal")
-      let terminal = try zones.terminal(arguments: ["run", "--rm", "-i", "--network", "none"] + options + ["--", "/attacks/terminal"])
+      let terminal = try zones.terminal(
+        arguments: ["run", "--rm", "-i", "--network", "none"] + options + ["--", "/attacks/terminal"])
       #expect(terminal.wait() == 0, "\(terminal.screen)")
       #expect(!terminal.screen.contains("DONE"), "\(terminal.screen)")
     }

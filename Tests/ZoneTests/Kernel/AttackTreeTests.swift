@@ -42,12 +42,15 @@ struct AttackTreeTests {
       let folder = try victim(zones)
       let isFile = path.hasPrefix("/etc/")
       try "key".write(toFile: zones.folder + "/key", atomically: false, encoding: .utf8)
-      for target in [folder, "../../../../../../../../../.." + folder, "/proc/self/root" + folder, "/proc/1/root" + folder] {
+      for target in [
+        folder, "../../../../../../../../../.." + folder, "/proc/self/root" + folder, "/proc/1/root" + folder,
+      ] {
         let root = try hostile(zones, path, to: isFile ? target + "/file" : target)
         let outcome = try zones.run(
           "run", "--rm", "--image", "dir:\(root)", "-v", "/data", "-v", "/deep/er/data", "--tmpfs", "/scratch",
           "--secret", "key=\(zones.folder)/key", "--", "/bin/sh", "-c",
-          "for d in \(path) /data /deep/er/data /scratch /run /etc /tmp; do echo hacked > $d/new; echo hacked > $d/file; done; echo ran")
+          "for d in \(path) /data /deep/er/data /scratch /run /etc /tmp; do echo hacked > $d/new; echo hacked > $d/file; done; echo ran"
+        )
         // To be refused is right, and so is to be run on a path inside; the host's files are as they were.
         #expect(outcome.text == "ran" || outcome.status == 125, "\(path) -> \(target): \(outcome)")
         try expectUntouched(folder, "\(path) -> \(target)")
@@ -71,7 +74,8 @@ struct AttackTreeTests {
       ).start()
       for _ in 0..<40 {
         let outcome = try zones.run(
-          "run", "--rm", "--network", "none", "--image", "dir:\(root)", "-v", "/a/data", "-v", "/a", "--", "/bin/sh", "-c",
+          "run", "--rm", "--network", "none", "--image", "dir:\(root)", "-v", "/a/data", "-v", "/a", "--", "/bin/sh",
+          "-c",
           "echo hacked > /a/new; echo hacked > /a/data/new")
         #expect(!outcome.timedOut)
         try expectUntouched(folder, "race")
@@ -115,8 +119,10 @@ struct AttackTreeTests {
       #expect(!endless.timedOut && endless.status == 125, "\(endless)")
       unlink(root + "/etc/passwd")
       // A name that only the host's passwd has.
-      try FileManager.default.createSymbolicLink(atPath: root + "/etc/passwd", withDestinationPath: "../../../../../../../../etc/passwd")
-      let outside = try zones.run("run", "--rm", "--network", "none", "--image", "dir:\(root)", "-u", "daemon", "--", "/bin/true")
+      try FileManager.default.createSymbolicLink(
+        atPath: root + "/etc/passwd", withDestinationPath: "../../../../../../../../etc/passwd")
+      let outside = try zones.run(
+        "run", "--rm", "--network", "none", "--image", "dir:\(root)", "-u", "daemon", "--", "/bin/true")
       #expect(outside.status == 125, "\(outside)")
     }
   }
@@ -153,7 +159,8 @@ struct AttackTreeTests {
       }
       let terminal = try zones.terminal(
         "run", "--rm", "-it", "--network", "none", "--image", "dir:\(root)", "--", "/bin/sh", "-c",
-        "ls -l /dev/null /dev/tty; echo hacked > /dev/null; echo hacked > /dev/console; cat /proc/keys /proc/kcore; echo ran-$?")
+        "ls -l /dev/null /dev/tty; echo hacked > /dev/null; echo hacked > /dev/console; cat /proc/keys /proc/kcore; echo ran-$?"
+      )
       #expect(terminal.shows("ran-"), "\(terminal.screen)")
       _ = terminal.wait()
       #expect(terminal.screen.contains("1,   3") || terminal.screen.contains("1, 3"), "\(terminal.screen)")
@@ -172,7 +179,8 @@ struct AttackTreeTests {
         cut -d: -f3 /proc/self/cgroup | grep -v '^/$'
         """
       for options in [[], ["--cap-add", "ALL"], ["--memory", "64M", "--cap-add", "SYS_ADMIN"]] {
-        let outcome = try zones.command(["run", "--rm", "--network", "none"] + options + ["--", "sh", "-c", script]).run()
+        let outcome = try zones.command(["run", "--rm", "--network", "none"] + options + ["--", "sh", "-c", script])
+          .run()
         #expect(outcome.out.isEmpty, "with \(options): \(outcome)")
       }
     }

@@ -46,7 +46,8 @@ import Testing
     try Zonectl.with { zones in
       try zones.make("a", "running", ["--network", "none", "-e", "MODE=slow", "--hostname", "other"])
       let outcome = try zones.ok(
-        "exec", "-e", "MORE=1", "-w", "/usr", "-u", "nobody", "a", "--", "sh", "-c", "echo $MODE $MORE $(pwd) $(id -u) $(hostname)")
+        "exec", "-e", "MORE=1", "-w", "/usr", "-u", "nobody", "a", "--", "sh", "-c",
+        "echo $MODE $MORE $(pwd) $(id -u) $(hostname)")
       #expect(outcome.text == "slow 1 /usr 65534 other")
     }
   }
@@ -118,7 +119,8 @@ import Testing
       terminal.type("sleep 1000; echo ended-$?\n")
       #expect(try eventually { try pids(of: "sleep 1000").isEmpty == false })
       terminal.type("\u{3}")
-      #expect(eventually { (try? pids(of: "sleep 1000").isEmpty) == true }, "Ctrl-C does not reach it: \(terminal.screen)")
+      #expect(
+        eventually { (try? pids(of: "sleep 1000").isEmpty) == true }, "Ctrl-C does not reach it: \(terminal.screen)")
       terminal.type("exit 5\n")
       #expect(terminal.wait() == 5, "\(terminal.screen)")
     }
@@ -127,7 +129,8 @@ import Testing
   @Test func aHangupOfTheTerminalIsNoEndOfAZone() throws {
     try Zonectl.with { zones in
       do {
-        let terminal = try zones.terminal("run", "-it", "--name", "a", "--network", "none", "--", "sh", "-c", "echo up; sleep infinity")
+        let terminal = try zones.terminal(
+          "run", "-it", "--name", "a", "--network", "none", "--", "sh", "-c", "echo up; sleep infinity")
         #expect(terminal.shows("up"), "\(terminal.screen)")
       }
       // The terminal is gone and zonectl with it; the keeper holds the zone.
@@ -154,7 +157,8 @@ import Testing
 
   @Test func theTerminalIsAsItWasAfterwards() throws {
     try Zonectl.with { zones in
-      let words = zones.command(["run", "--rm", "-it", "--network", "none", "--", "sh", "-c", "exit 0"]).argv.joined(separator: " ")
+      let words = zones.command(["run", "--rm", "-it", "--network", "none", "--", "sh", "-c", "exit 0"]).argv.joined(
+        separator: " ")
       var command = zones.command([])
       command.argv = ["sh", "-c", "stty -a > before; \(words); stty -a > after; cmp before after && echo same"]
       let terminal = try Terminal(command)
@@ -185,7 +189,8 @@ import Testing
 
   @Test func logsAreWhatWasWritten() throws {
     try Zonectl.with { zones in
-      try zones.make("a", "running", command: ["sh", "-c", "echo out; echo err >&2; printf 'no newline'; exec sleep infinity"])
+      try zones.make(
+        "a", "running", command: ["sh", "-c", "echo out; echo err >&2; printf 'no newline'; exec sleep infinity"])
       #expect(try eventually { try zones.ok("logs", "a").out == "out\nerr\nno newline" })
       try zones.ok("restart", "a")
       #expect(try eventually { try zones.ok("logs", "a").out.hasSuffix("no newlineout\nerr\nno newline") })
@@ -195,7 +200,9 @@ import Testing
 
   @Test func logsFollow() throws {
     try Zonectl.with { zones in
-      try zones.make("a", "running", command: ["sh", "-c", "echo one; while [ ! -e /tmp/go ]; do sleep 0.05; done; echo two; exec sleep infinity"])
+      try zones.make(
+        "a", "running",
+        command: ["sh", "-c", "echo one; while [ ! -e /tmp/go ]; do sleep 0.05; done; echo two; exec sleep infinity"])
       let follower = try zones.command(["logs", "-f", "a"]).start()
       #expect(follower.readUntil { $0 == "one\n" })
       try zones.ok("exec", "a", "touch", "/tmp/go")
@@ -207,11 +214,15 @@ import Testing
 
   @Test func aFloodOfLogsIsRotatedAndBlocksNobody() throws {
     try Zonectl.with { zones in
-      try zones.make("a", "installed", command: ["sh", "-c", "head -c 100000000 /dev/zero | tr '\\0' 'x' | fold -w 99; echo; echo last"])
+      try zones.make(
+        "a", "installed",
+        command: ["sh", "-c", "head -c 100000000 /dev/zero | tr '\\0' 'x' | fold -w 99; echo; echo last"])
       try zones.ok("start", "a")
       try zones.expect("a", becomes: "installed", timeout: 60)
       #expect(try zones.ok("logs", "--tail", "1", "a").text == "last")
-      let size = try Command.text("du", "-sk", zones.root).split(whereSeparator: \.isWhitespace).first.flatMap { Int($0) }
+      let size = try Command.text("du", "-sk", zones.root).split(whereSeparator: \.isWhitespace).first.flatMap {
+        Int($0)
+      }
       #expect(size ?? .max < 60_000, "logs take \(size ?? 0) KB of 100,000 written")
     }
   }

@@ -117,7 +117,9 @@ struct NetworkZoneTests {
       let folder = zones.folder + "/www"
       mkdir(folder, 0o755)
       try "outside".write(toFile: folder + "/index.html", atomically: false, encoding: .utf8)
-      let server = try Command("ip", "netns", "exec", "zonestest", "busybox", "httpd", "-f", "-vv", "-p", "80", "-h", folder).start()
+      let server = try Command(
+        "ip", "netns", "exec", "zonestest", "busybox", "httpd", "-f", "-vv", "-p", "80", "-h", folder
+      ).start()
       try zones.make("a", "running", [])
       #expect(try eventually { try fetch(zones, from: "a", "http://198.51.100.2/").text == "outside" })
       #expect(server.isRunning)
@@ -152,7 +154,9 @@ struct NetworkZoneTests {
 
   @Test func aForeignChainThatDropsIsNamed() throws {
     try Zonectl.with { zones in
-      try Command.text("nft", "add table ip zonestest; add chain ip zonestest FORWARD { type filter hook forward priority 0; policy drop; }")
+      try Command.text(
+        "nft",
+        "add table ip zonestest; add chain ip zonestest FORWARD { type filter hook forward priority 0; policy drop; }")
       defer { _ = try? Command.text("nft", "delete table ip zonestest") }
       let outcome = try zones.run("run", "--rm", "--", "true")
       #expect(outcome.status == 125, "\(outcome)")

@@ -21,7 +21,8 @@ struct LongSparseAptTests {
       for name in names {
         try zones.ok("run", "-d", "--name", name, "--network", "none", "--", "sh", "-c", script)
       }
-      var reinstall = Command("apt-get", "-y", "-o", "DPkg::Lock::Timeout=300", "install", "--reinstall", "libc6", "coreutils")
+      var reinstall = Command(
+        "apt-get", "-y", "-o", "DPkg::Lock::Timeout=300", "install", "--reinstall", "libc6", "coreutils")
       reinstall.environment["DEBIAN_FRONTEND"] = "noninteractive"
       reinstall.timeout = 600
       let outcome = try reinstall.run()

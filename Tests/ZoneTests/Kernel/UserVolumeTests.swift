@@ -17,7 +17,8 @@ import Testing
       let options = ["--network", "none", "-v", "\(folder):/shared"]
       try zones.make("a", "running", options)
       try zones.make("b", "running", options)
-      try zones.ok("exec", "-u", "1234:1234", "a", "--", "sh", "-c", "echo from-a > /shared/file; chmod 600 /shared/file")
+      try zones.ok(
+        "exec", "-u", "1234:1234", "a", "--", "sh", "-c", "echo from-a > /shared/file; chmod 600 /shared/file")
       #expect(owner(folder + "/file") == 1234)
       #expect(try zones.ok("exec", "b", "stat", "-c", "%u:%g", "/shared/file").text == "1234:1234")
       #expect(try zones.ok("exec", "-u", "1234", "b", "cat", "/shared/file").text == "from-a")
@@ -53,7 +54,9 @@ import Testing
       let file = zones.folder + "/file"
       try "content".write(toFile: file, atomically: false, encoding: .utf8)
       #expect(
-        try zones.ok("run", "--rm", "--network", "none", "-v", "\(file):/etc/some/file:ro", "--", "cat", "/etc/some/file").text
+        try zones.ok(
+          "run", "--rm", "--network", "none", "-v", "\(file):/etc/some/file:ro", "--", "cat", "/etc/some/file"
+        ).text
           == "content")
     }
   }
@@ -72,7 +75,8 @@ import Testing
   ])
   func aUserIsWhoItSays(user: String, ids: String) throws {
     try Zonectl.with { zones in
-      let outcome = try zones.ok("run", "--rm", "--network", "none", "-u", user, "--", "sh", "-c", "echo $(id -u):$(id -g)")
+      let outcome = try zones.ok(
+        "run", "--rm", "--network", "none", "-u", user, "--", "sh", "-c", "echo $(id -u):$(id -g)")
       // A number that passwd does not know has no group but the one that was given, or root's as Docker has it.
       #expect(outcome.text == ids || (user == "1" && outcome.text == "1:0"), "\(outcome)")
     }
@@ -80,7 +84,8 @@ import Testing
 
   /// Everything that a lax parser takes for a number, and most often for 0.
   @Test(arguments: [
-    "-1", "1x", "0x10", " 1", "1 ", "4294967295", "4294967296", "18446744073709551616", "", ":", "1:", ":1", "1:x", "+1",
+    "-1", "1x", "0x10", " 1", "1 ", "4294967295", "4294967296", "18446744073709551616", "", ":", "1:", ":1", "1:x",
+    "+1",
     "1:2:3", "65536", "no-such-user", "root:no-such-group",
   ])
   func aUserThatIsNoneIsRefused(user: String) throws {
@@ -133,9 +138,12 @@ import Testing
   @Test(.needs(.ordinaryUser)) func anotherUserCannotObeyOrRead() throws {
     try Zonectl.with { zones in
       try zones.make("a", "running", ["--network", "none", "-e", "PASSWORD=hidden"])
-      for words in [["list"], ["show", "a"], ["exec", "a", "id"], ["halt", "a"], ["delete", "--force", "--yes", "a"]] {
+      for words in [
+        ["list"], ["show", "a"], ["exec", "a", "id"], ["halt", "a"], ["delete", "--force", "--yes", "a"],
+      ] {
         var command = zones.command(words)
-        command.argv = ["setpriv", "--reuid", OrdinaryUser.name, "--regid", OrdinaryUser.name, "--init-groups", "--"] + command.argv
+        command.argv =
+          OrdinaryUser.prefix + command.argv
         let outcome = try command.run()
         #expect(outcome.status != 0 || outcome.lines.count <= 1, "\(outcome)")
         #expect(!outcome.out.contains("hidden") && !outcome.out.contains("uid=0"))
@@ -151,9 +159,12 @@ import Testing
       let options = ["--network", "none", "--secret", "key=\(file)", "--secret", "other=\(file),uid=77"]
       try zones.make("a", "running", options)
       let seen = try zones.ok(
-        "exec", "a", "sh", "-c", "cat /run/secrets/key; echo; stat -c '%a %u' /run/secrets/key /run/secrets/other; stat -f -c %T /run/secrets")
+        "exec", "a", "sh", "-c",
+        "cat /run/secrets/key; echo; stat -c '%a %u' /run/secrets/key /run/secrets/other; stat -f -c %T /run/secrets")
       #expect(seen.lines == ["s3cr3t-content", "400 0", "400 77", "tmpfs"], "\(seen)")
-      for words in [["show", "a"], ["show", "-o", "json", "a"], ["explain", "a"], ["list", "-o", "json"], ["logs", "a"]] {
+      for words in [
+        ["show", "a"], ["show", "-o", "json", "a"], ["explain", "a"], ["list", "-o", "json"], ["logs", "a"],
+      ] {
         #expect(!(try zones.ok(words).out.contains("s3cr3t")), "\(words)")
       }
       let onDisk = try Command("grep", "-rl", "s3cr3t", zones.root).run()
