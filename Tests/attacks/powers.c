@@ -19,7 +19,6 @@ int main(void) {
   printf("bounding %d\nambient %d\n", bounding, ambient);
   struct __user_cap_data_struct all[2] = {{~0u, ~0u, ~0u}, {~0u, ~0u, ~0u}};
   TRY("raise all capabilities", syscall(SYS_capset, &header, all));
-  TRY("dumpable of init", open("/proc/1/mem", O_RDWR) < 0 || getpid() == 1 ? -1 : 0);
   char path[4096];
   printf("getcwd %s\n", getcwd(path, sizeof path) ? path : strerrorname_np(errno));
   return 0;
