@@ -252,3 +252,6 @@ long zns_drop_capabilities(void) {
   memset(none, 0, sizeof none);
   return RESULT(syscall(SYS_capset, &header, none));
 }
+
+// 444 on every architecture (since 5.13); the libc's headers may be older than the kernel.
+long zns_landlock_abi(void) { return RESULT(syscall(444, NULL, 0, 1u)); }

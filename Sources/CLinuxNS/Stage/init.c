@@ -69,6 +69,9 @@ static void watch(int gate, int command) {
 void be_first_process(int gate, int exec_pipe) {
   int32_t step = 0;
   sys_prctl(PR_SET_NAME, (unsigned long)"zone-init", 0, 0, 0);
+  // "zone-keeper NAME", in place: the zone's ps(1) shows its own pid 1, with blanks to the old length.
+  static const char name[] = "zone-init  ";
+  if (length(program_name) >= sizeof name - 1) memcpy(program_name, name, sizeof name - 1);
   long result = run_section(STAGE_SECTION_ZONE, &step);
   if (result < 0) fail(gate, STAGE_SECTION_ZONE, step, result);
 

@@ -87,4 +87,7 @@ long zns_read_signalfd(int fd);
 /// capset(2) of the calling thread: effective, permitted and inheritable all empty.
 long zns_drop_capabilities(void);
 
+/// The Landlock ABI version (landlock_create_ruleset(2) with LANDLOCK_CREATE_RULESET_VERSION), -ENOSYS or -EOPNOTSUPP.
+long zns_landlock_abi(void);
+
 #endif

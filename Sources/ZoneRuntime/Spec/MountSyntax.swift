@@ -14,13 +14,15 @@ extension VolumeMount {
     guard parts.count <= 2 else { throw refuse("too many colons; write [SOURCE:]TARGET[:ro]") }
     let target = try Self.target(parts[parts.count - 1], refuse)
     if parts.count == 1 {
-      let words = target.split { !$0.isASCII || !($0.isLetter || $0.isNumber) }
-      self.init(source: .volume(([zone] + words.map(String.init)).joined(separator: "-")), target: target, readOnly: readOnly)
+      let words = target.lowercased().split { !$0.isASCII || !($0.isLetter || $0.isNumber) }
+      let name = ([zone] + words.map(String.init)).joined(separator: "-")
+      guard isDNSLabel(name) else { throw refuse("its name would be '\(name)', longer than 63; write NAME:TARGET") }
+      self.init(source: .volume(name), target: target, readOnly: readOnly)
     } else if parts[0].hasPrefix("/") {
       self.init(source: .path(parts[0]), target: target, readOnly: readOnly)
     } else {
-      guard isFileLabel(parts[0]) else {
-        throw refuse("'\(parts[0])' is neither an absolute path nor a volume's name (letters, digits, _ . -)")
+      guard isDNSLabel(parts[0]) else {
+        throw refuse("'\(parts[0])' is neither an absolute path nor a volume's name (a-z, 0-9 and inner hyphens)")
       }
       self.init(source: .volume(parts[0]), target: target, readOnly: readOnly)
     }

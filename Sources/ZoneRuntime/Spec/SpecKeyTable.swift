@@ -114,7 +114,7 @@ extension SpecKeys {
         spec.aliases = texts
       }, commas: true)),
     SpecKey(
-      "publish", .restart,
+      "publish", .live,
       .list({ $0.publish.map(\.text) }, { (spec, texts) throws(SyntaxError) in
         var ports: [PublishedPort] = []
         for text in texts {
