@@ -78,16 +78,15 @@ private struct Look: ServiceLifecycle.Service {
   let idle: Double
 
   func run() async throws {
-    var hadFleets = false
+    var orphans = OrphanReaper()
     await withGracefulShutdownHandler {
       while !Task.isCancelled, !activity.isEnding {
         await conductor.tick()
+        orphans.look()
         // Short steps, so that the end of the last fleet is the daemon's too.
         for _ in 0..<10 {
           if await conductor.isIdle {
-            if activity.quiet > (hadFleets ? 0.05 : idle) { return activity.finish() }
-          } else {
-            hadFleets = true
+            if activity.quiet > (activity.wasTakenDown ? 0.05 : idle) { return activity.finish() }
           }
           if activity.isEnding { break }
           do { try await Task.sleep(nanoseconds: 100_000_000) } catch { return }
