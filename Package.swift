@@ -104,6 +104,7 @@ if !runtimeOnly {
         .product(name: "Logging", package: "swift-log"),
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+        .product(name: "UnixSignals", package: "swift-service-lifecycle"),
       ],
       path: "Sources/Orchestrator",
       exclude: ["Service"],
@@ -111,7 +112,8 @@ if !runtimeOnly {
     .executableTarget(
       name: "orchestrator",
       dependencies: [
-        "Orchestrator",
+        "Orchestrator", "ZoneRuntime", "LinuxNS",
+        .product(name: "Logging", package: "swift-log"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       path: "Sources/Orchestrator/Service",

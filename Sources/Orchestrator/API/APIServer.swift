@@ -13,6 +13,7 @@ final class Activity: Sendable {
     var running = 0
     var last = Clock.monotonicNanoseconds()
     var isEnding = false
+    var wasTakenDown = false
   }
   private let state = NIOLockedValueBox(State())
 
@@ -25,6 +26,9 @@ final class Activity: Sendable {
   }
   /// Seconds since the last request ended; 0 while one is served.
   var quiet: Double { state.withLockedValue { $0.running > 0 ? 0 : Double(Clock.monotonicNanoseconds() - $0.last) / 1e9 } }
+  /// The last fleet was taken down: the daemon is to end without waiting for more.
+  func takenDown() { state.withLockedValue { $0.wasTakenDown = true } }
+  var wasTakenDown: Bool { state.withLockedValue { $0.wasTakenDown } }
   /// Endless answers end, too.
   func finish() { state.withLockedValue { $0.isEnding = true } }
   var isEnding: Bool { state.withLockedValue { $0.isEnding } }
@@ -76,9 +80,14 @@ struct APIServer: Sendable {
         let name = try context.parameters.require("name")
         return stream { yield in
           try await conductor.down(name, volumes: wanted.volumes) { yield(.progress($0)) }
-          return .done(daemonEnds: await conductor.isIdle)
+          guard await conductor.isIdle else { return .done() }
+          activity.takenDown()
+          return .done(daemonEnds: true)
         }
       }
+    }
+    router.get("/v1/fleets") { _, _ in
+      await answer { try reply(FleetNames(names: await conductor.names)) }
     }
     router.get("/v1/zones") { request, context in
       await answer { try reply(try await conductor.rows(fleet: request.uri.queryParameters["fleet"].map(String.init))) }

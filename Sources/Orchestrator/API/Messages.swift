@@ -54,6 +54,10 @@ public struct StreamLine: Codable, Equatable, Sendable {
   static func error(_ text: String) -> StreamLine { StreamLine(error: text) }
 }
 
+public struct FleetNames: Codable, Sendable {
+  public var names: [String]
+}
+
 /// The body of every answer that is not 200.
 public struct ErrorReply: Codable, Sendable {
   public var error: String

@@ -124,7 +124,8 @@ public struct HealthCheck: Codable, Equatable, Sendable {
     /// A connection from the host.
     case tcp(port: UInt16)
   }
-  public var probe: Probe
+  /// One or more; all must succeed.
+  public var probes: [Probe]
   public var interval: Double = 30
   public var timeout: Double = 30
   public var retries = 3
@@ -133,5 +134,15 @@ public struct HealthCheck: Codable, Equatable, Sendable {
   /// The interval during `startPeriod`.
   public var startInterval: Double = 5
 
-  public init(_ probe: Probe) { self.probe = probe }
+  public init(_ probes: [Probe]) { self.probes = probes }
+
+  /// The ports that the host looks at.
+  var ports: [UInt16] {
+    probes.compactMap { probe in
+      switch probe {
+      case .http(let port, _), .tcp(let port): port
+      case .command: nil
+      }
+    }
+  }
 }

@@ -1,9 +1,10 @@
 /// The rows of `healthcheck` (compose-spec, "healthcheck"; `http` and `tcp` are our own).
 extension HealthCheck {
   struct Draft {
-    var probes: [(Probe?, ManifestNode)] = []
+    var probes: [Probe] = []
+    var isNone = false
     var disabled = false
-    var times = HealthCheck(.tcp(port: 1))
+    var times = HealthCheck([])
   }
 
   static let table = FieldTable<Draft>(
@@ -11,7 +12,7 @@ extension HealthCheck {
     [
       Field("test", "list or text", "[CMD, PROGRAM, …], [CMD-SHELL, LINE], NONE; text is a line for the zone's /bin/sh") {
         (node, draft, _) throws(ManifestProblem) in
-        draft.probes.append((try command(node), node))
+        if let command = try command(node) { draft.probes.append(command) } else { draft.isNone = true }
       },
       Field("http", "text", "PORT[/PATH]: a GET from the host; 200 to 399 is healthy") { (node, draft, _) throws(ManifestProblem) in
         let text = try node.textOrNumber()
@@ -19,10 +20,10 @@ extension HealthCheck {
         guard let port = UInt16(parts[0]), port > 0 else { throw node.problem("\(node.name) wants PORT[/PATH], 8000/ say, not '\(text)'") }
         let path = "/" + (parts.count == 2 ? parts[1] : "")
         guard path.utf8.allSatisfy({ (33...126).contains($0) }) else { throw node.problem("\(node.name): the path must be percent-encoded") }
-        draft.probes.append((.http(port: port, path: path), node))
+        draft.probes.append(.http(port: port, path: path))
       },
       Field("tcp", "number", "a port that must take a connection from the host") { (node, draft, _) throws(ManifestProblem) in
-        draft.probes.append((.tcp(port: UInt16(try node.whole(1...65535))), node))
+        draft.probes.append(.tcp(port: UInt16(try node.whole(1...65535))))
       },
       Field("interval", "time", "between checks; 30s without it") { (node, draft, _) throws(ManifestProblem) in
         draft.times.interval = try positive(node)
@@ -47,12 +48,11 @@ extension HealthCheck {
     let before = reading.problems.count
     table.read(node, into: &draft, &reading)
     guard reading.problems.count == before else { return nil }
-    if draft.probes.count > 1 { throw draft.probes[1].1.problem("\(node.name) wants one of test, http and tcp") }
-    if draft.disabled { return nil }
-    guard let probe = draft.probes.first else { throw node.problem("\(node.name) has no test, http or tcp") }
-    guard let probe = probe.0 else { return nil }
+    if draft.isNone, !draft.probes.isEmpty { throw node.problem("\(node.name): NONE cannot stand beside another check") }
+    if draft.disabled || draft.isNone { return nil }
+    guard !draft.probes.isEmpty else { throw node.problem("\(node.name) has no test, http or tcp") }
     var check = draft.times
-    check.probe = probe
+    check.probes = draft.probes
     return check
   }
 

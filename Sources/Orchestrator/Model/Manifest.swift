@@ -87,8 +87,9 @@ public struct Manifest: Sendable {
         }
       }
       checkPorts(service, name, note)
-      if case .none = service.network, case .http? = service.health?.probe { note("healthcheck", "without a network there is no port to check; use test") }
-      if case .none = service.network, case .tcp? = service.health?.probe { note("healthcheck", "without a network there is no port to check; use test") }
+      if case .none = service.network, service.health?.ports.isEmpty == false {
+        note("healthcheck", "without a network there is no port to check; use test")
+      }
     }
     checkClashes(fleet, &reading)
     do { _ = try DependencyOrder.sorted(fleet.services.mapValues { Set($0.dependsOn.keys) }.filter { fleet.services[$0.key] != nil }) } catch {

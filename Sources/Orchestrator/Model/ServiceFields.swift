@@ -108,7 +108,7 @@ extension Service {
           text == "false" ? .no : try node.parsed { (text) throws(SyntaxError) in try RestartPolicy(parsing: text) }
         draft.restartGiven = true
       },
-      Field("healthcheck", "map", "how to tell that it works; see a healthcheck's fields") {
+      Field("healthcheck", "map", "how to tell that it works: test, http, tcp or several of them, which must all succeed") {
         (node, draft, reading) throws(ManifestProblem) in
         draft.service.health = try HealthCheck.read(node, &reading)
       },
@@ -198,7 +198,7 @@ extension Service {
   static let deployTable = FieldTable<Draft>(
     "deploy",
     [
-      Field("replicas", "number", "how many zones; 1 without it") { (node, draft, _) throws(ManifestProblem) in
+      Field("replicas", "number", "how many zones, 1 without it; they share each single published TCP port") { (node, draft, _) throws(ManifestProblem) in
         draft.service.replicas = Int(try node.whole(0...1000))
       },
       Field("resources", "map", "limits") { (node, draft, reading) throws(ManifestProblem) in

@@ -1,3 +1,6 @@
+/// Seconds as Compose writes them: `1m30s`.
+public func durationText(_ seconds: Double) -> String { Units.text(seconds: seconds) }
+
 /// The spellings of time, sizes and command lines that Compose's specification has.
 enum Units {
   /// `1h30m`, `1m30s`, `500ms`, `10us`: seconds (compose-spec, "Specifying durations").

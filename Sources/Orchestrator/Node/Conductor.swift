@@ -58,6 +58,7 @@ public actor Conductor {
   var zones: [String: ObservedZone] = [:]
   var health: [String: Health] = [:]
   var healing: [String: Healing] = [:]
+  var restingSince: [String: UInt64] = [:]
   /// Zones that a change of ours is about: what happens to them is no news.
   var working: Set<String> = []
   /// A fleet whose last try failed, and what was said about it.
@@ -95,14 +96,6 @@ public actor Conductor {
 
   func writeSecrets(_ fleet: String, _ secrets: [String: [UInt8]]) throws(FleetError) {
     try SecretFiles(directories: directories).write(secrets, of: fleet)
-  }
-
-  /// Looks and mends, until cancelled.
-  public func run() async {
-    while !Task.isCancelled {
-      await tick()
-      do { try await Task.sleep(nanoseconds: 1_000_000_000) } catch { return }
-    }
   }
 
   /// One look at everything, and one try at whatever is not as it should be.
@@ -147,6 +140,9 @@ public actor Conductor {
   /// Nothing at all is left to remember.
   public var isEmpty: Bool { fleets.isEmpty }
 
+  /// Ends the streams of those who follow.
+  func finishEvents() async { await events.finish() }
+
   public func shutDown() async {
     await checks.stop()
     await events.finish()
@@ -179,6 +175,7 @@ public actor Conductor {
     observation.balancers = balancers.living(fleet)
     observation.health = health
     observation.healing = healing
+    observation.restingSince = restingSince
     return observation
   }
 }

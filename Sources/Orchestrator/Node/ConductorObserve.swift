@@ -14,6 +14,7 @@ extension Conductor {
       guard let record = zoneRecords[zone.name], zone.spec.fleet == record.fleet, !working.contains(zone.name) else { continue }
       await noteChange(of: zone, before: before[zone.name], record)
     }
+    noteRest(Clock.realtimeNanoseconds())
     calm(Clock.realtimeNanoseconds())
     await keepChecks()
     feedBalancers()
@@ -43,6 +44,11 @@ extension Conductor {
     record.everStarted = true
     zoneRecords[zone] = record
     do { try await records.put(record) } catch { logger.error("cannot remember the start of \(zone): \(error)") }
+  }
+
+  private func noteRest(_ now: UInt64) {
+    let resting = zones.values.filter { ($0.state == .installed || $0.state == .down) && !working.contains($0.name) }
+    restingSince = Dictionary(uniqueKeysWithValues: resting.map { ($0.name, restingSince[$0.name] ?? now) })
   }
 
   /// A zone that has been well for a minute gets its first, short delay back.
@@ -91,10 +97,7 @@ extension Conductor {
   }
 
   private func endpoints(_ zone: ObservedZone, _ service: Service) -> [UInt16: Endpoint] {
-    switch service.health?.probe {
-    case .http(let port, _), .tcp(let port): endpoint(zone, port).map { [port: $0] } ?? [:]
-    case .command, nil: [:]
-    }
+    (service.health?.ports ?? []).reduce(into: [:]) { $0[$1] = endpoint(zone, $1) }
   }
 
   /// Where the host reaches a port of a zone, if it does.

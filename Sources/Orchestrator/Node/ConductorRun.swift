@@ -51,7 +51,10 @@ extension Conductor {
       try await node.call { driver in
         if haltFirst { try driver.halt(name) }
         if try driver.status(name)?.spec != zone.spec { _ = try driver.set(name, to: zone.spec) }
-        try driver.start(name)
+        do { try driver.start(name) } catch {
+          // Its keeper was quicker: it runs, and must not be started twice.
+          guard try driver.status(name)?.isLive == true else { throw error }
+        }
       }
       try await started(zone, fleet, "zone.started", progress)
     case .set(let zone):
@@ -216,7 +219,7 @@ extension Conductor {
             guard exit.shellCode == 0 else { throw .failed("\(name) ended, \(exit.why) (see orchestrator logs \(service))") }
             if told.insert(name).inserted { await progress(Progress(name: name, text: "completed")) }
           } else if let state = health[name], state.state == .unhealthy {
-            throw .failed("\(name) is unhealthy: \(state.why ?? "its check fails")")
+            throw .failed("\(name) is unhealthy: \(state.why ?? "its check fails") (see orchestrator logs \(service))")
           } else {
             missing.append("\(name) is \(zone.map { $0.state == .running ? "starting" : $0.state.rawValue } ?? "not there")\(health[name]?.why.map { " (\($0))" } ?? "")")
           }

@@ -26,6 +26,8 @@ public struct ZoneRow: Codable, Equatable, Sendable {
 
 /// Looking from outside.
 extension Conductor {
+  public var names: [String] { fleets.keys.sorted() }
+
   public func rows(fleet wanted: String?) async throws(FleetError) -> [ZoneRow] {
     if let wanted, fleets[wanted] == nil { throw .notFound("there is no fleet '\(wanted)'\(hint(for: wanted, in: fleets.keys))") }
     try await observe()

@@ -3,7 +3,7 @@ internal import LinuxNS
 
 /// Where the orchestrator's own files lie, beside the runtime's.
 public struct FleetDirectories: Equatable, Sendable {
-  /// The runtime's data and run directories.
+  /// The runtime's data and run directories. Ours are folders in them whose name is no zone's.
   public var data: String
   public var run: String
 
@@ -12,12 +12,12 @@ public struct FleetDirectories: Equatable, Sendable {
     self.run = run
   }
 
-  public var stateDirectory: String { "\(data)/orchestrator" }
+  public var stateDirectory: String { "\(data)/.orchestrator" }
   public var database: String { "\(stateDirectory)/state.db" }
   public var key: String { "\(stateDirectory)/key" }
   public var log: String { "\(stateDirectory)/log" }
 
-  public var runDirectory: String { "\(run)/orchestrator" }
+  public var runDirectory: String { "\(run)/.orchestrator" }
   public var socket: String { "\(runDirectory)/api.sock" }
   public var lock: String { "\(runDirectory)/lock" }
   public func balancers(_ fleet: String) -> String { "\(runDirectory)/balance/\(fleet)" }

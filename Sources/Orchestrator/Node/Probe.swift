@@ -24,16 +24,21 @@ struct Probe: Sendable {
   /// - Parameter endpoint: where a port of the zone is reached; nil where it has no address yet.
   /// - Returns: nil where it works, else why not.
   func run(_ check: HealthCheck, zone: String, endpoint: @Sendable (UInt16) -> Endpoint?) async -> String? {
-    switch check.probe {
-    case .command(let command):
-      return await self.command(command, zone: zone, timeout: check.timeout)
-    case .tcp(let port):
-      guard let endpoint = endpoint(port) else { return "the zone has no address" }
-      return await connect(endpoint, timeout: check.timeout)
-    case .http(let port, let path):
-      guard let endpoint = endpoint(port) else { return "the zone has no address" }
-      return await get(endpoint, path, timeout: check.timeout)
+    for probe in check.probes {
+      var why: String?
+      switch probe {
+      case .command(let command):
+        why = await self.command(command, zone: zone, timeout: check.timeout)
+      case .tcp(let port):
+        guard let endpoint = endpoint(port) else { return "the zone has no address" }
+        why = await connect(endpoint, timeout: check.timeout)
+      case .http(let port, let path):
+        guard let endpoint = endpoint(port) else { return "the zone has no address" }
+        why = await get(endpoint, path, timeout: check.timeout)
+      }
+      if let why { return why }
     }
+    return nil
   }
 
   private func command(_ command: [String], zone: String, timeout: Double) async -> String? {

@@ -153,10 +153,7 @@ extension Service {
   var portsReachedFromHost: [UInt16] {
     guard case .fleet = network else { return [] }
     var wanted = Set(balancedPorts.flatMap { Array($0.zone) })
-    switch health?.probe {
-    case .http(let port, _), .tcp(let port): wanted.insert(port)
-    case .command, nil: break
-    }
+    wanted.formUnion(health?.ports ?? [])
     return wanted.sorted()
   }
 

@@ -10,7 +10,11 @@ struct Mending {
   var record: ZoneRecord?
   var health: Health?
   var healing: Healing?
+  var restingSince: UInt64?
   var now: UInt64
+
+  /// A keeper waits up to 10 s before it restarts a zone that keeps ending. Who rests for longer has no keeper that will.
+  static let patience: Double = 15
 
   init(zone: DesiredZone, there: ObservedZone, record: ZoneRecord?, in observed: Observation, now: UInt64) {
     self.zone = zone
@@ -18,6 +22,7 @@ struct Mending {
     self.record = record
     self.health = observed.health[there.name]
     self.healing = observed.healing[there.name]
+    self.restingSince = observed.restingSince[there.name]
     self.now = now
   }
 
@@ -36,7 +41,7 @@ struct Mending {
     case .installed, .down:
       if neverStarted { return (.start, .start(zone, haltFirst: false), "it was never started") }
       // A living keeper is about to act on its policy.
-      guard there.keeper == nil else { return nil }
+      guard there.keeper == nil, let restingSince, now >= restingSince + UInt64(Self.patience * 1e9) else { return nil }
       return wantsRestart ? (.start, .start(zone, haltFirst: false), "it ended\(there.exit.map { " (\($0.why))" } ?? "") and its policy is \(zone.spec.restart.text)") : nil
     case .running:
       guard zone.spec.restart != .no, health?.state == .unhealthy else { return nil }

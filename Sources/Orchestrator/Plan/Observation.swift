@@ -68,6 +68,8 @@ public struct Observation: Sendable {
   public var balancers: [String: Balancer] = [:]
   public var health: [String: Health] = [:]
   public var healing: [String: Healing] = [:]
+  /// Since when a zone has been seen at rest without a break; nanoseconds since 1970.
+  public var restingSince: [String: UInt64] = [:]
 
   public init() {}
 }

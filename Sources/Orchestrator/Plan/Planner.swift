@@ -108,7 +108,7 @@ public struct Planner: Sendable {
     return [
       Change(
         effect: .create, action: .startBalancer(wanted), service: service,
-        reasons: ["port \(ports) is shared by \(fleet.services[service]!.replicas) replicas"], downtime: 0)
+        reasons: ["port \(ports) is shared by its replicas"], downtime: 0)
     ]
   }
 
@@ -157,5 +157,19 @@ public struct Planner: Sendable {
     if new.dependsOn != old.dependsOn { reasons.append("depends_on") }
     guard !reasons.isEmpty else { return [] }
     return [Change(effect: .live, action: .adopt(service: service), service: service, reasons: reasons, downtime: 0)]
+  }
+}
+
+extension Planner {
+  /// The plan of a place where no fleet was applied yet, made without a daemon and without writing anything.
+  public static func first(_ manifest: Manifest, on driver: any ZoneDriver, _ directories: FleetDirectories) throws(FleetError) -> PlanReply {
+    var observed = Observation()
+    do {
+      observed.zones = Dictionary(uniqueKeysWithValues: try driver.list().map { ($0.name, $0) })
+    } catch { throw .failed(error.description) }
+    let placement = Placement(
+      zonesAreReachable: driver.zonesAreReachable, secretsDirectory: directories.secrets(manifest.fleet.name))
+    let planner = Planner(fleet: manifest.fleet, previous: nil, placement: placement, observed: observed, now: 0)
+    return PlanReply(fleet: manifest.fleet.name, changes: try planner.plan().summary)
   }
 }
