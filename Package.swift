@@ -92,12 +92,14 @@ if !runtimeOnly {
     .target(
       name: "Orchestrator",
       dependencies: [
-        "ZoneRuntime", "ResourceControl", "VirtualNet", "LinuxNS",
+        "ZoneRuntime", "ResourceControl", "VirtualNet", "LinuxNS", "CLinuxNS",
         .product(name: "Yams", package: "Yams"),
         .product(name: "GRDB", package: "GRDB.swift"),
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
+        .product(name: "HummingbirdCore", package: "hummingbird"),
         .product(name: "NIOHTTP1", package: "swift-nio"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "Crypto", package: "swift-crypto"),

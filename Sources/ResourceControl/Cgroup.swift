@@ -108,21 +108,26 @@ public struct Cgroup: Sendable {
     let there = CgroupHierarchy.controllers(try read("\(path)/cgroup.controllers"))
     for controller in controllers where !enabled.contains(controller) {
       let isRequired = required.contains(controller)
-      guard there.contains(controller) else {
-        if isRequired { throw .missing(controller: controller, why: "\(path) was not given the controller") }
+      let whyNot: String
+      if !there.contains(controller) {
+        whyNot = "\(path) was not given the controller"
+      } else if try hasProcesses(path) {
+        // The kernel would refuse memory, and for the others make a threaded tree in which no zone can be started
+        // (cgroup-v2.rst, "No Internal Process Constraint" and "Threads").
+        whyNot = "\(path) has processes of its own, so no controller can be let down; move them into a group below it"
+      } else {
+        // One by one: a write that names several does none of them if one is refused.
+        do { try write("+\(controller.rawValue)", to: file) } catch { if isRequired { throw error } }
         continue
       }
-      do {
-        // One by one: a write that names several does none of them if one is refused.
-        try write("+\(controller.rawValue)", to: file)
-      } catch {
-        guard isRequired else { continue }
-        guard case .call(let cause, _) = error, cause.errno == EBUSY else { throw error }
-        throw .missing(
-          controller: controller,
-          why: "\(path) has processes of its own, so the kernel lets no controller down; move them into a group below it")
-      }
+      if isRequired { throw .missing(controller: controller, why: whyNot) }
     }
+  }
+
+  /// Whether a group has processes in itself; the top of all groups may, and has no type.
+  private static func hasProcesses(_ path: String) throws(CgroupError) -> Bool {
+    guard FileSystem.exists("\(path)/cgroup.type") else { return false }
+    return try !read("\(path)/cgroup.procs").isEmpty
   }
 
   static func failure(_ call: String, _ errno: CInt, _ path: String, _ doing: String) -> CgroupError {

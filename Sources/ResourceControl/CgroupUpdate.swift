@@ -48,7 +48,16 @@ extension Cgroup {
     let raising = new.memory ?? .max > old.memory ?? .max
     let before = old.v1Values(controller)
     for value in new.v1Values(controller, raisingMemory: raising) where !before.contains(value) {
-      try undo.write(value, in: group)
+      do {
+        try undo.write(value, in: group)
+      } catch {
+        // v1's word for "more than that is in use, and it cannot be given back".
+        guard controller == .memory, case .call(let cause, _) = error, cause.errno == EBUSY, let memory = new.memory else {
+          throw error
+        }
+        let used = Int64((try? Self.read("\(group)/memory.usage_in_bytes")) ?? "") ?? memory
+        throw .inUse(limit: "memory", value: memory, used: used)
+      }
     }
   }
 
@@ -136,14 +145,26 @@ struct CgroupUndo {
     let file = "\(group)/\(value.file)"
     if value.isOptional, !FileSystem.exists(file) { return }
     let before = try Cgroup.read(file)
-    try Cgroup.write(value.text, to: file)
+    try Self.set(value.text, file)
     values.append((file, before.isEmpty ? "\n" : before))
+  }
+
+  /// An empty list of CPUs is "those of the group above", but some kernels (seen with 6.1) refuse it where processes are
+  /// (ENOSPC): then the list itself.
+  private static func set(_ text: String, _ file: String) throws(CgroupError) {
+    do {
+      try Cgroup.write(text, to: file)
+    } catch {
+      guard text == "\n", file.hasSuffix("/cpuset.cpus"), case .call(let cause, _) = error, cause.errno == ENOSPC else { throw error }
+      let parent = FileSystem.parent(of: FileSystem.parent(of: file))
+      try Cgroup.write(Cgroup.read("\(parent)/cpuset.cpus.effective"), to: file)
+    }
   }
 
   /// Best effort, in reverse; the error that led here is the one to report.
   func run() {
     for move in moves.reversed() { try? Cgroup.write("\(move.pid)", to: "\(move.origin)/cgroup.procs") }
-    for value in values.reversed() { try? Cgroup.write(value.text, to: value.file) }
+    for value in values.reversed() { try? Self.set(value.text, value.file) }
     for group in made.reversed() {
       rmdir(group)
       rmdir(FileSystem.parent(of: group))

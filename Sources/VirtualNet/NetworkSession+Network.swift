@@ -5,6 +5,9 @@ internal import LinuxNS
 extension NetworkSession {
   /// The network as it stands, made where it does not.
   mutating func raise(_ network: String, leases: inout Leases?) throws(NetworkError) -> NetworkState {
+    if let state = try state(network), state.attachments.isEmpty {
+      try lower(network, state)  // its maker was killed, or its last zone's end was
+    }
     if let state = try state(network) {
       if leases == nil { leases = Leases(subnet: state.subnet) }
       if leases?.subnet == state.subnet { return state }

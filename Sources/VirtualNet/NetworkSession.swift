@@ -123,8 +123,11 @@ struct NetworkSession: ~Copyable {
       request.interface, address: address, subnet: state.subnet, defaultRoute: request.defaultRoute, on: &inside)
     try route.perform([
       ("quiet IPv6 on \(record.interface)", Link.quietIPv6(port.index), [EAFNOSUPPORT, EOPNOTSUPP]),
-      ("set \(record.interface) up", Link.setUp(port.index), []),
+      ("set \(record.interface) up", Bridge.openPort(port.index), []),
     ])
+    try Link.settle(record.interface, on: &route)
+    try Link.settle(request.interface, on: &inside)
+    try Link.settle(state.bridge, on: &route)
     record.phase = .up
     state.attachments[state.attachments.count - 1] = record
     try write(state, network)

@@ -28,6 +28,18 @@ enum Bridge {
     return message
   }
 
+  /// `ip link set dev PORT type bridge_slave hairpin on; ip link set dev PORT up`
+  ///
+  /// Where br_netfilter is on, the bridge itself sends a zone's use of its own published port back to where it came from.
+  static func openPort(_ index: UInt32) -> NetlinkMessage {
+    var message = Link.setUp(index)
+    message.nested(Link.Attribute.info) {
+      $0.attribute(4 /* IFLA_INFO_SLAVE_KIND */, string: "bridge")
+      $0.nested(5 /* IFLA_INFO_SLAVE_DATA */) { $0.attribute(4 /* IFLA_BRPORT_MODE */, number: UInt8(1)) }
+    }
+    return message
+  }
+
   /// `ip link set dev INDEX alias TEXT`: by it we know a bridge for ours.
   static func mark(_ index: UInt32, _ text: String) -> NetlinkMessage {
     var message = Link.message(Link.setLink, flags: NetlinkFlag.acknowledge, index: index)

@@ -1,4 +1,5 @@
 internal import Glibc
+internal import LinuxNS
 
 /// What the kernel tells of a link.
 struct LinkState: Equatable, Sendable {
@@ -57,6 +58,25 @@ enum Link {
     var message = message(getLink, flags: 0)
     message.attribute(Attribute.name, string: name)
     return try socket.get(message, "look for link \(name)").map(parse)
+  }
+
+  /// Waits until a link that was set up carries packets (IFLA_OPERSTATE is up), 500 ms at most.
+  ///
+  /// A carrier's change takes effect by the kernel's link watch, some moments later: until then a bridge port forwards
+  /// nothing and a first ARP request is lost, which costs its sender a second. From 6.8 on the question itself makes
+  /// the link watch run (facd15dfd691); before, we ask again.
+  static func settle(_ name: String, on socket: inout NetlinkSocket) throws(NetworkError) {
+    var message = message(getLink, flags: 0)
+    message.attribute(Attribute.name, string: name)
+    let deadline = Clock.monotonicNanoseconds() + 500_000_000
+    while true {
+      guard let reply = try socket.get(message, "look for link \(name)") else {
+        throw .conflict("cannot find link \(name): it was taken away while it was set up")
+      }
+      let state = reply.attributes(after: 16)[16 /* IFLA_OPERSTATE */]?.first
+      if state == 6 /* IF_OPER_UP */ || Clock.monotonicNanoseconds() >= deadline { return }
+      usleep(100)
+    }
   }
 
   /// `ip link show`

@@ -54,6 +54,10 @@ enum NftMessage {
       message.attribute(7, big: UInt32(NftType.length(set.value)))
     }
     message.attribute(10, big: id)
+    if set.key.count == 1, set.key[0].isHostOrder {
+      // NFTNL_UDATA_SET_KEYBYTEORDER, host order: without it `nft list` prints names as empty.
+      message.attribute(13, [0, 4] + NftElement.bytes(host: UInt32(1)))
+    }
     return message
   }
 

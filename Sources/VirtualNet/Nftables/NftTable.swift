@@ -50,6 +50,9 @@ enum NftType: UInt32, Sendable {
     }
   }
 
+  /// nft(8) keeps names and indices in the host's byte order, all else in the network's.
+  var isHostOrder: Bool { self == .interfaceName || self == .interfaceIndex }
+
   /// In a concatenation every field is filled to a multiple of four bytes.
   static func length(_ fields: [NftType]) -> Int {
     fields.count == 1 ? fields[0].length : fields.reduce(0) { $0 + ($1.length + 3) & ~3 }

@@ -36,6 +36,10 @@ struct Ruleset: Sendable {
   private static let invalid: UInt32 = 1, established: UInt32 = 2, related: UInt32 = 4
   private static let translated: [NftExpression] =
     [.conntrack(.status, original: false, 1)] + bitTest(0x20 /* IPS_DST_NAT */, any: true)
+  /// `ip saddr & 255.255.255.0 @prefixes`: an address of ours, by the prefix. Every network's has 24 bits.
+  private static func ours(addressAt offset: UInt32) -> [NftExpression] {
+    ipv4 + [.payload(.network, offset: offset, length: 4, 1), .and(1, [255, 255, 255, 0]), .lookup("prefixes", 1)]
+  }
   private static let accept: [NftExpression] = [.verdict(.accept)]
   private static let drop: [NftExpression] = [.verdict(.drop)]
 
@@ -78,6 +82,7 @@ struct Ruleset: Sendable {
       family: .inet, name: tableName,
       sets: [
         .init(name: "nets", key: [.interfaceName]),
+        .init(name: "prefixes", key: [.ipv4]),
         .init(name: "crossings", key: [.interfaceName, .interfaceName]),
         .init(name: "services", key: [.interfaceName, .ipv4, .transport, .port]),
         .init(name: "ports4", key: [.transport, .port], value: [.ipv4, .port]),
@@ -106,8 +111,9 @@ struct Ruleset: Sendable {
         .init("translate", .init(type: "nat", hook: .prerouting, priority: -100), translate),
         .init("translate-own", .init(type: "nat", hook: .output, priority: -100), translate),
         .init("source", .init(type: "nat", hook: .postrouting, priority: 100), [
-          // iifname @nets oifname @nets ct status dnat masquerade: a zone that uses a published port (hairpin)
-          s.ipv4 + s.fromNetworks + s.toNetworks + s.translated + [.masquerade],
+          // ip saddr & 255.255.255.0 @prefixes oifname @nets ct status dnat masquerade: a zone that uses a published
+          // port (hairpin). Not by iifname, which br_netfilter leaves empty here.
+          s.ours(addressAt: 12) + s.toNetworks + s.translated + [.masquerade],
           // iifname @nets oifname != @nets masquerade
           s.ipv4 + s.fromNetworks + s.notToNetworks + [.masquerade],
           // oifname @nets ip saddr 127.0.0.0/8 masquerade: the host's own 127.0.0.1:PORT
@@ -144,9 +150,10 @@ struct Ruleset: Sendable {
           ] + s.accept,
           s.drop,
         ]),
-        // oifname @nets ct status dnat goto published: the host's own use of a port that was taken back
+        // ct status dnat ip daddr & 255.255.255.0 @prefixes goto published: the host's own use of a port that was taken
+        // back. Not by oifname: the route that translation changed is not yet to be seen in this hook.
         .init("output", .init(type: "filter", hook: .output, priority: 0), [
-          s.toNetworks + s.translated + [.verdict(.goto("published"))]
+          s.translated + s.ours(addressAt: 16) + [.verdict(.goto("published"))]
         ]),
       ])
   }

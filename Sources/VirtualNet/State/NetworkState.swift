@@ -45,7 +45,9 @@ struct NetworkState: Equatable, Sendable {
   }
 
   init(_ file: RecordFile, path: String) throws(NetworkError) {
-    guard let first = file.records.first, first.count == 4, first[0] == "network", let subnet = IPv4Subnet(first[2]) else {
+    guard let first = file.records.first, first.count == 4, first[0] == "network", let subnet = IPv4Subnet(first[2]),
+      subnet.length == 24
+    else {
       throw .damaged(path: path, line: 2, mend: Self.mend)
     }
     self.init(bridge: first[1], subnet: subnet, boot: first[3])
@@ -98,7 +100,7 @@ struct NetworkState: Equatable, Sendable {
 
   /// What the rules must hold for it.
   var elements: [NftElement] {
-    Ruleset.network(bridge: bridge, gateway: subnet.gateway)
+    Ruleset.network(bridge: bridge, subnet: subnet)
       + attachments.flatMap { $0.phase == .up ? $0.elements : [] }
   }
 }

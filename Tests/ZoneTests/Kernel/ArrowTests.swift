@@ -95,12 +95,14 @@ import Testing
   @Test func onFailureGivesUpAfterItsTries() throws {
     try Zonectl.with { zones in
       try zones.make(
-        "a", "installed", ["--network", "none", "--restart", "on-failure:2"], command: ["sh", "-c", "echo once; exit 3"])
+        "a", "installed", ["--network", "none", "--restart", "on-failure:2"],
+        command: ["sh", "-c", "echo once; exit 3"])
       try zones.ok("start", "a")
-      #expect(try eventually(timeout: 20) {
-        let status = try zones.status("a")
-        return status?.state == "installed" && status?.restarts == 2
-      })
+      #expect(
+        try eventually(timeout: 20) {
+          let status = try zones.status("a")
+          return status?.state == "installed" && status?.restarts == 2
+        })
       #expect(try zones.ok("logs", "a").lines == ["once", "once", "once"])
     }
   }

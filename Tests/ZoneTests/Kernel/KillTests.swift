@@ -12,10 +12,14 @@ import Testing
       let before = try #require(try zones.status("a"))
       let begun = Date()
       kill(try #require(before.pid), SIGKILL)
-      let after = try eventually(timeout: 10, value: { () -> Listed? in
-        guard let status = try zones.status("a"), status.state == "running", status.pid != before.pid else { return nil }
-        return status
-      })
+      let after = try eventually(
+        timeout: 10,
+        value: { () -> Listed? in
+          guard let status = try zones.status("a"), status.state == "running", status.pid != before.pid else {
+            return nil
+          }
+          return status
+        })
       #expect(Date().timeIntervalSince(begun) < 5)
       #expect(after?.restarts == 1)
       #expect(after?.startId != before.startId)

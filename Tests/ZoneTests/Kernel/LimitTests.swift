@@ -8,7 +8,8 @@ import Testing
     try Zonectl.with { zones in
       let busy = ["sh", "-c", "while :; do :; done"]
       try zones.make("big", "installed", ["--network", "none", "--cpuset", "0", "--cpu-shares", "3072"], command: busy)
-      try zones.make("small", "installed", ["--network", "none", "--cpuset", "0", "--cpu-shares", "1024"], command: busy)
+      try zones.make(
+        "small", "installed", ["--network", "none", "--cpuset", "0", "--cpu-shares", "1024"], command: busy)
       try zones.ok("start", "big", "small")
       let big = try #require(try zones.status("big")?.pid)
       let small = try #require(try zones.status("small")?.pid)
@@ -74,7 +75,8 @@ import Testing
   @Test func anOOMOfAChildIsNotTheZonesEnd() throws {
     try Zonectl.with { zones in
       _ = try Attack.build("allocate", into: zones.folder + "/attacks")
-      try zones.make("a", "running", ["--network", "none", "--memory", "64M", "-v", "\(zones.folder)/attacks:/attacks:ro"])
+      try zones.make(
+        "a", "running", ["--network", "none", "--memory", "64M", "-v", "\(zones.folder)/attacks:/attacks:ro"])
       let outcome = try zones.run("exec", "a", "/attacks/allocate", "256")
       #expect(outcome.status == 137, "\(outcome)")
       #expect(try zones.state("a") == "running")
@@ -97,7 +99,8 @@ import Testing
   @Test func setChangesALimitOfARunningZone() throws {
     try Zonectl.with { zones in
       _ = try Attack.build("allocate", into: zones.folder + "/attacks")
-      try zones.make("a", "running", ["--network", "none", "--memory", "32M", "-v", "\(zones.folder)/attacks:/attacks:ro"])
+      try zones.make(
+        "a", "running", ["--network", "none", "--memory", "32M", "-v", "\(zones.folder)/attacks:/attacks:ro"])
       #expect(try zones.run("exec", "a", "/attacks/allocate", "64").status == 137)
       #expect(try zones.ok("set", "a", "memory=256M").out.contains("live"))
       #expect(try zones.run("exec", "a", "/attacks/allocate", "64").status == 0)

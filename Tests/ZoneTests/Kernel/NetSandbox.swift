@@ -50,7 +50,7 @@ final class NetHost {
 
   /// Runs `body` on a new thread in a new network namespace with `lo` up, and reports what it found.
   static func run(
-    tag: String = "", sourceLocation: SourceLocation = #_sourceLocation, _ body: @escaping (NetHost) throws -> Void
+    tag: String = "", bridgedFiltering: Bool? = nil, sourceLocation: SourceLocation = #_sourceLocation, _ body: @escaping (NetHost) throws -> Void
   ) {
     let checks = NetChecks()
     var template = Array("/tmp/zones-net-test.XXXXXX".utf8CString)
@@ -60,6 +60,10 @@ final class NetHost {
       do {
         let own = try OwnedFD.open("/proc/thread-self/ns/net", O_RDONLY)
         try Loopback.up(netns: own)
+        if let bridgedFiltering, FileSystem.exists("/proc/sys/net/bridge") {
+          try Sysctls.write("net/bridge/bridge-nf-call-iptables", bridgedFiltering ? "1" : "0")
+          try Sysctls.write("net/bridge/bridge-nf-call-arptables", bridgedFiltering ? "1" : "0")
+        }
         try body(NetHost(checks, folder: folder, tag: tag))
       } catch { checks.fail("\(error)") }
     }
@@ -163,5 +167,36 @@ enum NetTCP {
     var room = [UInt8](repeating: 0, count: 1000)
     let got = recv(other.raw, &room, room.count, CInt(truncatingIfNeeded: MSG_DONTWAIT))
     return got == bytes.count && Array(room[0..<got]) == bytes
+  }
+}
+
+/// A machine outside, on a link to the pretended host: it is 192.0.2.2, the host 192.0.2.1.
+final class NetOutside {
+  let zone: NetZone
+
+  init(_ host: NetHost) throws {
+    zone = try NetZone()
+    var route = try NetlinkSocket(.route)
+    var pair = Link.message(Link.newLink, flags: NetlinkFlag.acknowledge | NetlinkFlag.create | NetlinkFlag.exclusive)
+    pair.attribute(Link.Attribute.name, string: "uplink")
+    pair.nested(Link.Attribute.info) {
+      $0.attribute(Link.Attribute.infoKind, string: "veth")
+      $0.nested(Link.Attribute.infoData) {
+        $0.nested(1) {
+          $0.append(Link.header())
+          $0.attribute(Link.Attribute.name, string: "eth0")
+          $0.attribute(Link.Attribute.namespaceFD, number: zone.namespace.raw)
+        }
+      }
+    }
+    try route.perform("make the uplink", pair)
+    let link = try Link.find("uplink", on: &route)!
+    let subnet = IPv4Subnet("192.0.2.0/24")!
+    try route.perform([
+      ("address the uplink", Address.add(IPv4Address("192.0.2.1")!, subnet: subnet, link: link.index), []),
+      ("set the uplink up", Link.setUp(link.index), []),
+    ])
+    var inside = try NetlinkSocket.inside(zone.namespace, .route)
+    try Veth.configurePeer("eth0", address: IPv4Address("192.0.2.2")!, subnet: subnet, defaultRoute: false, on: &inside)
   }
 }

@@ -22,7 +22,8 @@ import Testing
     try Zonectl.with(who) { zones in
       try zones.make("a")
       let pid = try #require(try zones.status("a")?.pid)
-      let line = try #require((contents("/proc/\(pid)/status") ?? "").split(separator: "\n").first { $0.hasPrefix("Uid:") })
+      let line = try #require(
+        (contents("/proc/\(pid)/status") ?? "").split(separator: "\n").first { $0.hasPrefix("Uid:") })
       let uid = try #require(UInt32(line.split(whereSeparator: \.isWhitespace)[1]))
       #expect(uid != 0)
       if who == .root { #expect(uid >= 65536, "a range of its own, not \(uid)") }
@@ -31,7 +32,9 @@ import Testing
 
   @Test(arguments: [Zonectl.Who.root, .ordinaryUser]) func usrIsReadOnly(who: Zonectl.Who) throws {
     let outcome = try inside(
-      who, "touch /usr/x; rm /usr/bin/env; echo more >> /usr/bin/env; mount -o remount,rw,bind /usr; touch /usr/x; ls /usr/bin/env")
+      who,
+      "touch /usr/x; rm /usr/bin/env; echo more >> /usr/bin/env; mount -o remount,rw,bind /usr; touch /usr/x; ls /usr/bin/env"
+    )
     #expect(outcome.err.contains("'/usr/x': Read-only file system"), "\(outcome)")
     #expect(outcome.text == "/usr/bin/env")
     #expect(access("/usr/x", F_OK) != 0)
@@ -123,7 +126,8 @@ import Testing
 
   @Test func optReadOnlyMakesAllReadOnlyButVolumesAndScratch() throws {
     let outcome = try inside(
-      .root, "touch /etc/x /var/x /x; touch /tmp/x /run/x /dev/shm/x /data/x && echo scratch", ["--read-only", "-v", "/data"])
+      .root, "touch /etc/x /var/x /x; touch /tmp/x /run/x /dev/shm/x /data/x && echo scratch",
+      ["--read-only", "-v", "/data"])
     #expect(outcome.text == "scratch", "\(outcome)")
     #expect(outcome.err.components(separatedBy: "Read-only file system").count == 4, "\(outcome)")
   }

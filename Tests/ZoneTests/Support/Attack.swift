@@ -43,3 +43,29 @@ enum BusyboxRoot {
     try "root:x:0:\nnogroup:x:65534:\n".write(toFile: path + "/etc/group", atomically: false, encoding: .utf8)
   }
 }
+
+extension Zonectl {
+  /// The option that shows the attack programs in a zone, at /attacks.
+  func attacks(_ names: String...) throws -> [String] {
+    for name in names { _ = try Attack.build(name, into: folder + "/attacks") }
+    return ["-v", "\(folder)/attacks:/attacks:ro"]
+  }
+
+  /// Runs an attack in a throw-away zone; what it printed.
+  func attack(_ name: String, _ arguments: [String] = [], options: [String] = []) throws -> Report {
+    let words = ["run", "--rm", "--network", "none"] + (try attacks(name)) + options
+    let outcome = try command(words + ["--", "/attacks/\(name)"] + arguments).run()
+    guard outcome.status == 0, !outcome.lines.isEmpty else { throw CommandFailed(outcome: outcome) }
+    return Report(lines: outcome.lines)
+  }
+}
+
+/// What an attack printed: lines of `NAME: refused ERRNO`, `NAME: DONE`, and facts.
+struct Report {
+  var lines: [String]
+  var done: [String] { lines.filter { $0.contains(": DONE") } }
+  /// The errno that a try was refused with; nil where it was not tried or not refused.
+  func refusal(_ name: String) -> String? {
+    lines.first { $0.hasPrefix("\(name): refused ") }.map { String($0.dropFirst("\(name): refused ".count)) }
+  }
+}

@@ -94,7 +94,7 @@ final class Running {
     do {
       pid = try Running.spawn(command, &actions)
     } catch {
-      for pipe in pipes { [pipe.read, pipe.write].forEach { _ = close($0) } }
+      for end in pipes.flatMap({ [$0.read, $0.write] }) { close(end) }
       throw error
     }
     input = pipes[0].write
@@ -240,7 +240,7 @@ final class Running {
     let words = (command.directory.map { ["env", "-C", $0] } ?? []) + command.argv
     let argv = words.map { strdup($0) } + [nil]
     let envp = command.environment.map { strdup("\($0.key)=\($0.value)") } + [nil]
-    defer { (argv + envp).forEach { free($0) } }
+    defer { for word in argv + envp { free(word) } }
     var pid: pid_t = 0
     let path = command.environment["PATH"] ?? ""
     let program = Command.find(words[0], in: path) ?? words[0]

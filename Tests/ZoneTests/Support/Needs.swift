@@ -44,6 +44,8 @@ extension Trait where Self == ConditionTrait {
 /// The user in whose name the unprivileged cases run.
 struct OrdinaryUser: Sendable {
   static let name = "zonestest"
+  /// In front of a command: runs it in his name, with his groups and without a power of root's.
+  static let prefix = ["setpriv", "--reuid", name, "--regid", name, "--init-groups", "--"]
   var uid: UInt32
   var gid: UInt32
   var home: String

@@ -64,9 +64,16 @@ final class Zonectl {
   }
 
   /// What runs a program in the name of `who`.
-  var prefix: [String] {
-    who == .root
-      ? [] : ["setpriv", "--reuid", OrdinaryUser.name, "--regid", OrdinaryUser.name, "--init-groups", "--"]
+  var prefix: [String] { wrapper + (who == .root ? [] : OrdinaryUser.prefix) }
+
+  /// Runs before the change of user, as root, in front of every command: `sh -c SCRIPT` in a private mount namespace.
+  /// For cases in which the machine has to look different.
+  var privateMounts: String?
+
+  private var wrapper: [String] {
+    privateMounts.map {
+      ["unshare", "--mount", "--propagation", "private", "sh", "-ec", $0 + "\nexec \"$@\"", "sh"]
+    } ?? []
   }
 
   @discardableResult
@@ -133,6 +140,8 @@ final class Zonectl {
     try Terminal(command(arguments), rows: rows, columns: columns)
   }
 
+  func terminal(arguments: [String]) throws -> Terminal { try Terminal(command(arguments)) }
+
   /// What `list -o json` says of every zone.
   func list() throws -> [Listed] {
     let outcome = try command(["list", "-o", "json"]).run()
@@ -164,7 +173,9 @@ final class Zonectl {
       }
     }
     try? FileManager.default.removeItem(atPath: folder)
-    if access(folder, F_OK) == 0 { Issue.record("\(folder) cannot be removed: something is still mounted or busy in it") }
+    if access(folder, F_OK) == 0 {
+      Issue.record("\(folder) cannot be removed: something is still mounted or busy in it")
+    }
   }
 }
 

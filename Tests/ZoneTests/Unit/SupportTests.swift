@@ -87,7 +87,7 @@ import Testing
 
   @Test(.needs(.root, .ordinaryUser)) func theOrdinaryUserIsOrdinary() throws {
     let outcome = try Command(
-      ["setpriv", "--reuid", OrdinaryUser.name, "--regid", OrdinaryUser.name, "--init-groups", "--"]
+      OrdinaryUser.prefix
         + ["sh", "-c", "id -u; cat /etc/shadow"]
     ).run()
     #expect(outcome.text == OrdinaryUser.found.map { String($0.uid) })

@@ -1,0 +1,7 @@
+import ArgumentParser
+import Orchestrator
+
+@main
+struct OrchestratorCommand: AsyncParsableCommand {
+  func run() async throws {}
+}
