@@ -10,7 +10,6 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/fsuid.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
@@ -256,16 +255,3 @@ long zns_drop_capabilities(void) {
 
 // 444 on every architecture (since 5.13); the libc's headers may be older than the kernel.
 long zns_landlock_abi(void) { return RESULT(syscall(444, NULL, 0, 1u)); }
-
-long zns_set_fsids(uid_t uid, gid_t gid) {
-  setfsgid(gid);
-  setfsuid(uid);
-  // The calls answer with the former id; asked with an id that is none they change nothing.
-  if ((gid_t)setfsgid((gid_t)-1) != gid || (uid_t)setfsuid((uid_t)-1) != uid) return -EPERM;
-  struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-  struct __user_cap_data_struct data[2];
-  long result = RESULT(syscall(SYS_capget, &header, data));
-  if (result < 0) return result;
-  for (int i = 0; i < 2; i++) data[i].effective = data[i].permitted;
-  return RESULT(syscall(SYS_capset, &header, data));
-}

@@ -90,8 +90,5 @@ long zns_drop_capabilities(void);
 /// The Landlock ABI version (landlock_create_ruleset(2) with LANDLOCK_CREATE_RULESET_VERSION), -ENOSYS or -EOPNOTSUPP.
 long zns_landlock_abi(void);
 
-/// setfsgid(2) and setfsuid(2) of the calling thread, then capset(2): the effective capabilities are the permitted
-/// ones again, some of which a change of the fsuid away from 0 takes (capabilities(7)). EPERM where an id did not change.
-long zns_set_fsids(uid_t uid, gid_t gid);
 
 #endif

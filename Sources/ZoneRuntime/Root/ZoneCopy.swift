@@ -5,76 +5,133 @@ internal import LinuxNS
 /// copied in belongs to the zone's root; what is copied out, to the caller. Devices, FIFOs and sockets are left out and
 /// told.
 extension Zones {
-  /// - Parameters:
-  ///   - path: in the zone.
-  ///   - target: on the host: a directory to copy into, or the copy's own name.
-  public func copyOut(_ name: String, from path: String, to target: String) throws(ZoneError) {
-    let agent = try fileAgent(name)
-    var place = target
-    if Self.isDirectory(target) { place += "/" + Self.lastName(path) }
-    try attempt("copy \(name):\(path) to \(target)") { () throws(SyscallError) in
-      // A link that the person named is followed, in the zone; those found below it are copied as links.
-      try copyOut(agent, path, place, following: true)
-    }
+  public enum CopyDirection: Sendable {
+    /// From a path of the host into the zone: into a directory that is there, or to that very name.
+    case into(String, zonePath: String)
+    /// From the zone to a path of the host, likewise.
+    case out(zonePath: String, String)
   }
 
-  /// - Parameters:
-  ///   - source: on the host.
-  ///   - path: in the zone: a directory to copy into, or the copy's own name.
-  public func copyIn(_ name: String, from source: String, to path: String) throws(ZoneError) {
+  /// A link that the person named is followed, on its own side; those found below are copied as links.
+  /// - Parameter leftOut: told of what was not copied, and why.
+  public func copy(_ name: String, _ direction: CopyDirection, leftOut: @escaping (String) -> Void) throws(ZoneError) {
     let agent = try fileAgent(name)
-    try attempt("copy \(source) to \(name):\(path)") { () throws(SyscallError) in
-      var place = path
-      if let folder = try? agent.open(path, O_PATH | O_DIRECTORY) {
-        _ = consume folder
-        place += "/" + Self.lastName(source)
+    let copy = ZoneCopy(leftOut: leftOut)
+    switch direction {
+    case .into(let source, let path):
+      try attempt("copy \(source) to \(name):\(path)") { () throws(SyscallError) in
+        var place = path
+        if try ZoneCopy.isThere({ () throws(SyscallError) in try agent.open(path, O_PATH | O_DIRECTORY) }) {
+          place = try ZoneCopy.below(path, source)
+        }
+        try copy.into(agent, source, place, following: true, depth: 0)
       }
-      try copyIn(agent, source, place, following: true)
+    case .out(let path, let target):
+      try attempt("copy \(name):\(path) to \(target)") { () throws(SyscallError) in
+        var place = target
+        if try ZoneCopy.isThere({ () throws(SyscallError) in try OwnedFD.open(target, O_PATH | O_DIRECTORY) }) {
+          place = try ZoneCopy.below(target, path)
+        }
+        try copy.out(agent, path, place, following: true, depth: 0)
+      }
+    }
+  }
+}
+
+private struct ZoneCopy {
+  let leftOut: (String) -> Void
+  /// Deep enough for any honest tree.
+  static let mostDepth = 200
+
+  /// Whether a directory can be opened there; a missing one is an answer, everything else an error.
+  static func isThere(_ open: () throws(SyscallError) -> OwnedFD) throws(SyscallError) -> Bool {
+    do throws(SyscallError) {
+      _ = try open()
+      return true
+    } catch {
+      guard error.errno == ENOENT || error.errno == ENOTDIR else { throw error }
+      return false
     }
   }
 
-  private func copyOut(_ agent: borrowing ZoneFileAgent, _ path: String, _ target: String, following: Bool) throws(SyscallError) {
+  /// The copy's place in a directory: under the source's own name.
+  static func below(_ folder: String, _ source: String) throws(SyscallError) -> String {
+    guard let name = source.split(separator: "/").last, name != ".", name != ".." else {
+      throw SyscallError(call: "open", errno: EINVAL, path: source, step: "find a name for the copy (give one)")
+    }
+    return "\(folder)/\(name)"
+  }
+
+  func out(_ agent: borrowing ZoneFileAgent, _ path: String, _ target: String, following: Bool, depth: Int) throws(SyscallError) {
+    guard depth < Self.mostDepth else { throw SyscallError(call: "open", errno: ELOOP, path: path) }
     // Looked at before it is opened for reading: opening a FIFO would wait, and a device might do things.
     let look = try agent.open(path, O_PATH | (following ? 0 : O_NOFOLLOW))
     let kind = try Self.status(look, path)
     switch kind.st_mode & S_IFMT {
     case S_IFREG:
       let from = try agent.open(path, O_RDONLY | O_NONBLOCK | (following ? 0 : O_NOFOLLOW))
-      guard try Self.status(from, path).st_mode & S_IFMT == S_IFREG else {
-        throw SyscallError(call: "open", errno: EAGAIN, path: path, step: "copy a file that was swapped meanwhile")
-      }
-      let to = try OwnedFD.open(target, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode: kind.st_mode & 0o777)
-      try Self.copyBytes(from, to, path)
+      guard try Self.isRegular(from, path) else { return leftOut("\(path): it was replaced while we looked") }
+      let to = try OwnedFD.open(target, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK, mode: kind.st_mode & 0o777)
+      try Self.fill(to, from: from, target)
+      try FileSystem.call("fchmod", target) { fchmod(to.raw, kind.st_mode & 0o777) }
+      Self.keepTimes(to, kind)
     case S_IFDIR:
       let made = mkdir(target, 0o700)
       let error = errno
       guard made == 0 || error == EEXIST else { throw SyscallError(call: "mkdir", errno: error, path: target) }
       let folder = try OwnedFD.open(target, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
       let names = try FileSystem.list(of: try agent.open(path, O_RDONLY | O_DIRECTORY | (following ? 0 : O_NOFOLLOW)), path)
-      for name in names { try copyOut(agent, "\(path)/\(name)", "\(target)/\(name)", following: false) }
-      try FileSystem.call("fchmod", target) { fchmod(folder.raw, kind.st_mode & 0o777) }
+      for name in names { try out(agent, "\(path)/\(name)", "\(target)/\(name)", following: false, depth: depth + 1) }
+      if made == 0 {
+        try FileSystem.call("fchmod", target) { fchmod(folder.raw, kind.st_mode & 0o777) }
+        Self.keepTimes(folder, kind)
+      }
     case S_IFLNK:
       let text = try FileSystem.readLink(of: look, path)
+      if symlink(text, target) == 0 { return }
+      guard errno == EEXIST else { throw SyscallError(call: "symlink", errno: errno, path: target) }
+      try FileSystem.call("unlink", target) { unlink(target) }
       try FileSystem.call("symlink", target) { symlink(text, target) }
-    default: notice("left out \(path): neither a file, a directory nor a link")
+    default: leftOut("\(path): neither a file, a directory nor a link")
     }
   }
 
-  private func copyIn(_ agent: borrowing ZoneFileAgent, _ source: String, _ path: String, following: Bool) throws(SyscallError) {
+  func into(_ agent: borrowing ZoneFileAgent, _ source: String, _ path: String, following: Bool, depth: Int) throws(SyscallError) {
+    guard depth < Self.mostDepth else { throw SyscallError(call: "open", errno: ELOOP, path: source) }
     let status = try FileSystem.status(source, followingLinks: following)
     switch status.st_mode & S_IFMT {
     case S_IFREG:
       let from = try OwnedFD.open(source, O_RDONLY | (following ? 0 : O_NOFOLLOW))
-      let to = try agent.open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK, mode: status.st_mode & 0o777)
-      try Self.copyBytes(from, to, source)
+      let to = try agent.open(path, O_WRONLY | O_CREAT | O_NONBLOCK, mode: status.st_mode & 0o777)
+      try Self.fill(to, from: from, path)
+      Self.keepTimes(to, status)
     case S_IFDIR:
       do throws(SyscallError) { try agent.makeDirectory(path, mode: status.st_mode & 0o777 | 0o700) } catch {
         guard error.errno == EEXIST else { throw error }
       }
-      for name in try FileSystem.list(source) { try copyIn(agent, "\(source)/\(name)", "\(path)/\(name)", following: false) }
+      for name in try FileSystem.list(source) {
+        try into(agent, "\(source)/\(name)", "\(path)/\(name)", following: false, depth: depth + 1)
+      }
     case S_IFLNK: try agent.makeLink(path, to: try FileSystem.readLink(source))
-    default: notice("left out \(source): neither a file, a directory nor a link")
+    default: leftOut("\(source): neither a file, a directory nor a link")
     }
+  }
+
+  /// What was there already could be a device or a pipe; only a regular file is emptied and written.
+  private static func fill(_ to: borrowing OwnedFD, from: borrowing OwnedFD, _ name: String) throws(SyscallError) {
+    guard try isRegular(to, name) else { throw SyscallError(call: "open", errno: EEXIST, path: name, step: "replace what is no regular file") }
+    try FileSystem.call("ftruncate", name) { ftruncate(to.raw, 0) }
+    try copyBytes(from, to, name)
+  }
+
+  private static func isRegular(_ file: borrowing OwnedFD, _ name: String) throws(SyscallError) -> Bool {
+    try status(file, name).st_mode & S_IFMT == S_IFREG
+  }
+
+  /// Best effort: a file that was there before may belong to somebody else.
+  private static func keepTimes(_ file: borrowing OwnedFD, _ status: stat) {
+    let times = [status.st_atim, status.st_mtim]
+    _ = futimens(file.raw, times)
   }
 
   private static func copyBytes(_ from: borrowing OwnedFD, _ to: borrowing OwnedFD, _ name: String) throws(SyscallError) {
@@ -97,14 +154,5 @@ extension Zones {
     let error = errno
     guard result == 0 else { throw SyscallError(call: "fstat", errno: error, path: name) }
     return status
-  }
-
-  private static func isDirectory(_ path: String) -> Bool {
-    var status = stat()
-    return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
-  }
-
-  private static func lastName(_ path: String) -> String {
-    path.split(separator: "/").last.map(String.init) ?? "root"
   }
 }
