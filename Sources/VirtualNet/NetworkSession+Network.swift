@@ -4,15 +4,16 @@ internal import LinuxNS
 /// A network's own things: bridge, prefix, tables, forwarding.
 extension NetworkSession {
   /// The network as it stands, made where it does not.
-  mutating func raise(_ network: String, leases: inout Leases?) throws(NetworkError) -> NetworkState {
-    if let state = try state(network), state.attachments.isEmpty {
-      try lower(network, state)  // its maker was killed, or its last zone's end was
+  mutating func raise(_ network: String, _ standing: NetworkState?, leases: inout Leases?) throws(NetworkError) -> NetworkState {
+    if let state = standing, !state.attachments.isEmpty {
+      let subnet = leases?.subnet ?? state.subnet
+      guard subnet == state.subnet else {
+        throw .conflict("network \(network) stands on \(state.subnet), but its leases are of \(subnet) (stop its zones first)")
+      }
+      leases = leases ?? Leases(subnet: subnet)
+      return state
     }
-    if let state = try state(network) {
-      if leases == nil { leases = Leases(subnet: state.subnet) }
-      if leases?.subnet == state.subnet { return state }
-      throw .conflict("network \(network) stands on \(state.subnet), but its leases are of \(leases!.subnet) (stop its zones first)")
-    }
+    if let half = standing { try lower(network, half) }  // its maker was killed, or who took its last zone off
     if try states().isEmpty { try firewall.removeTables() }  // of a run whose state was deleted
     let bridge = networks.names.bridge(network)
     if let old = try Link.find(bridge, on: &route) {

@@ -62,21 +62,20 @@ struct NetworkSession: ~Copyable {
   mutating func attach(_ request: AttachRequest, netns: borrowing OwnedFD) throws(NetworkError) -> Attachment {
     let network = request.network
     var leases = try Leases.read(directories.leases(network))
-    if try state(network)?.attachments.contains(where: { $0.zone == request.zone }) == true {
+    var standing = try state(network)
+    if standing?.attachments.contains(where: { $0.zone == request.zone }) == true {
       try detach(zone: request.zone, network: network, deleteLink: true)
+      standing = try state(network)
     }
     let bridge = networks.names.bridge(network)
     if let finding = try firewall.foreignDrop(bridge: bridge) {
       throw .foreignFirewall(chain: finding.chain, mend: finding.mend)
     }
-    try checkFree(request.ports, except: request.zone)
+    if try checkFree(request.ports, except: request.zone) { standing = try state(network) }
 
     let hadLease = leases?.zones[request.zone] != nil
-    var state = try raise(network, leases: &leases)
+    var state = try raise(network, standing, leases: &leases)
     do throws(NetworkError) {
-      guard state.attachments.count < Bridge.portLimit else {
-        throw .conflict("cannot attach \(request.zone): network \(network) has \(Bridge.portLimit) zones, all a bridge takes")
-      }
       // raise() has seen to it that there are leases.
       var held = leases ?? Leases(subnet: state.subnet)
       let address = try held.lease(request.zone, network: network)
@@ -163,11 +162,12 @@ struct NetworkSession: ~Copyable {
   }
 
   mutating func republish(zone: String, network: String, ports: [PublishedPort]) throws(NetworkError) {
+    let held = try state(network)?.attachments.first { $0.zone == zone }?.ports ?? []
+    _ = try checkFree(ports.filter { !held.contains($0) }, except: zone)
     guard var state = try state(network), let place = state.attachments.firstIndex(where: { $0.zone == zone }) else {
       throw .notFound("cannot publish ports of \(zone): it is not on network \(network)")
     }
     let before = state.attachments[place]
-    try checkFree(ports.filter { !before.ports.contains($0) }, except: zone)
     let going = before.ports.filter { !ports.contains($0) }
     let coming = ports.filter { !before.ports.contains($0) }
     // Both are noted while neither is certain, so that a detach after a kill looks for both.
@@ -203,16 +203,20 @@ struct NetworkSession: ~Copyable {
 
   // MARK: ports
 
+  /// - Returns: whether a zone that died without a word was taken off its network for it.
   /// - Throws: `.portTaken` with the holder: a zone of ours, of another instance, or a socket of the host.
-  private mutating func checkFree(_ ports: [PublishedPort], except zone: String) throws(NetworkError) {
-    guard !ports.isEmpty else { return }
+  private mutating func checkFree(_ ports: [PublishedPort], except zone: String) throws(NetworkError) -> Bool {
+    var changed = false
+    guard !ports.isEmpty else { return changed }
+    let standing = try states()
     for port in ports {
-      for (network, state) in try states() {
+      for (network, state) in standing {
         for other in state.attachments where other.zone != zone && other.ports.contains(where: port.clashes) {
           let link = try Link.find(other.interface, on: &route)
           guard link?.index == other.index, other.phase == .up else {
             // Its zone died without a word, and its ports with it.
             try detach(zone: other.zone, network: network, deleteLink: other.phase == .making)
+            changed = true
             continue
           }
           throw .portTaken(port.hostText, holder: "zone \(other.zone)")
@@ -229,6 +233,7 @@ struct NetworkSession: ~Copyable {
         throw .portTaken(port.hostText, holder: "a zone of another --root (nft table \(table))")
       }
     }
+    return changed
   }
 
   /// Starts the network's helper where none lives.

@@ -15,9 +15,11 @@ public struct RootFD: ~Copyable, Sendable {
   /// Opens `path` inside. Always O_CLOEXEC; O_NOCTTY, so that a terminal planted there does not become ours.
   public borrowing func open(_ path: String, _ flags: CInt, mode: UInt32 = 0) throws(SyscallError) -> OwnedFD {
     let inside = path.drop { $0 == "/" }
+    // With O_PATH nothing is opened, and openat2 takes few other flags.
+    let wanted = flags & O_PATH != 0 ? flags : flags | O_NOCTTY
     let resolve = UInt64(ZNS_RESOLVE_IN_ROOT | ZNS_RESOLVE_NO_MAGICLINKS)
     let result = zns_openat2(
-      fd.raw, inside.isEmpty ? "." : String(inside), UInt64(UInt32(bitPattern: flags | O_NOCTTY)), UInt64(mode), resolve)
+      fd.raw, inside.isEmpty ? "." : String(inside), UInt64(UInt32(bitPattern: wanted)), UInt64(mode), resolve)
     return OwnedFD(raw: CInt(try check(result, "openat2", path)))
   }
 }

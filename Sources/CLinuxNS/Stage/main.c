@@ -25,7 +25,7 @@ __attribute__((noreturn, used)) static void begin(char **stack) {
       uint64_t all = ~0ull;
       SYS4(__NR_rt_sigprocmask, 2 /* SIG_SETMASK */, &all, 0, 8);
       if (plan->mode == STAGE_LAUNCH) keep_zone();
-      if (plan->mode == STAGE_EXEC) join_zone();
+      if (plan->mode == STAGE_EXEC || plan->mode == STAGE_FILES) join_zone();
     }
   }
 failed:

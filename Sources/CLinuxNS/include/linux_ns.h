@@ -90,4 +90,5 @@ long zns_drop_capabilities(void);
 /// The Landlock ABI version (landlock_create_ruleset(2) with LANDLOCK_CREATE_RULESET_VERSION), -ENOSYS or -EOPNOTSUPP.
 long zns_landlock_abi(void);
 
+
 #endif

@@ -1,10 +1,9 @@
 internal import Glibc
 
 /// The switch of a `nat` network (linux/if_link.h, IFLA_BR_*).
+///
+/// A bridge takes 1,023 ports (BR_MAX_PORTS); a network's prefix holds 253 zones, so it is full before its bridge.
 enum Bridge {
-  /// BR_MAX_PORTS less one: ports are numbered from 1 in ten bits (net/bridge/br_private.h).
-  static let portLimit = 1023
-
   /// `ip link add NAME address MAC alias ALIAS type bridge forward_delay 0 stp_state 0 mcast_snooping 0 no_linklocal_learn 1`
   ///
   /// Its own MAC, since a bridge without one takes its lowest port's and changes it as zones come and go.

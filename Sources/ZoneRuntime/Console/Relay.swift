@@ -246,8 +246,10 @@ struct Relay: ~Copyable {
       let got = recv(socket, &room, room.count, CInt(MSG_DONTWAIT | MSG_TRUNC))
       let number = errno
       if got < 0 {
-        if number == EAGAIN || number == EINTR { return }
-        guard number == ECONNRESET else { throw SyscallError(call: "recv", errno: number, path: "keeper.sock") }
+        // ECONNRESET: the keeper has closed with a message of ours unread. It is told once, before what is still queued,
+        // the keeper's last words among it (unix(7), net/core/datagram.c), so it is no end.
+        if number == EAGAIN || number == EINTR || number == ECONNRESET { return }
+        throw SyscallError(call: "recv", errno: number, path: "keeper.sock")
       }
       guard got <= room.count else { throw SyscallError(call: "recv", errno: EMSGSIZE, path: "keeper.sock") }
       guard got > 0, let message = KeeperMessage(room[0..<got]) else {

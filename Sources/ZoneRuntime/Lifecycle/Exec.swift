@@ -61,6 +61,27 @@ public struct Execution: ~Copyable {
   }
 }
 
+/// How a zone's namespaces and groups are entered: by pidfd for root; an ordinary user gets the namespaces from the
+/// keeper, who opened them while the zone's first process still was ours.
+struct WayIn: ~Copyable {
+  let pidfd: Pidfd
+  let namespaces: [CInt]
+  let flags: UInt32
+  let group: ZoneGroup
+
+  deinit { for fd in namespaces { close(fd) } }
+
+  func lend(to stage: inout StagePlan) {
+    group.lend(to: &stage.descriptors)
+    if namespaces.isEmpty {
+      stage.descriptors.join = pidfd.fd.raw
+      stage.zoneFlags = flags
+    } else {
+      stage.descriptors.joinNamespaces = namespaces
+    }
+  }
+}
+
 extension Zones {
   /// Executes a command in a living zone and waits for its end.
   public func exec(_ name: String, _ request: ExecRequest) throws(ZoneError) -> ExitStatus {
@@ -74,13 +95,9 @@ extension Zones {
   /// Executes a command in a living zone. Returns when it was executed.
   public func execute(_ name: String, _ request: ExecRequest) throws(ZoneError) -> Execution {
     guard !request.command.isEmpty else { throw .usage("exec wants a command") }
-    let files = try files(name)
-    guard files.exists, let spec = try files.readSpec() else { throw .notFound(name) }
-    let state = try state(of: files)
-    guard state == .running || state == .shuttingDown, let record = try files.readRecord(), let keeper = try files.readKeeper(),
-      let link = try KeeperLink.connect(files)
-    else {
-      throw .state(zone: name, state: state, verb: "exec", hint: state == .frozen ? "resume it first" : "start it first")
+    let (files, spec, record, keeper) = try living(name, verb: "exec")
+    guard let link = try KeeperLink.connect(files) else {
+      throw .state(zone: name, state: .down, verb: "exec", hint: "start it first")
     }
 
     var stage = StagePlan(mode: .exec, tier: record.tier == .root ? .host : .user)
@@ -93,18 +110,8 @@ extension Zones {
     stage.denySetgroups = record.tier == .single
     stage.terminal = request.terminal
 
-    // How the namespaces are entered: by pidfd for root; an ordinary user gets them from the keeper, who opened them
-    // while the zone's first process still was ours.
-    var borrowed: [CInt] = []
-    defer { for fd in borrowed { close(fd) } }
-    let pidfd = try attempt("find zone \(name)") { () throws(SyscallError) in try Pidfd.open(keeper.`init`) }
-    if record.tier == .root {
-      stage.descriptors.join = pidfd.fd.raw
-      stage.zoneFlags = record.namespaces | NamespaceFlags.user.rawValue
-    } else {
-      borrowed = try descriptors(link, .namespaces, name)
-      stage.descriptors.joinNamespaces = borrowed
-    }
+    let way = try wayIn(name, record, keeper, link)
+    way.lend(to: &stage)
 
     var master: OwnedFD?
     var terminalEnd: CInt = -1
@@ -124,18 +131,15 @@ extension Zones {
     stage.descriptors.standardInput = request.terminal ? terminalEnd : other(request.standardInput)
     stage.descriptors.standardOutput = request.terminal ? terminalEnd : other(request.standardOutput)
     stage.descriptors.standardError = request.terminal ? terminalEnd : other(request.standardError)
-    let group = try openCgroup(record)
-    group.lend(to: &stage.descriptors)
-
     let process = try attempt("execute in zone \(name)") { () throws(SyscallError) in
       try StageProcess.launch(stage, name: name)
     }
-    withExtendedLifetime(group) {}
+    withExtendedLifetime(way) {}
     let execution = try awaitExecuted(process, name, request, facts.ops, terminal: master)
     return execution
   }
 
-  private func awaitExecuted(
+  func awaitExecuted(
     _ process: consuming StageProcess, _ name: String, _ request: ExecRequest, _ ops: [PlannedOp], terminal: consuming OwnedFD?
   ) throws(ZoneError) -> Execution {
     var given: OwnedFD? = consume terminal
@@ -156,6 +160,27 @@ extension Zones {
     }
   }
 
+  func living(_ name: String, verb: String) throws(ZoneError) -> (ZoneFiles, ZoneSpec, RunRecord, KeeperRecord) {
+    let files = try files(name)
+    guard files.exists, let spec = try files.readSpec() else { throw .notFound(name) }
+    let state = try state(of: files)
+    guard state == .running || state == .shuttingDown, let record = try files.readRecord(), let keeper = try files.readKeeper()
+    else {
+      throw .state(zone: name, state: state, verb: verb, hint: state == .frozen ? "resume it first" : "start it first")
+    }
+    return (files, spec, record, keeper)
+  }
+
+  func wayIn(
+    _ name: String, _ record: RunRecord, _ keeper: KeeperRecord, _ link: borrowing KeeperLink
+  ) throws(ZoneError) -> WayIn {
+    let group = try openCgroup(record)
+    let pidfd = try attempt("find zone \(name)") { () throws(SyscallError) in try Pidfd.open(keeper.`init`) }
+    var namespaces: [CInt] = []
+    if record.tier != .root { namespaces = try descriptors(link, .namespaces, name) }
+    return WayIn(pidfd: pidfd, namespaces: namespaces, flags: record.namespaces | NamespaceFlags.user.rawValue, group: group)
+  }
+
   private func descriptors(_ link: borrowing KeeperLink, _ request: StageRequest, _ name: String) throws(ZoneError) -> [CInt] {
     var fds: [CInt] = []
     let message = try attempt("ask the keeper of \(name)") { () throws(SyscallError) in
@@ -170,7 +195,7 @@ extension Zones {
     return fds
   }
 
-  private func execFacts(_ spec: ZoneSpec, _ record: RunRecord, _ request: ExecRequest) throws(ZoneError) -> (user: ZoneUser, ops: [PlannedOp]) {
+  func execFacts(_ spec: ZoneSpec, _ record: RunRecord, _ request: ExecRequest) throws(ZoneError) -> (user: ZoneUser, ops: [PlannedOp]) {
     let files = try files(spec.name)
     var facts = HostFacts(
       tier: record.tier, uid: geteuid(), gid: getegid(), uids: record.uids, gids: record.gids, runDirectory: files.run,

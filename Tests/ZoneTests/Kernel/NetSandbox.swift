@@ -53,7 +53,9 @@ final class NetHost {
     tag: String = "", bridgedFiltering: Bool? = nil, sourceLocation: SourceLocation = #_sourceLocation, _ body: @escaping (NetHost) throws -> Void
   ) {
     let checks = NetChecks()
-    var template = Array("/tmp/zones-net-test.XXXXXX".utf8CString)
+    // Run state lies on a tmpfs in life, too: a disk would add its own waiting to each change.
+    let base = FileSystem.exists("/dev/shm") ? "/dev/shm" : "/tmp"
+    var template = Array("\(base)/zones-net-test.XXXXXX".utf8CString)
     let folder = String(cString: mkdtemp(&template)!)
     NetThread.run {
       guard zns_unshare(0x4000_0000) >= 0 else { return checks.fail("cannot unshare the network: needs root") }

@@ -22,8 +22,7 @@ struct NetLeaseTests {
         model[zone] = address
       }
     }
-    let file = try RecordFile.parse(leases.bytes, kind: "zones-leases", version: 1, path: "f", mend: "m")
-    #expect(try Leases(file, path: "f") == leases)
+    #expect(try Leases(leases.bytes, path: "f") == leases)
     leases.move(to: IPv4Subnet("172.29.3.0/24")!)
     for (zone, address) in leases.zones { #expect(address.bytes[3] == model[zone]?.bytes[3] && leases.subnet.contains(address)) }
   }
@@ -44,16 +43,33 @@ struct NetLeaseTests {
   ])
   func damaged(_ text: String, _ line: Int) {
     let error = #expect(throws: NetworkError.self) {
-      try Leases(RecordFile.parse(Array(text.utf8), kind: "zones-leases", version: 1, path: "/x", mend: "m"), path: "/x")
+      try Leases(Array(text.utf8), path: "/x")
     }
     guard case .damaged(_, let found, _)? = error else { return #expect(Bool(false), "\(String(describing: error))") as Void }
     #expect(found == line)
   }
 
+  @Test("addresses are read strictly", arguments: [
+    "", "1.2.3", "1.2.3.4.5", "1..2.3", ".1.2.3", "1.2.3.", "01.2.3.4", "1.2.3.00", "256.1.1.1", "1.2.3.4 ", "1.2.3.a", "99999999999.1.1.1", "-1.2.3.4",
+  ])
+  func strict(_ text: String) {
+    #expect(IPv4Address(text) == nil)
+    #expect(MACAddress(text) == nil)
+  }
+
+  @Test("addresses and their text", arguments: ["0.0.0.0", "255.255.255.255", "10.88.0.1"])
+  func text(_ text: String) {
+    #expect(IPv4Address(text)?.description == text)
+    #expect(MACAddress("02:aB:00:ff:10:09")?.description == "02:ab:00:ff:10:09")
+    for wrong in ["02:ab:00:ff:10", "02:ab:00:ff:10:09:01", "2:ab:00:ff:10:09", "02:ab:00:ff:10:0g", "02:ab:00:ff:10:"] {
+      #expect(MACAddress(wrong) == nil)
+    }
+  }
+
   @Test("a file of another version is not guessed at")
   func version() {
     let error = #expect(throws: NetworkError.self) {
-      try RecordFile.parse(Array("zones-leases 9\n".utf8), kind: "zones-leases", version: 1, path: "/x", mend: "m")
+      try Leases(Array("zones-leases 9\n".utf8), path: "/x")
     }
     #expect(error?.description.contains("version 9") == true)
   }
@@ -67,8 +83,7 @@ struct NetLeaseTests {
         aliases: ["www", "w"], ports: [PublishedPort(hostPort: 1, zonePort: 2), PublishedPort(hostAddress: "127.0.0.1", hostPort: 3, zonePort: 4, transport: .udp)]),
       .init(zone: "db", phase: .making, interface: "dzv-2", index: 0, address: IPv4Address("10.88.2.3")!, mac: MACAddress("02:00:00:00:00:02")!),
     ]
-    let file = try RecordFile.parse(state.bytes, kind: "zones-network", version: 1, path: "f", mend: "m")
-    #expect(try NetworkState(file, path: "f") == state)
+    #expect(try NetworkState(state.bytes, path: "f") == state)
   }
 
   @Test("the prefix chosen meets no route of the host", arguments: [

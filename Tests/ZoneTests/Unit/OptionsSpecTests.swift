@@ -1,5 +1,7 @@
 import CommandLineTable
+import ResourceControl
 import Testing
+import VirtualNet
 
 @testable import ZoneRuntime
 
