@@ -189,6 +189,19 @@ private func v2Base(_ controllers: Set<CgroupController> = [.cpu, .cpuset, .memo
     }
   }
 
+  @Test func freezingWaitsForTheKernelAndLetsGoWhenItDoesNotCome() throws {
+    try withFolder { folder in
+      let cgroup = Cgroup(opening: CgroupRecord(unified: folder, v1: [:]))
+      try put("\(folder)/cgroup.freeze", "0")
+      try put("\(folder)/cgroup.events", "populated 1\nfrozen 0\n")
+      #expect(throws: CgroupError.timedOut(doing: "freeze", path: folder)) { try cgroup.freeze(timeout: 30) }
+      #expect(try FileSystem.readLine("\(folder)/cgroup.freeze") == "0")
+      try put("\(folder)/cgroup.events", "populated 1\nfrozen 1\n")
+      try cgroup.freeze(timeout: 30)
+      #expect(try FileSystem.readLine("\(folder)/cgroup.freeze") == "1")
+    }
+  }
+
   @Test func weights() {
     #expect(ResourceLimits.weight(ofShares: 2) == 1)
     #expect(ResourceLimits.weight(ofShares: 1024) == 39)
