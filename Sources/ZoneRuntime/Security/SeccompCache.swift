@@ -35,7 +35,8 @@ public struct SeccompCache: Sendable {
     guard let folder = try? OwnedFD.open(directory, O_RDONLY | O_DIRECTORY), isOurs(folder, S_IFDIR),
       let file = try? OwnedFD.openat(folder.raw, name(key), O_RDONLY | O_NOFOLLOW | O_NONBLOCK),
       isOurs(file, S_IFREG),
-      let bytes = try? FileSystem.read(file, limit: Self.headerSize + SeccompCompiler.instructionLimit * SeccompCompiler.instructionSize)
+      let bytes = try? FileSystem.read(
+        file, limit: Self.headerSize + SeccompCompiler.instructionLimit * SeccompCompiler.instructionSize)
     else { return nil }
     let program = Array(bytes.dropFirst(Self.headerSize))
     guard !program.isEmpty, program.count % SeccompCompiler.instructionSize == 0,
@@ -63,7 +64,9 @@ public struct SeccompCache: Sendable {
     program.withUnsafeBytes { bytes in
       var hash = SeccompKey.basis ^ UInt64(bytes.count)
       for offset in stride(from: 0, to: bytes.count, by: 8) {
-        hash = (hash ^ UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self))) &* SeccompKey.prime
+        hash =
+          (hash ^ UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self)))
+          &* SeccompKey.prime
         hash ^= hash >> 29
       }
       return hash
