@@ -57,16 +57,19 @@ var package = Package(
       name: "ZoneRuntime",
       dependencies: ["LinuxNS", "ResourceControl", "VirtualNet", "CSeccomp", "CJansson"],
       swiftSettings: strict),
+    // The command line as data: apart from the executable, so that tests can import it.
+    .target(name: "CommandLineTable", path: "Sources/zonectl/Table", swiftSettings: strict),
     .executableTarget(
       name: "zonectl",
-      dependencies: ["ZoneRuntime", "ResourceControl", "VirtualNet", "LinuxNS"],
+      dependencies: ["CommandLineTable", "ZoneRuntime", "ResourceControl", "VirtualNet", "LinuxNS"],
+      exclude: ["Table"],
       swiftSettings: strict,
       linkerSettings: staticExecutable),
 
     // MARK: tests
     .testTarget(
       name: "ZoneTests",
-      dependencies: ["ZoneRuntime", "ResourceControl", "VirtualNet", "LinuxNS"],
+      dependencies: ["CommandLineTable", "ZoneRuntime", "ResourceControl", "VirtualNet", "LinuxNS"],
       path: "Tests/ZoneTests",
       exclude: ["Golden"],
       swiftSettings: strict),
@@ -89,16 +92,19 @@ if !runtimeOnly {
     .target(
       name: "Orchestrator",
       dependencies: [
-        "ZoneRuntime", "ResourceControl", "VirtualNet", "LinuxNS",
+        "ZoneRuntime", "ResourceControl", "VirtualNet", "LinuxNS", "CLinuxNS",
         .product(name: "Yams", package: "Yams"),
         .product(name: "GRDB", package: "GRDB.swift"),
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
+        .product(name: "HummingbirdCore", package: "hummingbird"),
         .product(name: "NIOHTTP1", package: "swift-nio"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+        .product(name: "UnixSignals", package: "swift-service-lifecycle"),
       ],
       path: "Sources/Orchestrator",
       exclude: ["Service"],
@@ -106,7 +112,8 @@ if !runtimeOnly {
     .executableTarget(
       name: "orchestrator",
       dependencies: [
-        "Orchestrator",
+        "Orchestrator", "ZoneRuntime", "LinuxNS",
+        .product(name: "Logging", package: "swift-log"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       path: "Sources/Orchestrator/Service",

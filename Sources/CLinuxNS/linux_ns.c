@@ -12,8 +12,10 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -149,6 +151,8 @@ long zns_peer_credentials(int socket, pid_t *pid, uid_t *uid, gid_t *gid) {
 
 // MARK: spawning
 
+enum { MOST_SPAWN_FDS = 512 };
+
 struct spawn_child { const struct zns_spawn *spawn; sigset_t mask; int error; };
 
 static int spawn_run(void *argument) {
@@ -167,15 +171,15 @@ static int spawn_run(void *argument) {
   // First lift every descriptor above the target numbers, then put each in its place: no order can overwrite one.
   int executable = spawn->executable;
   if (executable >= 0) {
-    executable = fcntl(executable, F_DUPFD_CLOEXEC, 100);
+    executable = fcntl(executable, F_DUPFD_CLOEXEC, MOST_SPAWN_FDS);
     if (executable < 0) goto failed;
   }
-  int lifted[32];
-  if (spawn->fd_count > 32) { errno = EINVAL; goto failed; }
+  int lifted[MOST_SPAWN_FDS];
+  if (spawn->fd_count > MOST_SPAWN_FDS) { errno = E2BIG; goto failed; }
   for (int i = 0; i < spawn->fd_count; i++) {
     lifted[i] = -1;
     if (spawn->fds[i] < 0) continue;
-    lifted[i] = fcntl(spawn->fds[i], F_DUPFD_CLOEXEC, 100);
+    lifted[i] = fcntl(spawn->fds[i], F_DUPFD_CLOEXEC, MOST_SPAWN_FDS);
     if (lifted[i] < 0) goto failed;
   }
   for (int i = 0; i < spawn->fd_count; i++) {
@@ -216,6 +220,12 @@ long zns_spawn(const struct zns_spawn *spawn, int *pidfd) {
   return pid;
 }
 
+long zns_filesystem_type(const char *path) {
+  struct statfs status;
+  long result = RESULT(statfs(path, &status));
+  return result < 0 ? result : (long)((unsigned long)status.f_type & 0xfffffffful);
+}
+
 const char *zns_errno_name(int number) { return strerrorname_np(number); }
 const char *zns_errno_text(int number) { return strerrordesc_np(number); }
 
@@ -225,3 +235,23 @@ void __wrap___register_frame_info(const void *begin, void *object);
 void *__wrap___deregister_frame_info(const void *begin);
 void __wrap___register_frame_info(const void *begin, void *object) { (void)begin; (void)object; }
 void *__wrap___deregister_frame_info(const void *begin) { (void)begin; return NULL; }
+
+long zns_signalfd(uint64_t signals) {
+  return RESULT(syscall(SYS_signalfd4, -1, &signals, sizeof signals, SFD_CLOEXEC | SFD_NONBLOCK));
+}
+long zns_read_signalfd(int fd) {
+  struct signalfd_siginfo info;
+  long got;
+  do got = RESULT(read(fd, &info, sizeof info));
+  while (got == -EINTR);
+  return got < 0 ? got : (long)info.ssi_signo;
+}
+long zns_drop_capabilities(void) {
+  struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+  struct __user_cap_data_struct none[2];
+  memset(none, 0, sizeof none);
+  return RESULT(syscall(SYS_capset, &header, none));
+}
+
+// 444 on every architecture (since 5.13); the libc's headers may be older than the kernel.
+long zns_landlock_abi(void) { return RESULT(syscall(444, NULL, 0, 1u)); }

@@ -150,7 +150,7 @@ public struct DescriptorList: ~Copyable, Sendable {
   /// Numbers to hand to a child; they stay this list's.
   public private(set) var raw: [CInt] = []
 
-  init() {}
+  public init() {}
   deinit { for number in raw { close(number) } }
   mutating func append(_ file: consuming OwnedFD) { raw.append(file.take()) }
 }

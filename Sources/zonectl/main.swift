@@ -1,1 +1,20 @@
-print("zonectl")
+import CommandLineTable
+import Glibc
+
+// Only what a start needs is touched here: the table, the parser, one verb.
+do throws(UsageError) {
+  switch try zonectlTable.parse(Array(CommandLine.arguments.dropFirst())) {
+  case .help(let verb):
+    Output.write(verb.map(zonectlTable.help) ?? zonectlTable.help())
+  case .version:
+    Output.line("\(zonectlTable.program) \(zonectlTable.version)")
+  case .run(let invocation):
+    do {
+      exit(try action(of: invocation)(invocation))
+    } catch {
+      exit(Failure.tell(error, of: invocation))
+    }
+  }
+} catch {
+  exit(Failure.tell(error, of: nil))
+}

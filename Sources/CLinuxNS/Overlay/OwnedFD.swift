@@ -1,6 +1,9 @@
 internal import CLinuxNS
 internal import Glibc
 
+/// open(2)'s O_PATH, which Glibc's module hides behind a feature macro.
+public let O_PATH: CInt = 0o10_000_000
+
 /// A file descriptor with one owner: borrow it to use it, consume it to give it away; it closes when it ends.
 ///
 /// Every descriptor of ours is close-on-exec; what a program is to inherit is passed by number at the spawn.
@@ -61,6 +64,9 @@ public struct DescriptorPair: ~Copyable, Sendable {
     guard result == 0 else { throw SyscallError(call: "socketpair", errno: error) }
     return DescriptorPair(first: OwnedFD(raw: ends[0]), second: OwnedFD(raw: ends[1]))
   }
+
+  /// Gives the first away and closes the second.
+  public consuming func takeFirst() -> OwnedFD { first }
 
   init(first: consuming OwnedFD, second: consuming OwnedFD) {
     self.first = first

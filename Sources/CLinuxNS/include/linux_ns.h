@@ -70,9 +70,25 @@ struct zns_spawn {
 /// Returns the pid and sets *pidfd, or -errno (also of a failed execveat).
 long zns_spawn(const struct zns_spawn *spawn, int *pidfd);
 
+/// statfs(2)'s f_type, or -errno.
+long zns_filesystem_type(const char *path);
+
 /// strerrorname_np: "EINVAL", or NULL.
 const char *zns_errno_name(int number);
 /// strerrordesc_np: "Invalid argument", or NULL.
 const char *zns_errno_text(int number);
+
+/// signalfd4(2) of the signals 1…64 whose bit (number - 1) is set; CLOEXEC and NONBLOCK. Blocks none of them.
+long zns_signalfd(uint64_t signals);
+
+/// The number of the next signal that waits in a signalfd, or -EAGAIN.
+long zns_read_signalfd(int fd);
+
+/// capset(2) of the calling thread: effective, permitted and inheritable all empty.
+long zns_drop_capabilities(void);
+
+/// The Landlock ABI version (landlock_create_ruleset(2) with LANDLOCK_CREATE_RULESET_VERSION), -ENOSYS or -EOPNOTSUPP.
+long zns_landlock_abi(void);
+
 
 #endif

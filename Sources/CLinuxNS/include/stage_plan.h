@@ -1,4 +1,189 @@
+// The plan a launch hands to the stage: one block of memory, sealed, mapped read-only.
+// Shared by the stage (C) and by the marshaller in LinuxNS (OpTable.swift), which is its only writer.
+// Offsets count bytes from the block's start; offset 0 means "none". Strings end with NUL.
 #ifndef STAGE_PLAN_H
 #define STAGE_PLAN_H
-#define STAGE_PLAN_VERSION 1
+
+#include <stdint.h>
+
+enum {
+  STAGE_MAGIC = 0x454e4f5a,  // "ZONE"
+  STAGE_PLAN_VERSION = 1,
+};
+
+// The stage finds its descriptors at fixed numbers, then the plan's own from STAGE_FD_FIRST on.
+enum {
+  STAGE_FD_PLAN = 3,
+  STAGE_FD_CONTROL = 4,  // SEQPACKET to the zonectl that launched it
+  STAGE_FD_FIRST = 5,
+};
+
+enum stage_mode {
+  STAGE_LAUNCH = 1,  // become the keeper of a new zone
+  STAGE_EXEC = 2,    // join a living zone and execute in it
+  STAGE_FILES = 3,   // join a living zone and open its files for the launcher, who asks on fd_stdin
+};
+
+// Who attaches the host's trees.
+enum stage_tier {
+  STAGE_TIER_HOST = 1,  // the keeper, as host root, in a mount namespace the host owns
+  STAGE_TIER_USER = 2,  // the joiner, as root of a first user namespace; the zone gets a second one below it
+};
+
+enum stage_section {
+  STAGE_SECTION_TREE = 0,     // the root is put together, on the host's side
+  STAGE_SECTION_ZONE = 1,     // in the zone's namespaces, before the gate
+  STAGE_SECTION_PROCESS = 2,  // in the first process, after the gate
+  STAGE_SECTIONS = 3,
+};
+
+// Steps outside the op table, told in a failure as step numbers from STAGE_STEP_FIXED on.
+enum stage_step {
+  STAGE_STEP_FIXED = 100000,
+  STAGE_STEP_PLAN = STAGE_STEP_FIXED,
+  STAGE_STEP_UNSHARE,
+  STAGE_STEP_PRIVATE,
+  STAGE_STEP_JOINER,
+  STAGE_STEP_MAP,
+  STAGE_STEP_USERNS,
+  STAGE_STEP_IDENTITY,
+  STAGE_STEP_CGROUP,
+  STAGE_STEP_CLONE,
+  STAGE_STEP_NESTED_MAP,
+  STAGE_STEP_LISTEN,
+  STAGE_STEP_RECORD,
+  STAGE_STEP_NAMESPACES,
+  STAGE_STEP_RETURN,
+  STAGE_STEP_FORK,
+  STAGE_STEP_EXECUTE,
+  STAGE_STEP_DIED,
+  STAGE_STEP_SETNS,
+  STAGE_STEP_TERMINALS,
+};
+
+enum stage_op_code {
+  STAGE_OP_NONE = 0,
+  // The tree
+  STAGE_OP_ROOT_TMPFS,   // tmpfs with options text[1] on the host directory text[0]; it becomes the root
+  STAGE_OP_ROOT_TREE,    // the source (fd or text[1]) on the host directory text[0]; it becomes the root
+  STAGE_OP_HOST_TREE,    // the source mapped over itself at the host path text[0] (layers of an overlay)
+  STAGE_OP_FSIDS,        // files are made as host uid a, gid b from here on
+  STAGE_OP_MKDIR,        // text[0] with mode a; an existing directory is fine
+  STAGE_OP_SYMLINK,      // text[1] -> text[0]; an existing name is fine
+  STAGE_OP_FILE,         // text[0] with the a bytes at text[1], mode b, replacing what is there
+  STAGE_OP_COPY,         // text[0] with the content of descriptor fd, mode b (a secret)
+  STAGE_OP_ATTACH,       // the source (fd or text[1]) on text[0]
+  STAGE_OP_MOUNT,        // type text[1], options text[2], flags a, on text[0]
+  STAGE_OP_OVERLAY,      // options text[2] on text[0], mounted with all capabilities under the current fsids
+  STAGE_OP_DEVICE,       // character device a (makedev) at text[0], mode b, owned by the zone's root
+  STAGE_OP_READ_ONLY,    // the root's own mount
+  // The zone
+  STAGE_OP_ENTER_ROOT,   // a copy of the root's mounts that may be pivoted into
+  STAGE_OP_MASK,         // nothing is to be seen at text[0]
+  STAGE_OP_READ_ONLY_PATH,
+  STAGE_OP_PIVOT,
+  STAGE_OP_HOSTNAME,     // text[0]
+  STAGE_OP_LOOPBACK,     // lo goes up
+  STAGE_OP_WRITE,        // the kernel file text[0] gets text[1]
+  STAGE_OP_TERMINAL,     // a terminal of the zone's devpts for the first process; a rows, b columns
+  // The process
+  STAGE_OP_RLIMIT,       // flags resource, a soft, b hard
+  STAGE_OP_IDS,          // uid a, gid b, groups: flags of them, u32 each, at text[0]; STAGE_KEEP_GROUPS
+  STAGE_OP_CHDIR,        // text[0]; STAGE_MAKE creates it
+  STAGE_OP_BOUNDING,     // what is not in a leaves the bounding set
+  STAGE_OP_CAPABILITIES, // effective and permitted a, inheritable and ambient b
+  STAGE_OP_NO_NEW_PRIVS,
+  STAGE_OP_SECCOMP,      // a instructions at text[0]
+  STAGE_OP_OOM_SCORE,    // text[0]
+  STAGE_OP_DEATH_SIGNAL, // SIGKILL when the keeper dies (a zone with an init of its own)
+};
+
+enum stage_op_flag {
+  STAGE_RECURSIVE = 1,   // with what is mounted below
+  STAGE_IDMAP = 2,       // seen through the zone's id map
+  STAGE_MAKE = 4,        // make the target where it is missing
+  STAGE_OPTIONAL = 8,    // a missing source or target is fine
+  STAGE_KEEP_GROUPS = 16,
+  STAGE_FRESH = 32,      // the root was made by us in this launch: plain calls resolve nothing foreign
+};
+
+struct stage_op {
+  uint16_t code;
+  uint16_t flags;
+  int32_t fd;        // a descriptor of the plan, or -1
+  uint32_t text[3];
+  uint32_t reserved;
+  uint64_t a, b;
+};
+
+struct stage_range { uint32_t first, count; };
+
+struct stage_plan {
+  uint32_t magic, version, size, mode, tier;
+  struct stage_range section[STAGE_SECTIONS];  // indices into ops
+  uint32_t ops;           // offset of struct stage_op[]
+  uint32_t joiner_flags;  // clone3 flags of the joiner (user tier: CLONE_NEWUSER | CLONE_NEWNS)
+  uint32_t zone_flags;    // clone3 flags of the zone's first process; setns flags for STAGE_EXEC
+  uint32_t uid_map, gid_map;                // text for /proc/PID/…_map; 0: zonectl maps (newuidmap)
+  uint32_t nested_uid_map, nested_gid_map;  // user tier: the zone's own map
+  uint32_t deny_setgroups;
+  uint32_t own_init;      // the command is pid 1
+  uint32_t terminal;
+  uint32_t keep_namespaces;  // open them while the zone's first process is still ours (user tier)
+  uint32_t hand_over;     // at the end execute zonectl even where the launcher still listens
+  uint32_t direct;        // the launcher's own stdio was given: nothing is copied or logged
+  uint32_t argv, argc, envp, envc, path;    // offsets of u32[] of offsets; path: u32 offset of the PATH to search
+  uint32_t zonectl, zonectl_argv, zonectl_argc, zonectl_envp, zonectl_envc;
+  uint32_t log_name;      // file name below fd_log_dir
+  uint64_t log_limit;     // bytes before rotation
+  uint32_t zone_root_uid, zone_root_gid;    // host ids
+  uint32_t owner_uid;     // who may speak to the keeper, besides root
+  // descriptors, or -1; for stdio -1 is a pipe to the keeper
+  int32_t fd_stdin, fd_stdout, fd_stderr;
+  int32_t fd_cgroup;                        // v2 directory
+  int32_t fd_tasks[12];                     // v1 tasks files
+  int32_t fd_run;                           // the zone's run directory
+  int32_t fd_log_dir;
+  int32_t fd_listen;                        // a bound SEQPACKET socket
+  int32_t fd_zonectl;                       // the executable, should its path have gone
+  int32_t fd_oom;                           // memory.events or memory.oom_control
+  int32_t fd_join;                          // STAGE_EXEC: pidfd
+  int32_t fd_join_ns[8];                    // STAGE_EXEC in the user tier: the namespaces
+};
+
+// Messages: one byte of kind, then a payload. Both directions, on the control socket and on the keeper's.
+enum stage_message {
+  // from the stage
+  STAGE_SAYS_MAP = 'M',      // i32 pid: write its id maps, answer STAGE_MAPPED
+  STAGE_SAYS_READY = 'Y',    // i32 pid of the zone's first process: it waits at the gate
+  STAGE_SAYS_STARTED = 'S',  // i32 pid of the command
+  STAGE_SAYS_FAILED = 'F',   // i32 section, i32 step, i32 errno
+  STAGE_SAYS_ENDED = 'X',    // i32 code, i32 signal, i32 oom
+  STAGE_SAYS_OUTPUT = 'O',
+  STAGE_SAYS_ERROR = 'R',
+  STAGE_SAYS_DESCRIPTORS = 'D',  // with SCM_RIGHTS
+  STAGE_SAYS_NO = 'N',           // i32 errno
+  // to the stage
+  STAGE_MAPPED = 'm',
+  STAGE_GO = 'G',
+  STAGE_ATTACH = 'A',        // send me the output
+  STAGE_INPUT = 'I',
+  STAGE_INPUT_END = 'E',
+  STAGE_WINDOW = 'W',        // u16 rows, u16 columns
+  STAGE_SIGNAL = 'K',        // i32 signal, to the command
+  STAGE_STOPPING = 'Q',      // what comes is asked for: no restart
+  STAGE_NAMESPACES = 'n',    // answer with the namespaces' descriptors
+  STAGE_TERMINAL = 't',      // answer with the master of a new terminal of the zone
+};
+
+enum { STAGE_MESSAGE_ROOM = 16384 };
+
+// STAGE_FILES: what is asked in the zone, on a SEQPACKET socket. The answer is STAGE_SAYS_DESCRIPTORS, or
+// STAGE_SAYS_NO with an errno (0: done).
+enum stage_file_request {
+  STAGE_FILE_OPEN = 'o',     // i32 flags, i32 mode, path
+  STAGE_FILE_MKDIR = 'd',    // i32 0, i32 mode, path
+  STAGE_FILE_SYMLINK = 's',  // i32 0, i32 length of the target, target, path
+};
+
 #endif

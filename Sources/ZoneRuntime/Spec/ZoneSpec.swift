@@ -22,6 +22,8 @@ public struct ZoneSpec: Codable, Equatable, Sendable {
   /// nil is the zone's name.
   public var hostname: String?
   public var network: NetworkChoice = .named("default")
+  /// Further names the network answers with the zone's address (Compose's network aliases).
+  public var aliases: [String] = []
   public var publish: [PublishedPort] = []
   public var volumes: [VolumeMount] = []
   public var secrets: [SecretMount] = []

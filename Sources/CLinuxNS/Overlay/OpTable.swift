@@ -1,0 +1,265 @@
+internal import CLinuxNS
+
+/// One step of a launch as the stage executes it. Codes and flags are those of stage_plan.h.
+public struct StageOp: Sendable, Equatable {
+  public struct Code: RawRepresentable, Sendable, Equatable {
+    public var rawValue: UInt16
+    public init(rawValue: UInt16) { self.rawValue = rawValue }
+    init(_ code: stage_op_code) { rawValue = UInt16(code.rawValue) }
+
+    public static let rootTmpfs = Code(STAGE_OP_ROOT_TMPFS)
+    public static let rootTree = Code(STAGE_OP_ROOT_TREE)
+    public static let hostTree = Code(STAGE_OP_HOST_TREE)
+    public static let fsids = Code(STAGE_OP_FSIDS)
+    public static let makeDirectory = Code(STAGE_OP_MKDIR)
+    public static let symlink = Code(STAGE_OP_SYMLINK)
+    public static let file = Code(STAGE_OP_FILE)
+    public static let copy = Code(STAGE_OP_COPY)
+    public static let attach = Code(STAGE_OP_ATTACH)
+    public static let mount = Code(STAGE_OP_MOUNT)
+    public static let overlay = Code(STAGE_OP_OVERLAY)
+    public static let device = Code(STAGE_OP_DEVICE)
+    public static let readOnly = Code(STAGE_OP_READ_ONLY)
+    public static let enterRoot = Code(STAGE_OP_ENTER_ROOT)
+    public static let mask = Code(STAGE_OP_MASK)
+    public static let readOnlyPath = Code(STAGE_OP_READ_ONLY_PATH)
+    public static let pivot = Code(STAGE_OP_PIVOT)
+    public static let hostname = Code(STAGE_OP_HOSTNAME)
+    public static let loopback = Code(STAGE_OP_LOOPBACK)
+    public static let write = Code(STAGE_OP_WRITE)
+    public static let terminal = Code(STAGE_OP_TERMINAL)
+    public static let rlimit = Code(STAGE_OP_RLIMIT)
+    public static let ids = Code(STAGE_OP_IDS)
+    public static let changeDirectory = Code(STAGE_OP_CHDIR)
+    public static let bounding = Code(STAGE_OP_BOUNDING)
+    public static let capabilities = Code(STAGE_OP_CAPABILITIES)
+    public static let noNewPrivileges = Code(STAGE_OP_NO_NEW_PRIVS)
+    public static let seccomp = Code(STAGE_OP_SECCOMP)
+    public static let oomScore = Code(STAGE_OP_OOM_SCORE)
+    public static let deathSignal = Code(STAGE_OP_DEATH_SIGNAL)
+  }
+
+  public struct Flags: OptionSet, Sendable, Equatable {
+    public var rawValue: UInt16
+    public init(rawValue: UInt16) { self.rawValue = rawValue }
+    init(_ flag: stage_op_flag) { rawValue = UInt16(flag.rawValue) }
+
+    public static let recursive = Flags(STAGE_RECURSIVE)
+    public static let idmap = Flags(STAGE_IDMAP)
+    public static let make = Flags(STAGE_MAKE)
+    public static let optional = Flags(STAGE_OPTIONAL)
+    public static let keepGroups = Flags(STAGE_KEEP_GROUPS)
+    public static let fresh = Flags(STAGE_FRESH)
+  }
+
+  public var code: Code
+  public var flags: Flags
+  /// A descriptor's number as the stage will see it; a count where the op says so; -1 for none.
+  public var fd: Int32
+  /// Up to three texts or blocks of bytes; nil is none.
+  public var blocks: [[UInt8]?]
+  public var a: UInt64
+  public var b: UInt64
+
+  public init(
+    _ code: Code, flags: Flags = [], fd: Int32 = -1, blocks: [[UInt8]?] = [], a: UInt64 = 0, b: UInt64 = 0
+  ) {
+    self.code = code
+    self.flags = flags
+    self.fd = fd
+    self.blocks = blocks
+    self.a = a
+    self.b = b
+  }
+}
+
+/// The block of memory that a launch hands to the stage (stage_plan.h): the only writer of that format.
+public struct StagePlan: Sendable {
+  public enum Mode: Sendable { case launch, exec, files }
+  public enum Tier: Sendable { case host, user }
+
+  public var mode: Mode
+  public var tier: Tier
+  public var tree: [StageOp] = []
+  public var zone: [StageOp] = []
+  public var process: [StageOp] = []
+  /// clone3(2) flags of the joiner and of the zone's first process; for `exec` the setns(2) flags.
+  public var joinerFlags: UInt32 = 0
+  public var zoneFlags: UInt32 = 0
+  /// The text of /proc/PID/uid_map; nil leaves the mapping to the launcher (newuidmap).
+  public var uidMap: String?
+  public var gidMap: String?
+  public var nestedUidMap: String?
+  public var nestedGidMap: String?
+  public var denySetgroups = false
+  public var ownInit = false
+  public var terminal = false
+  public var keepNamespaces = false
+  public var handOver = false
+  public var direct = false
+  public var arguments: [String] = []
+  public var environment: [String] = []
+  /// The folders that a command without a slash is looked for in, inside.
+  public var searchPath = ""
+  public var zonectl = ""
+  public var zonectlArguments: [String] = []
+  public var zonectlEnvironment: [String] = []
+  public var logName = "log"
+  /// Bytes; a longer log becomes NAME.1. 0 never does.
+  public var logLimit: UInt64 = 0
+  public var zoneRootUID: UInt32 = 0
+  public var zoneRootGID: UInt32 = 0
+  public var ownerUID: UInt32 = 0
+  public var descriptors = Descriptors()
+
+  /// Descriptors of this process; each is passed on under a number of the stage's.
+  public struct Descriptors: Sendable {
+    public var standardInput: CInt = -1
+    public var standardOutput: CInt = -1
+    public var standardError: CInt = -1
+    public var cgroup: CInt = -1
+    public var tasks: [CInt] = []
+    public var run: CInt = -1
+    public var log: CInt = -1
+    public var listen: CInt = -1
+    public var zonectl: CInt = -1
+    public var oom: CInt = -1
+    public var join: CInt = -1
+    public var joinNamespaces: [CInt] = []
+    /// Sources of ops; an op's `fd` is an index into these.
+    public var sources: [CInt] = []
+
+    public init() {}
+  }
+
+  public init(mode: Mode, tier: Tier) {
+    self.mode = mode
+    self.tier = tier
+  }
+
+  /// The finished block, and the descriptors in the order the stage numbers them from STAGE_FD_FIRST.
+  public func marshalled() -> (block: [UInt8], fds: [CInt]) {
+    var fds: [CInt] = []
+    let number = { (fd: CInt) -> Int32 in
+      guard fd >= 0 else { return -1 }
+      fds.append(fd)
+      return Int32(STAGE_FD_FIRST) + Int32(fds.count - 1)
+    }
+    var block = [UInt8](repeating: 0, count: (MemoryLayout<stage_plan>.size + 7) & ~7)
+    block.reserveCapacity(65536)
+    var header = stage_plan()
+
+    header.magic = UInt32(STAGE_MAGIC)
+    header.version = UInt32(STAGE_PLAN_VERSION)
+    header.mode =
+      switch mode {
+      case .launch: UInt32(STAGE_LAUNCH.rawValue)
+      case .exec: UInt32(STAGE_EXEC.rawValue)
+      case .files: UInt32(STAGE_FILES.rawValue)
+      }
+    header.tier = UInt32(tier == .host ? STAGE_TIER_HOST.rawValue : STAGE_TIER_USER.rawValue)
+    header.joiner_flags = joinerFlags
+    header.zone_flags = zoneFlags
+    header.deny_setgroups = denySetgroups ? 1 : 0
+    header.own_init = ownInit ? 1 : 0
+    header.terminal = terminal ? 1 : 0
+    header.keep_namespaces = keepNamespaces ? 1 : 0
+    header.hand_over = handOver ? 1 : 0
+    header.direct = direct ? 1 : 0
+    header.log_limit = logLimit
+    header.zone_root_uid = zoneRootUID
+    header.zone_root_gid = zoneRootGID
+    header.owner_uid = ownerUID
+
+    header.fd_stdin = number(descriptors.standardInput)
+    header.fd_stdout = number(descriptors.standardOutput)
+    header.fd_stderr = number(descriptors.standardError)
+    header.fd_cgroup = number(descriptors.cgroup)
+    header.fd_run = number(descriptors.run)
+    header.fd_log_dir = number(descriptors.log)
+    header.fd_listen = number(descriptors.listen)
+    header.fd_zonectl = number(descriptors.zonectl)
+    header.fd_oom = number(descriptors.oom)
+    header.fd_join = number(descriptors.join)
+    let tasks = descriptors.tasks.map(number)
+    let joins = descriptors.joinNamespaces.map(number)
+    withUnsafeMutableBytes(of: &header.fd_tasks) { Self.fill($0.assumingMemoryBound(to: Int32.self), tasks) }
+    withUnsafeMutableBytes(of: &header.fd_join_ns) { Self.fill($0.assumingMemoryBound(to: Int32.self), joins) }
+    let sources = descriptors.sources.map(number)
+
+    // The ops, with their texts behind them.
+    let ops = tree + zone + process
+    header.ops = UInt32(block.count)
+    let opsAt = block.count
+    block.append(contentsOf: [UInt8](repeating: 0, count: MemoryLayout<stage_op>.stride * ops.count))
+    var first: UInt32 = 0
+    var ranges: [stage_range] = []
+    for section in [tree, zone, process] {
+      ranges.append(stage_range(first: first, count: UInt32(section.count)))
+      first += UInt32(section.count)
+    }
+    header.section = (ranges[0], ranges[1], ranges[2])
+    for (index, op) in ops.enumerated() {
+      var raw = stage_op()
+      raw.code = op.code.rawValue
+      raw.flags = op.flags.rawValue
+      raw.fd = op.code == .ids ? op.fd : (op.fd >= 0 ? sources[Int(op.fd)] : -1)
+      raw.a = op.a
+      raw.b = op.b
+      var offsets: [UInt32] = [0, 0, 0]
+      for (slot, bytes) in op.blocks.enumerated() {
+        if let bytes { offsets[slot] = Self.append(bytes, to: &block) }
+      }
+      raw.text = (offsets[0], offsets[1], offsets[2])
+      withUnsafeBytes(of: &raw) { bytes in
+        block.replaceSubrange(opsAt + index * MemoryLayout<stage_op>.stride..<opsAt + (index + 1) * MemoryLayout<stage_op>.stride, with: bytes)
+      }
+    }
+
+    let text = { (value: String?, block: inout [UInt8]) -> UInt32 in
+      value.map { Self.append(Array($0.utf8), to: &block) } ?? 0
+    }
+    let vector = { (values: [String], block: inout [UInt8]) -> UInt32 in
+      let offsets = values.map { text($0, &block) }
+      Self.align(&block)
+      let at = UInt32(block.count)
+      for offset in offsets { withUnsafeBytes(of: offset) { block.append(contentsOf: $0) } }
+      return at
+    }
+    header.uid_map = text(uidMap, &block)
+    header.gid_map = text(gidMap, &block)
+    header.nested_uid_map = text(nestedUidMap, &block)
+    header.nested_gid_map = text(nestedGidMap, &block)
+    header.argv = vector(arguments, &block)
+    header.argc = UInt32(arguments.count)
+    header.envp = vector(environment, &block)
+    header.envc = UInt32(environment.count)
+    header.path = text(searchPath, &block)
+    header.zonectl = text(zonectl, &block)
+    header.zonectl_argv = vector(zonectlArguments, &block)
+    header.zonectl_argc = UInt32(zonectlArguments.count)
+    header.zonectl_envp = vector(zonectlEnvironment, &block)
+    header.zonectl_envc = UInt32(zonectlEnvironment.count)
+    header.log_name = text(logName, &block)
+    header.size = UInt32(block.count)
+    withUnsafeBytes(of: &header) { block.replaceSubrange(0..<$0.count, with: $0) }
+    return (block, fds)
+  }
+
+  private static func fill(_ slots: UnsafeMutableBufferPointer<Int32>, _ values: [Int32]) {
+    precondition(values.count <= slots.count)
+    for index in slots.indices { slots[index] = index < values.count ? values[index] : -1 }
+  }
+
+  private static func append(_ bytes: [UInt8], to block: inout [UInt8]) -> UInt32 {
+    align(&block)
+    let at = UInt32(block.count)
+    block.append(contentsOf: bytes)
+    block.append(0)
+    return at
+  }
+
+  private static func align(_ block: inout [UInt8]) {
+    while block.count & 7 != 0 { block.append(0) }
+  }
+}

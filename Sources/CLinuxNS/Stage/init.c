@@ -1,0 +1,131 @@
+// Pid 1 of a zone that brings no init of its own: the zone section, the gate, the command; then it forwards signals
+// and reaps orphans until the command has ended or the keeper has gone.
+#include "kernel.h"
+#include "process.h"
+#include "init.h"
+
+static void fail(int gate, int section, int32_t step, long error) __attribute__((noreturn));
+static void fail(int gate, int section, int32_t step, long error) {
+  int32_t numbers[3] = {section, step, (int32_t)-error};
+  send_numbers(gate, GATE_FAILED, numbers, 3);
+  sys_exit(125);
+}
+
+/// Whatever was held through the launch: all but the right to signal the command, should it run as another user.
+static void drop_powers(void) {
+  sys_prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+  struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+  struct __user_cap_data_struct data[2] = {{1u << CAP_KILL, 1u << CAP_KILL, 0}, {0, 0, 0}};
+  SYS2(__NR_capset, &header, data);
+}
+
+/// Reaps all that has ended. Returns 1, and tells the keeper, where the command was among them.
+static int reap(int gate, int command) {
+  for (;;) {
+    struct child_info info;
+    memset(&info, 0, sizeof info);
+    long result = SYS5(__NR_waitid, 0 /* P_ALL */, 0, &info, WEXITED | WNOHANG, 0);
+    if (result < 0 || info.pid == 0) return 0;
+    if (info.pid != command) continue;
+    int32_t numbers[2] = {info.code == CLD_EXITED ? info.status : 0, info.code == CLD_EXITED ? 0 : info.status};
+    send_numbers(gate, GATE_EXITED, numbers, 2);
+    return 1;
+  }
+}
+
+static void watch(int gate, int command) __attribute__((noreturn));
+static void watch(int gate, int command) {
+  uint64_t all = ~0ull;
+  int signals = (int)SYS4(__NR_signalfd4, -1, &all, 8, O_CLOEXEC);
+  for (;;) {
+    struct pollfd fds[2] = {{gate, POLLIN, 0}, {signals, POLLIN, 0}};
+    if (sys_poll(fds, 2) < 0) continue;
+    int signal = 0;
+    if (fds[0].revents) {
+      char message[16];
+      long got = receive_message(gate, message, sizeof message, 0, 0, 0, MSG_DONTWAIT);
+      // The keeper has gone: the zone ends with it.
+      if (got == 0 || (got < 0 && got != -EAGAIN)) sys_exit(0);
+      if (got == 5 && message[0] == GATE_SIGNAL) memcpy(&signal, message + 1, 4);
+    } else if (fds[1].revents) {
+      uint32_t info[32];
+      if (sys_read(signals, info, sizeof info) != sizeof info) continue;
+      if (info[0] == SIGCHLD) {
+        if (reap(gate, command)) sys_exit(0);
+        continue;
+      }
+      signal = (int)info[0];
+    }
+    if (!signal) continue;
+    if (command > 0) SYS2(__NR_kill, command, signal);
+    else if (signal == SIGTERM || signal == SIGINT || signal == SIGKILL || signal == SIGHUP || signal == SIGQUIT) {
+      int32_t numbers[2] = {0, signal == SIGTERM ? 0 : signal};
+      send_numbers(gate, GATE_EXITED, numbers, 2);
+      sys_exit(0);
+    }
+  }
+}
+
+void be_first_process(int gate, int exec_pipe) {
+  int32_t step = 0;
+  sys_prctl(PR_SET_NAME, (unsigned long)"zone-init", 0, 0, 0);
+  // "zone-keeper NAME", in place: the zone's ps(1) shows its own pid 1, with blanks to the old length.
+  static const char name[] = "zone-init  ";
+  if (length(program_name) >= sizeof name - 1) memcpy(program_name, name, sizeof name - 1);
+  long result = run_section(STAGE_SECTION_ZONE, &step);
+  if (result < 0) fail(gate, STAGE_SECTION_ZONE, step, result);
+
+  // The keeper makes later terminals below this mount. Opened now, while nothing foreign has run in here.
+  devpts_fd = (int)sys_open(AT_FDCWD, "/dev/pts", O_PATH | O_DIRECTORY | O_NOFOLLOW, 0);
+  if (devpts_fd < 0) fail(gate, STAGE_SECTION_ZONE, STAGE_STEP_TERMINALS, devpts_fd);
+  int fds[2] = {devpts_fd, master_fd}, fd_count = master_fd >= 0 ? 2 : 1;
+  char ready = GATE_READY;
+  result = send_message(gate, &ready, 1, fds, fd_count, 0);
+  if (result < 0) sys_exit(125);
+  if (master_fd >= 0) {
+    sys_close(master_fd);
+    payload_in = payload_out = payload_err = slave_fd;
+  }
+
+  // The gate. Only its word means "go": an end of file means that the keeper has gone.
+  char message[16];
+  result = receive_message(gate, message, sizeof message, 0, 0, 0, 0);
+  if (result != 1 || message[0] != GATE_GO) sys_exit(0);
+
+  if (plan->own_init) {
+    // Set after the last change of credentials it would be better still; those clear it, so the section's end sets it.
+    result = execute_process(gate, &step);
+    fail(gate, STAGE_SECTION_PROCESS, step, result);
+  }
+
+  // From here on foreign code runs beside us: nothing of ours may be traced or read through /proc.
+  sys_prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+  int command = 0;
+  if (plan->argc > 0) {
+    struct clone_args args = {.exit_signal = SIGCHLD};
+    long pid = sys_clone3(&args);
+    if (pid < 0) fail(gate, STAGE_SECTION_PROCESS, STAGE_STEP_FORK, pid);
+    if (pid == 0) {
+      result = execute_process(gate, &step);
+      int32_t numbers[3] = {STAGE_SECTION_PROCESS, step, (int32_t)-result};
+      send_numbers(gate, GATE_FAILED, numbers, 3);
+      sys_exit(127);
+    }
+    command = (int)pid;
+  } else {
+    int32_t self = 1;
+    send_numbers(gate, GATE_PROCESS, &self, 1);
+  }
+  drop_powers();
+  // Only the gate stays open: whoever waits for the end of the pipes must not wait for us.
+  sys_close(exec_pipe);
+  if (gate != 3) SYS3(__NR_dup3, gate, 3, O_CLOEXEC);
+  SYS3(__NR_close_range, 4, ~0u, 0);
+  int null = (int)sys_open(AT_FDCWD, "/dev/null", O_RDWR | O_NOFOLLOW, 0);
+  for (int i = 0; i < 3; i++) {
+    if (null >= 0) SYS3(__NR_dup3, null, i, 0);
+    else sys_close(i);
+  }
+  if (null > 3) sys_close(null);
+  watch(3, command);
+}

@@ -1,0 +1,337 @@
+// The keeper: one a zone, on the host's side, outside the zone's cgroup and its caller's session. It holds the gate,
+// the terminal and the log, tells the state, and at the end records how the zone ended and hands over to `zonectl`.
+#include "keeper.h"
+#include "init.h"
+
+enum { CLIENTS = 8 };
+
+struct client { int socket; int attached; int full; };
+
+static struct client clients[CLIENTS + 1];  // the first is the launcher's control socket
+static struct record record = {.phase = PHASE_READY};
+static int gone_through, marked, input_pending, input_end, exited;
+static char input_bytes[STAGE_MESSAGE_ROOM];
+static size_t input_at, input_size;
+
+static void drop(struct client *client) {
+  if (client->socket >= 0) sys_close(client->socket);
+  client->socket = -1;
+  client->attached = client->full = 0;
+}
+
+static void tell(struct client *client, char kind, const int32_t *numbers, int count) {
+  if (client->socket >= 0 && send_numbers(client->socket, kind, numbers, count) < 0) drop(client);
+}
+
+static void tell_attached(char kind, const int32_t *numbers, int count) {
+  for (int i = 0; i <= CLIENTS; i++)
+    if (clients[i].socket >= 0 && clients[i].attached) tell(&clients[i], kind, numbers, count);
+}
+
+static void refuse(struct client *client, long error) {
+  int32_t number = (int32_t)-error;
+  tell(client, STAGE_SAYS_NO, &number, 1);
+}
+
+static void accept_client(void) {
+  long socket = SYS4(__NR_accept4, plan->fd_listen, 0, 0, SOCK_CLOEXEC);
+  if (socket < 0) return;
+  struct ucred_ peer;
+  unsigned size = sizeof peer;
+  long result = SYS5(__NR_getsockopt, socket, SOL_SOCKET, SO_PEERCRED, &peer, &size);
+  if (result >= 0 && (peer.uid == 0 || peer.uid == plan->owner_uid)) {
+    for (int i = 1; i <= CLIENTS; i++) {
+      if (clients[i].socket >= 0) continue;
+      clients[i] = (struct client){(int)socket, 0, 0};
+      return;
+    }
+    int32_t busy = EUSERS;
+    send_numbers((int)socket, STAGE_SAYS_NO, &busy, 1);
+  }
+  sys_close((int)socket);
+}
+
+static void open_gate(struct zone *zone, struct client *client) {
+  if (gone_through) { refuse(client, -EALREADY); return; }
+  char go = GATE_GO;
+  long result = send_message(zone->gate, &go, 1, 0, 0, 0);
+  if (result < 0) { refuse(client, result); return; }
+  gone_through = 1;
+  client->attached = 1;  // it hears how the start ends
+}
+
+/// A terminal of the zone's own devpts for an execution: opened below the mount we hold, never by a path of the zone's,
+/// as the zone's root, so that the other end belongs to it.
+static void give_terminal(struct zone *zone, struct client *client) {
+  if (zone->devpts < 0) { refuse(client, -ENODEV); return; }
+  SYS1(__NR_setfsgid, plan->zone_root_gid);
+  SYS1(__NR_setfsuid, plan->zone_root_uid);
+  long master = sys_resolve(zone->devpts, "ptmx", O_RDWR | O_NOCTTY, 0, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
+  SYS1(__NR_setfsuid, SYS0(__NR_geteuid));
+  SYS1(__NR_setfsgid, SYS0(__NR_getegid));
+  if (master < 0) { refuse(client, master); return; }
+  int unlock = 0, fd = (int)master;
+  SYS3(__NR_ioctl, fd, TIOCSPTLCK, &unlock);
+  char kind = STAGE_SAYS_DESCRIPTORS;
+  send_message(client->socket, &kind, 1, &fd, 1, 0);
+  sys_close(fd);
+}
+
+static void write_input(struct zone *zone) {
+  int to = zone->master >= 0 ? zone->master : zone->input;
+  while (input_at < input_size) {
+    long sent = to < 0 ? -EPIPE : sys_write(to, input_bytes + input_at, input_size - input_at);
+    if (sent == -EAGAIN) break;
+    if (sent == -EINTR) continue;
+    if (sent < 0) { input_at = input_size; break; }
+    input_at += (size_t)sent;
+  }
+  input_pending = input_at < input_size;
+  if (!input_pending && input_end && zone->input >= 0) {
+    sys_close(zone->input);
+    zone->input = -1;
+  }
+}
+
+static void hear(struct zone *zone, struct client *client) {
+  static char message[STAGE_MESSAGE_ROOM];
+  long got = receive_message(client->socket, message, sizeof message, 0, 0, 0, MSG_DONTWAIT);
+  if (got == -EAGAIN) return;
+  if (got <= 0) {
+    if (client == &clients[0]) zone->control = -1;
+    drop(client);
+    return;
+  }
+  int32_t number = 0;
+  if (got >= 5) memcpy(&number, message + 1, 4);
+  switch (message[0]) {
+    case STAGE_GO: open_gate(zone, client); break;
+    case STAGE_ATTACH: client->attached = 1; break;
+    case STAGE_INPUT:
+      memcpy(input_bytes, message + 1, (size_t)got - 1);
+      input_at = 0, input_size = (size_t)got - 1;
+      write_input(zone);
+      break;
+    case STAGE_INPUT_END:
+      input_end = 1;
+      write_input(zone);
+      break;
+    case STAGE_WINDOW:
+      if (got == 5 && zone->master >= 0) {
+        struct { uint16_t rows, columns, x, y; } size = {0, 0, 0, 0};
+        memcpy(&size, message + 1, 4);
+        SYS3(__NR_ioctl, zone->master, TIOCSWINSZ, &size);
+      }
+      break;
+    case STAGE_SIGNAL:
+      if (got != 5 || number < 1 || number > 64) refuse(client, -EINVAL);
+      else if (number == SIGKILL || plan->own_init || !gone_through) {
+        long result = SYS4(__NR_pidfd_send_signal, zone->init, number, 0, 0);
+        if (result < 0) refuse(client, result);
+      } else send_numbers(zone->gate, GATE_SIGNAL, &number, 1);
+      break;
+    case STAGE_STOPPING:
+      record.asked = 1;
+      if (record.phase != PHASE_ENDED) {
+        record.phase = PHASE_SHUTTING_DOWN;
+        write_record(&record);
+      }
+      number = 0;
+      tell(client, STAGE_SAYS_NO, &number, 1);  // 0: heard
+      break;
+    case STAGE_NAMESPACES: {
+      char kind = STAGE_SAYS_DESCRIPTORS;
+      send_message(client->socket, &kind, 1, zone->namespaces, zone->namespace_count, 0);
+      break;
+    }
+    case STAGE_TERMINAL: give_terminal(zone, client); break;
+    default: refuse(client, -EPROTO);
+  }
+}
+
+static void hear_gate(struct zone *zone) {
+  char message[16];
+  int sender = 0;
+  long got = receive_message(zone->gate, message, sizeof message, 0, 0, &sender, MSG_DONTWAIT);
+  if (got == -EAGAIN) return;
+  if (got <= 0) {
+    sys_close(zone->gate);
+    zone->gate = -1;
+    return;
+  }
+  if (message[0] == GATE_PROCESS) {
+    record.process = sender;
+    marked = 1;
+  } else if (message[0] == GATE_FAILED && got == 13) {
+    int32_t numbers[3];
+    memcpy(numbers, message + 1, sizeof numbers);
+    marked = 0;
+    tell_attached(STAGE_SAYS_FAILED, numbers, 3);
+    record.code = numbers[2] == ENOENT ? 127 : 126;
+    exited = 1;
+    SYS4(__NR_pidfd_send_signal, zone->init, SIGKILL, 0, 0);
+  } else if (message[0] == GATE_EXITED && got == 9) {
+    memcpy(&record.code, message + 1, 4);
+    memcpy(&record.signal, message + 5, 4);
+    exited = 1;
+  }
+}
+
+/// The end of the exec pipe: the command was executed, if it had announced itself and told no failure since.
+static void executed(struct zone *zone) {
+  sys_close(zone->exec_pipe);
+  zone->exec_pipe = -1;
+  while (zone->gate >= 0 && !marked && !exited) {
+    struct pollfd fd = {zone->gate, POLLIN, 0};
+    if (sys_poll(&fd, 1) < 0) break;
+    hear_gate(zone);
+  }
+  // A failed execve is told on the gate before the pipe can end.
+  for (struct pollfd fd = {zone->gate, POLLIN, 0}; zone->gate >= 0 && !exited;) {
+    int64_t none[2] = {0, 0};
+    if (SYS5(__NR_ppoll, &fd, 1, none, 0, 8) <= 0) break;
+    hear_gate(zone);
+  }
+  if (!marked) return;
+  record.started = now_realtime();
+  record.phase = record.asked ? PHASE_SHUTTING_DOWN : PHASE_RUNNING;
+  write_record(&record);
+  tell_attached(STAGE_SAYS_STARTED, &record.process, 1);
+}
+
+/// Copies what the command wrote to the log and to who is attached. Returns 0 at its end.
+static int copy_out(int from, char kind) {
+  static char message[STAGE_MESSAGE_ROOM];
+  long got = sys_read(from, message + 1, sizeof message - 1);
+  if (got == -EAGAIN || got == -EINTR) return 1;
+  if (got <= 0) return 0;  // EIO: the last one closed the terminal's other end
+  log_write(message + 1, (size_t)got);
+  message[0] = kind;
+  for (int i = 0; i <= CLIENTS; i++) {
+    if (clients[i].socket < 0 || !clients[i].attached) continue;
+    // Waiting here is the flow control: who reads the zone's output slowly slows the zone, as any pipe does.
+    if (send_message(clients[i].socket, message, (size_t)got + 1, 0, 0, 0) < 0) drop(&clients[i]);
+  }
+  return 1;
+}
+
+static int was_oom_killed(void) {
+  static char bytes[1024];
+  if (plan->fd_oom < 0) return 0;
+  long got = SYS4(__NR_pread64, plan->fd_oom, bytes, sizeof bytes - 1, 0);
+  for (long i = 0; i + 9 < got; i++)
+    if ((i == 0 || bytes[i - 1] == '\n') && memcmp(bytes + i, "oom_kill ", 9) == 0) return bytes[i + 9] != '0';
+  return 0;
+}
+
+static void vectors(uint32_t offset, uint32_t count, const char **to) {
+  const uint32_t *from = (const uint32_t *)text(offset);
+  for (uint32_t i = 0; i < count; i++) to[i] = text(from[i]);
+  to[count] = 0;
+}
+
+/// A restart, and all clean-up, is `zonectl` executed by us: it has the power and the policy.
+static void hand_over(void) {
+  const char *argv[plan->zonectl_argc + 1], *envp[plan->zonectl_envc + 1];
+  vectors(plan->zonectl_argv, plan->zonectl_argc, argv);
+  vectors(plan->zonectl_envp, plan->zonectl_envc, envp);
+  uint64_t none = 0;
+  SYS4(__NR_rt_sigprocmask, 2, &none, 0, 8);
+  SYS3(__NR_close_range, 3, ~0u, 4 /* CLOSE_RANGE_CLOEXEC */);
+  SYS3(__NR_execve, text(plan->zonectl), argv, envp);
+  // Its file was replaced or removed since: the one that launched us is still open.
+  SYS5(__NR_execveat, plan->fd_zonectl, "", argv, envp, AT_EMPTY_PATH);
+  sys_exit(1);
+}
+
+static void end(struct zone *zone) __attribute__((noreturn));
+static void end(struct zone *zone) {
+  struct child_info info;
+  memset(&info, 0, sizeof info);
+  SYS5(__NR_waitid, P_PIDFD, zone->init, &info, WEXITED, 0);
+  if (zone->gate >= 0)
+    while (zone->gate >= 0) hear_gate(zone);
+  if (!exited || plan->own_init) {
+    record.code = info.code == CLD_EXITED ? info.status : 0;
+    record.signal = info.code == CLD_EXITED ? 0 : info.status;
+  }
+  if (zone->exec_pipe >= 0 && gone_through) {
+    // Ended before it executed, and said nothing: killed on the way.
+    int32_t numbers[3] = {STAGE_SECTION_PROCESS, STAGE_STEP_DIED, EPIPE};
+    tell_attached(STAGE_SAYS_FAILED, numbers, 3);
+  }
+  if (zone->master >= 0) while (copy_out(zone->master, STAGE_SAYS_OUTPUT)) {}
+  if (zone->output >= 0) while (copy_out(zone->output, STAGE_SAYS_OUTPUT)) {}
+  if (zone->errors >= 0) while (copy_out(zone->errors, STAGE_SAYS_ERROR)) {}
+  record.oom = was_oom_killed();
+  record.phase = PHASE_ENDED;
+  record.ended = now_realtime();
+  write_record(&record);
+  // The socket goes first: from here on nobody may take us for alive.
+  sys_close(plan->fd_listen);
+  int32_t numbers[3] = {record.code, record.signal, record.oom};
+  int launcher = clients[0].socket >= 0;
+  if (launcher && send_numbers(clients[0].socket, STAGE_SAYS_ENDED, numbers, 3) < 0) launcher = 0;
+  for (int i = 1; i <= CLIENTS; i++)
+    if (clients[i].socket >= 0) send_numbers(clients[i].socket, STAGE_SAYS_ENDED, numbers, 3);
+  if (launcher && !plan->hand_over) sys_exit(0);
+  hand_over();
+  sys_exit(0);
+}
+
+void serve(struct zone *zone) {
+  record.init = zone->init_pid;
+  for (int i = 0; i <= CLIENTS; i++) clients[i].socket = -1;
+  clients[0].socket = zone->control;
+  int one = 1;
+  int *const to[] = {&zone->master, &zone->input};
+  for (int i = 0; i < 2; i++)
+    if (*to[i] >= 0) SYS3(__NR_ioctl, *to[i], FIONBIO, &one);
+  for (;;) {
+    struct pollfd fds[7 + CLIENTS + 1];
+    int source_open = 1;
+    fds[0] = (struct pollfd){zone->init, POLLIN, 0};
+    fds[1] = (struct pollfd){zone->gate, POLLIN, 0};
+    fds[2] = (struct pollfd){zone->exec_pipe, POLLIN, 0};
+    fds[3] = (struct pollfd){source_open ? zone->output : -1, POLLIN, 0};
+    fds[4] = (struct pollfd){source_open ? zone->errors : -1, POLLIN, 0};
+    fds[5] = (struct pollfd){zone->master >= 0 ? zone->master : input_pending ? zone->input : -1,
+                             (short)((zone->master >= 0 ? POLLIN : 0) | (input_pending ? POLLOUT : 0)), 0};
+    fds[6] = (struct pollfd){plan->fd_listen, POLLIN, 0};
+    for (int i = 0; i <= CLIENTS; i++)
+      fds[7 + i] = (struct pollfd){clients[i].socket, (short)(input_pending ? 0 : POLLIN), 0};
+    if (sys_poll(fds, 7 + CLIENTS + 1) < 0) continue;
+    if (fds[1].revents) hear_gate(zone);
+    if (fds[2].revents && zone->exec_pipe >= 0) executed(zone);
+    if (fds[3].revents && !copy_out(zone->output, STAGE_SAYS_OUTPUT)) sys_close(zone->output), zone->output = -1;
+    if (fds[4].revents && !copy_out(zone->errors, STAGE_SAYS_ERROR)) sys_close(zone->errors), zone->errors = -1;
+    if (fds[5].revents) {
+      if (input_pending) write_input(zone);
+      if (zone->master >= 0 && fds[5].revents & (POLLIN | POLLHUP) && !copy_out(zone->master, STAGE_SAYS_OUTPUT) &&
+          fds[5].revents & POLLHUP)
+        sys_close(zone->master), zone->master = -1;
+    }
+    if (fds[6].revents) accept_client();
+    for (int i = 0; i <= CLIENTS; i++)
+      if (fds[7 + i].revents && clients[i].socket >= 0) hear(zone, &clients[i]);
+    if (fds[0].revents) end(zone);
+  }
+}
+
+void keep_zone(void) {
+  sys_prctl(PR_SET_NAME, (unsigned long)"zone-keeper", 0, 0, 0);
+  struct zone zone = {.control = STAGE_FD_CONTROL, .gate = -1, .exec_pipe = -1, .init = -1, .output = -1,
+                      .errors = -1, .input = -1, .master = -1, .devpts = -1};
+  launch(&zone);
+  record.init = zone.init_pid;
+  long result = write_record(&record);
+  if (result >= 0) result = SYS2(__NR_listen, plan->fd_listen, 16);
+  if (result < 0) {
+    int32_t numbers[3] = {0, STAGE_STEP_RECORD, (int32_t)-result};
+    send_numbers(STAGE_FD_CONTROL, STAGE_SAYS_FAILED, numbers, 3);
+    sys_exit(125);
+  }
+  log_open();
+  send_numbers(STAGE_FD_CONTROL, STAGE_SAYS_READY, &zone.init_pid, 1);
+  serve(&zone);
+}

@@ -1,0 +1,219 @@
+// A launch, from the keeper's side: the user namespace (joiner), the tree, the zone's first process, up to the gate.
+#include "keeper.h"
+#include "init.h"
+#include "process.h"
+
+static void fail(int32_t section, int32_t step, long error) __attribute__((noreturn));
+static void fail(int32_t section, int32_t step, long error) {
+  int32_t numbers[3] = {section, step, (int32_t)-error};
+  send_numbers(STAGE_FD_CONTROL, STAGE_SAYS_FAILED, numbers, 3);
+  sys_exit(125);
+}
+
+// Between keeper and joiner: the keeper says GO (with the root's descriptor in the host tier), the joiner answers with
+// the pid of the zone's first process, or a failure.
+enum { JOINER_GO = 'j', JOINER_DONE = 'd', JOINER_FAILED = 'f' };
+
+static void joiner_fail(int link, int32_t section, int32_t step, long error) __attribute__((noreturn));
+static void joiner_fail(int link, int32_t section, int32_t step, long error) {
+  int32_t numbers[3] = {section, step, (int32_t)-error};
+  send_numbers(link, JOINER_FAILED, numbers, 3);
+  sys_exit(125);
+}
+
+static long map_nested(int pid) {
+  long result = 0;
+  if (plan->deny_setgroups) result = write_map(pid, "setgroups", "deny");
+  if (result >= 0) result = write_map(pid, "uid_map", text(plan->nested_uid_map));
+  if (result >= 0) result = write_map(pid, "gid_map", text(plan->nested_gid_map));
+  return result;
+}
+
+static void join(int link, int gate, int exec_pipe) __attribute__((noreturn));
+static void join(int link, int gate, int exec_pipe) {
+  char message[16];
+  int fd = -1, fds = 1;
+  if (receive_message(link, message, sizeof message, &fd, &fds, 0, 0) != 1 || message[0] != JOINER_GO) sys_exit(125);
+  int32_t step = 0;
+  long result = join_groups();
+  if (result < 0) joiner_fail(link, 0, STAGE_STEP_CGROUP, result);
+  if (plan->tier == STAGE_TIER_HOST) {
+    // The copy of the mount namespace carries the working directory over: so the zone finds its root as ".".
+    result = SYS1(__NR_fchdir, fd);
+    if (result >= 0 && plan->joiner_flags & CLONE_NEWUSER) result = become_root();
+    if (result < 0) joiner_fail(link, 0, STAGE_STEP_IDENTITY, result);
+    sys_close(fd);
+  } else {
+    result = become_root();
+    if (result < 0) joiner_fail(link, 0, STAGE_STEP_IDENTITY, result);
+    // The change of ids closed our /proc files to ourselves; the nested map is written through them.
+    sys_prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+    result = sys_mount(0, "/", 0, MS_REC | MS_PRIVATE, 0);
+    if (result < 0) joiner_fail(link, 0, STAGE_STEP_PRIVATE, result);
+    result = run_section(STAGE_SECTION_TREE, &step);
+    if (result < 0) joiner_fail(link, STAGE_SECTION_TREE, step, result);
+  }
+  int mapped[2];
+  result = SYS2(__NR_pipe2, mapped, O_CLOEXEC);
+  if (result < 0) joiner_fail(link, 0, STAGE_STEP_CLONE, result);
+  struct clone_args args = {.flags = plan->zone_flags | CLONE_PARENT};
+  long pid = sys_clone3(&args);
+  if (pid < 0) joiner_fail(link, 0, STAGE_STEP_CLONE, pid);
+  if (pid == 0) {
+    sys_close(link);
+    sys_close(mapped[1]);
+    char byte;
+    if (plan->nested_uid_map && sys_read(mapped[0], &byte, 1) != 1) sys_exit(125);
+    sys_close(mapped[0]);
+    be_first_process(gate, exec_pipe);
+  }
+  if (plan->nested_uid_map) {
+    result = map_nested((int)pid);
+    if (result < 0) joiner_fail(link, 0, STAGE_STEP_NESTED_MAP, result);
+    sys_write(mapped[1], "m", 1);
+  }
+  int32_t number = (int32_t)pid;
+  send_numbers(link, JOINER_DONE, &number, 1);
+  sys_exit(0);
+}
+
+/// Writes the joiner's id maps, or has the launcher do it (newuidmap is a program of the distribution's).
+static void map_joiner(int pid) {
+  long result = 0;
+  if (plan->uid_map) {
+    if (plan->deny_setgroups) result = write_map(pid, "setgroups", "deny");
+    if (result >= 0) result = write_map(pid, "uid_map", text(plan->uid_map));
+    if (result >= 0) result = write_map(pid, "gid_map", text(plan->gid_map));
+    if (result < 0) fail(0, STAGE_STEP_MAP, result);
+    return;
+  }
+  int32_t number = pid;
+  send_numbers(STAGE_FD_CONTROL, STAGE_SAYS_MAP, &number, 1);
+  char message[16];
+  long got = receive_message(STAGE_FD_CONTROL, message, sizeof message, 0, 0, 0, 0);
+  if (got != 1 || message[0] != STAGE_MAPPED) sys_exit(125);
+}
+
+static long open_of(int pid, const char *name, int flags) {
+  char path[64], *end = put_text(path, "/proc/");
+  end = put_number(end, (uint64_t)pid);
+  end = put_text(end, "/");
+  end = put_text(end, name);
+  *end = 0;
+  return sys_open(AT_FDCWD, path, flags, 0);
+}
+
+static void keep_namespaces(struct zone *zone) {
+  // The user namespace first, as a joiner needs them.
+  static const char *const names[] = {"ns/user", "ns/mnt", "ns/pid", "ns/net", "ns/ipc", "ns/uts", "ns/cgroup"};
+  for (int i = 0; i < 7; i++) {
+    long fd = open_of(zone->init_pid, names[i], O_RDONLY);
+    if (fd < 0) fail(0, STAGE_STEP_NAMESPACES, fd);
+    zone->namespaces[zone->namespace_count++] = (int)fd;
+  }
+}
+
+static int make_pipe(int *ours, int writes) {
+  int ends[2];
+  long result = SYS2(__NR_pipe2, ends, O_CLOEXEC);
+  if (result < 0) fail(0, STAGE_STEP_CLONE, result);
+  *ours = ends[writes ? 1 : 0];
+  return ends[writes ? 0 : 1];
+}
+
+static void set_up_stdio(struct zone *zone) {
+  payload_in = plan->fd_stdin >= 0 ? plan->fd_stdin : make_pipe(&zone->input, 1);
+  payload_out = plan->fd_stdout >= 0 ? plan->fd_stdout : make_pipe(&zone->output, 0);
+  payload_err = plan->fd_stderr >= 0 ? plan->fd_stderr : make_pipe(&zone->errors, 0);
+}
+
+static void close_payload_ends(void) {
+  int *const ends[] = {&payload_in, &payload_out, &payload_err};
+  for (int i = 0; i < 3; i++) {
+    if (*ends[i] > 2) sys_close(*ends[i]);
+    *ends[i] = -1;
+  }
+}
+
+/// Waits for one message of the joiner or of the zone's first process; tells a failure on and exits.
+static void expect(int from, char kind, char *message, size_t room, int *fds, int *fd_count) {
+  long got = receive_message(from, message, room, fds, fd_count, 0, 0);
+  if (got >= 1 && message[0] == kind) return;
+  int32_t numbers[3] = {0, STAGE_STEP_DIED, EPIPE};
+  if (got == 13 && message[0] == 'f') memcpy(numbers, message + 1, sizeof numbers);
+  fail(numbers[0], numbers[1], -numbers[2]);
+}
+
+void launch(struct zone *zone) {
+  int link[2], gate[2], one = 1;
+  SYS1(__NR_chdir, "/");
+  long result = SYS4(__NR_socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, link);
+  if (result >= 0) result = SYS4(__NR_socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, gate);
+  if (result >= 0) result = SYS5(__NR_setsockopt, gate[0], SOL_SOCKET, SO_PASSCRED, &one, sizeof one);
+  if (result < 0) fail(0, STAGE_STEP_CLONE, result);
+  zone->gate = gate[0];
+  int exec_pipe = make_pipe(&zone->exec_pipe, 0);
+  if (!plan->terminal) set_up_stdio(zone);
+
+  long home = -1;
+  if (plan->tier == STAGE_TIER_HOST) {
+    // The tree is put together in a mount namespace that the host owns: its copy into the zone's locks every mount.
+    home = sys_open(AT_FDCWD, "/proc/self/ns/mnt", O_RDONLY, 0);
+    result = home < 0 ? home : SYS1(__NR_unshare, CLONE_NEWNS);
+    if (result < 0) fail(0, STAGE_STEP_UNSHARE, result);
+    result = sys_mount(0, "/", 0, MS_REC | MS_PRIVATE, 0);
+    if (result < 0) fail(0, STAGE_STEP_PRIVATE, result);
+  }
+
+  struct clone_args args = {.flags = plan->joiner_flags, .exit_signal = SIGCHLD};
+  if (plan->fd_cgroup >= 0) args.flags |= CLONE_INTO_CGROUP, args.cgroup = (uint64_t)plan->fd_cgroup;
+  long joiner = sys_clone3(&args);
+  if (joiner < 0) fail(0, STAGE_STEP_JOINER, joiner);
+  if (joiner == 0) {
+    sys_close(link[0]);
+    sys_close(gate[0]);
+    sys_close(zone->exec_pipe);
+    join(link[1], gate[1], exec_pipe);
+  }
+  sys_close(link[1]);
+  sys_close(gate[1]);
+  sys_close(exec_pipe);
+
+  int32_t step = 0;
+  if (plan->joiner_flags & CLONE_NEWUSER) map_joiner((int)joiner);
+  if (plan->tier == STAGE_TIER_HOST) {
+    if (plan->joiner_flags & CLONE_NEWUSER) {
+      result = open_of((int)joiner, "ns/user", O_RDONLY);
+      if (result < 0) fail(0, STAGE_STEP_USERNS, result);
+      userns_fd = (int)result;
+    }
+    result = run_section(STAGE_SECTION_TREE, &step);
+    if (result < 0) fail(STAGE_SECTION_TREE, step, result);
+  }
+  char message[64] = {JOINER_GO};
+  result = send_message(link[0], message, 1, &root_fd, root_fd >= 0 ? 1 : 0, 0);
+  if (result < 0) fail(0, STAGE_STEP_DIED, result);
+  expect(link[0], JOINER_DONE, message, sizeof message, 0, 0);
+  memcpy(&zone->init_pid, message + 1, 4);
+  struct child_info info;
+  SYS5(__NR_waitid, P_PID, joiner, &info, WEXITED, 0);
+  sys_close(link[0]);
+  result = SYS2(__NR_pidfd_open, zone->init_pid, 0);
+  if (result < 0) fail(0, STAGE_STEP_DIED, result);
+  zone->init = (int)result;
+
+  int fds[2], fd_count = 2;
+  expect(zone->gate, GATE_READY, message, sizeof message, fds, &fd_count);
+  if (fd_count > 0) zone->devpts = fds[0];
+  if (fd_count > 1) zone->master = fds[1];
+  close_payload_ends();
+  if (plan->keep_namespaces) keep_namespaces(zone);
+  if (plan->tier == STAGE_TIER_HOST) {
+    // Back to the host's mounts: the keeper lives as long as the zone and must hold none of them.
+    result = SYS2(__NR_setns, home, CLONE_NEWNS);
+    if (result < 0) fail(0, STAGE_STEP_RETURN, result);
+    sys_close((int)home);
+    if (root_fd >= 0) sys_close(root_fd);
+    if (userns_fd >= 0) sys_close(userns_fd);
+  }
+}

@@ -1,0 +1,107 @@
+// What start and exec share: becoming root of the zone's user namespace, its groups, and the way into the command.
+#include "kernel.h"
+#include "process.h"
+
+int payload_in = -1, payload_out = -1, payload_err = -1;
+
+long become_root(void) {
+  // Not possible, and not needed, where the map has one id: nothing but the caller's own groups could be set.
+  if (!plan->deny_setgroups) {
+    long result = SYS2(__NR_setgroups, 0, 0);
+    if (result < 0) return result;
+  }
+  long result = SYS3(__NR_setresgid, 0, 0, 0);
+  if (result >= 0) result = SYS3(__NR_setresuid, 0, 0, 0);
+  return result;
+}
+
+long join_groups(void) {
+  for (int i = 0; i < 12; i++) {
+    if (plan->fd_tasks[i] < 0) continue;
+    // "tasks" moves one thread and waits for nobody; cgroup.procs waits 4 to 12 ms for other CPUs.
+    long result = sys_write(plan->fd_tasks[i], "0", 1);
+    if (result < 0) return result;
+  }
+  return 0;
+}
+
+static long place(int fd, int number) {
+  return fd == number ? SYS3(__NR_fcntl, fd, 2 /* F_SETFD */, 0) : SYS3(__NR_dup3, fd, number, 0);
+}
+
+static long set_stdio(void) {
+  // Lifted first, so that no number is overwritten before it was used.
+  int from[3] = {payload_in, payload_out, payload_err};
+  for (int i = 0; i < 3; i++) {
+    long fd = SYS3(__NR_fcntl, from[i], 1030 /* F_DUPFD_CLOEXEC */, 200);
+    if (fd < 0) return fd;
+    from[i] = (int)fd;
+  }
+  for (int i = 0; i < 3; i++) {
+    long result = place(from[i], i);
+    if (result < 0) return result;
+  }
+  return 0;
+}
+
+/// execvp(3)'s search, in the zone's own tree: a missing or forbidden file tries the next folder, EACCES is remembered.
+static long execute(const char *const *argv, const char *const *envp) {
+  const char *name = argv[0];
+  for (const char *c = name; *c; c++)
+    if (*c == '/') return SYS3(__NR_execve, name, argv, envp);
+  if (!*name) return -ENOENT;
+  const char *path = text(plan->path);
+  long first = -ENOENT;
+  size_t n = length(name);
+  char full[4096];
+  while (path && *path) {
+    size_t folder = 0;
+    while (path[folder] && path[folder] != ':') folder++;
+    if (folder && folder + n + 2 < sizeof full) {
+      memcpy(full, path, folder);
+      full[folder] = '/';
+      memcpy(full + folder + 1, name, n + 1);
+      long result = SYS3(__NR_execve, full, argv, envp);
+      if (result == -EACCES) first = result;
+      else if (result != -ENOENT && result != -ENOTDIR && result != -ELOOP) return result;
+    }
+    path += folder;
+    if (*path == ':') path++;
+  }
+  return first;
+}
+
+long execute_process(int announce, int32_t *step) {
+  *step = STAGE_STEP_EXECUTE;
+  SYS0(__NR_setsid);
+  SYS1(__NR_umask, 022);
+  long result = set_stdio();
+  if (result < 0) return result;
+  if (plan->terminal) {
+    result = SYS3(__NR_ioctl, 0, TIOCSCTTY, 0);
+    if (result < 0) return result;
+  }
+  uint64_t none = 0;
+  SYS4(__NR_rt_sigprocmask, 2, &none, 0, 8);
+
+  // The vectors of the plan are offsets; the stack holds the pointers, as large as they need (the kernel bounds both).
+  uint32_t count = plan->argc + plan->envc + 2;
+  const char *pointers[count];
+  const uint32_t *argv = (const uint32_t *)text(plan->argv), *envp = (const uint32_t *)text(plan->envp);
+  for (uint32_t i = 0; i < plan->argc; i++) pointers[i] = text(argv[i]);
+  pointers[plan->argc] = 0;
+  for (uint32_t i = 0; i < plan->envc; i++) pointers[plan->argc + 1 + i] = text(envp[i]);
+  pointers[count - 1] = 0;
+
+  result = run_section(STAGE_SECTION_PROCESS, step);
+  if (result < 0) return result;
+  *step = STAGE_STEP_EXECUTE;
+  // Marked, not closed, so that a failed execve can still be told (CVE-2024-21626, CVE-2016-9962).
+  result = SYS3(__NR_close_range, 3, ~0u, 4 /* CLOSE_RANGE_CLOEXEC */);
+  if (result < 0) return result;
+  char kind = plan->mode == STAGE_LAUNCH ? GATE_PROCESS : STAGE_SAYS_STARTED;
+  int32_t self = (int32_t)SYS0(__NR_getpid);
+  result = send_numbers(announce, kind, &self, 1);
+  if (result < 0) return result;
+  return execute(pointers, pointers + plan->argc + 1);
+}

@@ -1,0 +1,250 @@
+internal import Glibc
+internal import LinuxNS
+
+/// One command's work on networks, under the lock: reads what stands, changes it, writes it down.
+struct NetworkSession: ~Copyable {
+  let networks: Networks
+  let boot: String
+  var route: NetlinkSocket
+  var firewall: Firewall
+  private let lock: FileLock
+
+  var directories: NetworkDirectories { networks.directories }
+
+  init(_ networks: Networks) throws(NetworkError) {
+    let folders = networks.directories
+    let lock = try system("lock the networks") { () throws(SyscallError) in
+      try FileSystem.makeDirectories(folders.stateFolder, mode: 0o700)
+      try FileSystem.makeDirectories(folders.leaseFolder, mode: 0o700)
+      return try FileLock(folders.stateFolder)
+    }
+    let boot = try ProcessRecord.bootId()
+    let route = try NetlinkSocket(.route)
+    let ruleset = Ruleset(tableName: networks.names.table, portPrefix: networks.names.portPrefix)
+    let firewall = try Firewall(ruleset)
+    // A move-only value must be whole or not be at all, so nothing is assigned before all that may throw is done.
+    self.networks = networks
+    self.lock = lock
+    self.boot = boot
+    self.route = route
+    self.firewall = firewall
+  }
+
+  // MARK: what is written
+
+  /// The network's state; one of an earlier start of the machine is nothing.
+  func state(_ network: String) throws(NetworkError) -> NetworkState? {
+    guard let state = try NetworkState.read(directories.state(network)) else { return nil }
+    if state.boot == boot { return state }
+    try RecordFile.remove(directories.state(network))
+    return nil
+  }
+
+  func states() throws(NetworkError) -> [(network: String, state: NetworkState)] {
+    var found: [(network: String, state: NetworkState)] = []
+    for network in try Networks.names(in: directories.stateFolder) {
+      if let state = try state(network) { found.append((network, state)) }
+    }
+    return found
+  }
+
+  func write(_ state: NetworkState, _ network: String) throws(NetworkError) {
+    try RecordFile.write(directories.state(network), state.bytes)
+  }
+
+  func write(_ leases: Leases, _ network: String) throws(NetworkError) {
+    if leases.zones.isEmpty { return try RecordFile.remove(directories.leases(network)) }
+    try RecordFile.write(directories.leases(network), leases.bytes)
+  }
+
+  // MARK: verbs
+
+  mutating func attach(_ request: AttachRequest, netns: borrowing OwnedFD) throws(NetworkError) -> Attachment {
+    let network = request.network
+    var leases = try Leases.read(directories.leases(network))
+    var standing = try state(network)
+    if standing?.attachments.contains(where: { $0.zone == request.zone }) == true {
+      try detach(zone: request.zone, network: network, deleteLink: true)
+      standing = try state(network)
+    }
+    let bridge = networks.names.bridge(network)
+    if let finding = try firewall.foreignDrop(bridge: bridge) {
+      throw .foreignFirewall(chain: finding.chain, mend: finding.mend)
+    }
+    if try checkFree(request.ports, except: request.zone) { standing = try state(network) }
+
+    let hadLease = leases?.zones[request.zone] != nil
+    var state = try raise(network, standing, leases: &leases)
+    do throws(NetworkError) {
+      // raise() has seen to it that there are leases.
+      var held = leases ?? Leases(subnet: state.subnet)
+      let address = try held.lease(request.zone, network: network)
+      if !hadLease { try write(held, network) }
+      leases = held
+      return try plug(request, address: address, into: &state, netns: netns)
+    } catch {
+      // The first error is the one to report; what clean-up leaves, recover() finds by the state that is written.
+      try? detach(zone: request.zone, network: network, deleteLink: true)
+      try? lowerIfEmpty(network)
+      if !hadLease, var held = leases, held.release(request.zone) { try? write(held, network) }
+      throw error
+    }
+  }
+
+  /// Makes the zone's pair of links and lets it speak. Intent is written first; elements stand before the port is up.
+  private mutating func plug(
+    _ request: AttachRequest, address: IPv4Address, into state: inout NetworkState, netns: borrowing OwnedFD
+  ) throws(NetworkError) -> Attachment {
+    let network = request.network
+    guard let bridge = try Link.find(state.bridge, on: &route) else {
+      throw .conflict("cannot find bridge \(state.bridge) of network \(network): somebody deleted it (stop its zones first)")
+    }
+    try answerNames(network, &state)
+    var record = NetworkState.Attachment(
+      zone: request.zone, phase: .making, interface: networks.names.port(Self.random()), index: 0, address: address,
+      mac: MACAddress(zone: request.zone, network: "\(networks.names.tag)/\(network)"), aliases: request.aliases,
+      ports: request.ports)
+    state.attachments.append(record)
+    try write(state, network)
+
+    try route.perform(
+      "make the zone's link \(request.interface)",
+      Veth.make(record.interface, bridge: bridge.index, peer: request.interface, mac: record.mac, zone: netns.raw))
+    guard let port = try Link.find(record.interface, on: &route) else {
+      throw .conflict("cannot find link \(record.interface): it was taken away while it was made")
+    }
+    record.index = port.index
+    let elements = record.elements
+    try ensureTables()
+    try firewall.change(add: elements)
+    var inside = try NetlinkSocket.inside(netns, .route)
+    try Veth.configurePeer(
+      request.interface, address: address, subnet: state.subnet, defaultRoute: request.defaultRoute, on: &inside)
+    try route.perform([
+      ("quiet IPv6 on \(record.interface)", Link.quietIPv6(port.index), [EAFNOSUPPORT, EOPNOTSUPP]),
+      ("set \(record.interface) up", Bridge.openPort(port.index), []),
+    ])
+    try Link.settle(record.interface, on: &route)
+    try Link.settle(request.interface, on: &inside)
+    try Link.settle(state.bridge, on: &route)
+    record.phase = .up
+    state.attachments[state.attachments.count - 1] = record
+    try write(state, network)
+    return Attachment(
+      network: network, interface: request.interface, hostInterface: record.interface, hostIndex: record.index,
+      bridge: state.bridge, address: address, prefixLength: state.subnet.length, gateway: state.subnet.gateway,
+      nameServer: state.subnet.gateway, mac: record.mac)
+  }
+
+  mutating func detach(zone: String, network: String, deleteLink: Bool) throws(NetworkError) {
+    guard var state = try state(network), let place = state.attachments.firstIndex(where: { $0.zone == zone }) else { return }
+    let record = state.attachments[place]
+    var gone = record.elements
+    if record.index == 0 { gone += try firewall.strayPorts(mac: record.mac, address: record.address) }
+    try firewall.change(delete: gone)
+    try Conntrack.forget(record.ports, of: record.address)
+    if deleteLink || record.phase == .making, let link = try Link.find(record.interface, on: &route) {
+      try route.perform("delete link \(record.interface)", Link.delete(link.index), tolerating: [ENODEV])
+    }
+    state.attachments.remove(at: place)
+    try write(state, network)
+    try lowerIfEmpty(network)
+  }
+
+  mutating func release(_ zone: String) throws(NetworkError) {
+    for (network, state) in try states() where state.attachments.contains(where: { $0.zone == zone }) {
+      try detach(zone: zone, network: network, deleteLink: false)
+    }
+    for network in try Networks.names(in: directories.leaseFolder) {
+      guard var leases = try Leases.read(directories.leases(network)), leases.release(zone) else { continue }
+      try write(leases, network)
+    }
+  }
+
+  mutating func republish(zone: String, network: String, ports: [PublishedPort]) throws(NetworkError) {
+    let held = try state(network)?.attachments.first { $0.zone == zone }?.ports ?? []
+    _ = try checkFree(ports.filter { !held.contains($0) }, except: zone)
+    guard var state = try state(network), let place = state.attachments.firstIndex(where: { $0.zone == zone }) else {
+      throw .notFound("cannot publish ports of \(zone): it is not on network \(network)")
+    }
+    let before = state.attachments[place]
+    let going = before.ports.filter { !ports.contains($0) }
+    let coming = ports.filter { !before.ports.contains($0) }
+    // Both are noted while neither is certain, so that a detach after a kill looks for both.
+    state.attachments[place].ports = before.ports + coming
+    try write(state, network)
+    do throws(NetworkError) {
+      try firewall.change(
+        add: coming.flatMap { Ruleset.published($0, to: before.address) },
+        delete: going.flatMap { Ruleset.published($0, to: before.address) })
+    } catch {
+      state.attachments[place].ports = before.ports
+      try? write(state, network)  // the transaction's error is the one to report
+      throw error
+    }
+    state.attachments[place].ports = ports
+    try write(state, network)
+    try Conntrack.forget(going, of: before.address)
+  }
+
+  mutating func recover() throws(NetworkError) {
+    let links = try Link.all(on: &route)
+    for (network, state) in try states() {
+      for record in state.attachments {
+        let alive = links.contains { $0.name == record.interface && $0.index == record.index }
+        if record.phase == .making || !alive {
+          try detach(zone: record.zone, network: network, deleteLink: record.phase == .making)
+        }
+      }
+      try lowerIfEmpty(network)
+      if var left = try self.state(network) { try answerNames(network, &left) }
+    }
+  }
+
+  // MARK: ports
+
+  /// - Returns: whether a zone that died without a word was taken off its network for it.
+  /// - Throws: `.portTaken` with the holder: a zone of ours, of another instance, or a socket of the host.
+  private mutating func checkFree(_ ports: [PublishedPort], except zone: String) throws(NetworkError) -> Bool {
+    var changed = false
+    guard !ports.isEmpty else { return changed }
+    let standing = try states()
+    for port in ports {
+      for (network, state) in standing {
+        for other in state.attachments where other.zone != zone && other.ports.contains(where: port.clashes) {
+          let link = try Link.find(other.interface, on: &route)
+          guard link?.index == other.index, other.phase == .up else {
+            // Its zone died without a word, and its ports with it.
+            try detach(zone: other.zone, network: network, deleteLink: other.phase == .making)
+            changed = true
+            continue
+          }
+          throw .portTaken(port.hostText, holder: "zone \(other.zone)")
+        }
+      }
+      if let holder = try PortHolder.find(port) { throw .portTaken(port.hostText, holder: holder) }
+    }
+    for (table, _) in try firewall.otherInstances() {
+      for port in ports {
+        // Only the key matters to the look-up, so the target may be anything.
+        guard let element = Ruleset.published(port, to: IPv4Address(0)).first,
+          try firewall.contains(element, table: table)
+        else { continue }
+        throw .portTaken(port.hostText, holder: "a zone of another --root (nft table \(table))")
+      }
+    }
+    return changed
+  }
+
+  /// Starts the network's helper where none lives.
+  private func answerNames(_ network: String, _ state: inout NetworkState) throws(NetworkError) {
+    guard !networks.helper.isEmpty, state.helper?.isAlive != true else { return }
+    try state.helper?.end()  // reaps it where it was our child
+    let started = try HelperProcess.start(networks.helper + [network], gateway: state.subnet.gateway)
+    state.helper = started.record
+    try write(state, network)
+    try started.release()
+  }
+
+  private static func random() -> UInt64 { UInt64.random(in: .min ... .max) }
+}

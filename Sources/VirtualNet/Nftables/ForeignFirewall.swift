@@ -1,0 +1,113 @@
+/// Other programs' base chains on the forward hook that drop: Docker's and ufw's policies, firewalld's closing reject,
+/// an administrator's own. nf_tables asks every base chain, so their drop beats our accept.
+enum ForeignFirewall {
+  struct Finding: Equatable, Sendable {
+    /// `ip filter FORWARD (policy drop)`
+    var chain: String
+    var mend: String
+  }
+
+  struct Chain: Equatable, Sendable {
+    var family: UInt8
+    var table: String
+    var name: String
+    var hook: UInt32?
+    var policy: UInt32?
+    var type: String?
+  }
+
+  /// What a rule says, as far as it matters here.
+  struct Rule: Equatable, Sendable {
+    var chain: String
+    /// Only the interface decides: `iifname NAME accept`.
+    var acceptsIn: String?
+    var acceptsOut: String?
+    /// Nothing decides: every packet that comes here is dropped or rejected.
+    var dropsAll: Bool
+  }
+
+  /// - Returns: nil where nothing drops, or where rules let the bridge's packets through in both directions.
+  static func find(bridge: String, on socket: inout NetlinkSocket) throws(NetworkError) -> Finding? {
+    let chains = try socket.dump(NftMessage.message(4, 0, flags: NetlinkFlag.dump), "list nft chains").map(chain)
+    for base in chains where isForwardFilter(base) && !(base.table == "zones" || base.table.hasPrefix("zones-")) {
+      var message = NftMessage.message(7, base.family, flags: NetlinkFlag.dump)
+      message.attribute(1, string: base.table)
+      let rules = try socket.dump(message, "list the rules of nft table \(base.table)").map(rule)
+      if let finding = judge(base, rules: rules, chains: chains, bridge: bridge) { return finding }
+    }
+    return nil
+  }
+
+  /// Families ip, inet and bridge; hook 2 is forward in each.
+  static func isForwardFilter(_ chain: Chain) -> Bool {
+    chain.hook == 2 && chain.type == "filter" && [1, 2, 7].contains(chain.family)
+  }
+
+  static func judge(_ base: Chain, rules: [Rule], chains: [Chain], bridge: String) -> Finding? {
+    let closing = rules.last { $0.chain == base.name }?.dropsAll == true
+    guard base.policy == 0 || closing else { return nil }
+    func names(_ pattern: String?) -> Bool {
+      guard let pattern else { return false }
+      return pattern.hasSuffix("*") ? bridge.hasPrefix(pattern.dropLast()) : pattern == bridge
+    }
+    if rules.contains(where: { names($0.acceptsIn) }) && rules.contains(where: { names($0.acceptsOut) }) { return nil }
+    let family = [1: "inet", 2: "ip", 7: "bridge"][base.family] ?? "\(base.family)"
+    let iptables = base.family == 2 && base.table == "filter" && base.name == "FORWARD"
+    let docker = iptables && chains.contains { $0.family == 2 && $0.table == "filter" && $0.name == "DOCKER-USER" }
+    let target = docker ? "DOCKER-USER" : "FORWARD"
+    let mend =
+      iptables
+      ? "let it pass: iptables -I \(target) -i \(bridge) -j ACCEPT; iptables -I \(target) -o \(bridge) -j ACCEPT"
+      : "let it pass: nft insert rule \(family) \(base.table) \(base.name) iifname \(bridge) accept; "
+        + "nft insert rule \(family) \(base.table) \(base.name) oifname \(bridge) accept"
+    return Finding(
+      chain: "\(family) \(base.table) \(base.name) (\(base.policy == 0 ? "policy drop" : "its last rule"))", mend: mend)
+  }
+
+  static func chain(_ reply: NetlinkReply) -> Chain {
+    let attributes = reply.attributes(after: 4)
+    return Chain(
+      family: reply.payload.first ?? 0, table: attributes.string(1) ?? "", name: attributes.string(3) ?? "",
+      hook: attributes.nested(4)?.big(1, as: UInt32.self), policy: attributes.big(5), type: attributes.string(7))
+  }
+
+  static func rule(_ reply: NetlinkReply) -> Rule {
+    let attributes = reply.attributes(after: 4)
+    var result = Rule(chain: attributes.string(2) ?? "", dropsAll: false)
+    var interface: (incoming: Bool, name: String)?
+    var loaded: UInt32?
+    for element in attributes.nested(4)?.all ?? [] {
+      let expression = NetlinkAttributes(element.value)
+      let data = expression.nested(2)
+      switch expression.string(1) {
+      case "counter", "log": continue
+      case "meta":
+        guard interface == nil, let key = data?.big(2, as: UInt32.self), key == 6 || key == 7 else { return result }
+        loaded = key
+      case "cmp":
+        guard let key = loaded, data?.big(2, as: UInt32.self) == 0, let value = data?.nested(3)?[1] else { return result }
+        let text = String(decoding: value.prefix { $0 != 0 }, as: UTF8.self)
+        interface = (key == 6, value.contains(0) ? text : text + "*")
+        loaded = nil
+      case "immediate":
+        switch data?.nested(2)?.nested(2)?.big(1, as: Int32.self) {
+        case 0?: result.dropsAll = interface == nil && loaded == nil
+        case 1?:
+          if let interface, interface.incoming { result.acceptsIn = interface.name }
+          if let interface, !interface.incoming { result.acceptsOut = interface.name }
+        default: break
+        }
+        return result
+      case "reject":
+        result.dropsAll = interface == nil && loaded == nil
+        return result
+      case "target":
+        // iptables' own targets come as compat expressions; REJECT is one.
+        result.dropsAll = interface == nil && loaded == nil && data?.string(1) == "REJECT"
+        return result
+      default: return result
+      }
+    }
+    return result
+  }
+}

@@ -1,0 +1,35 @@
+public import LinuxNS
+
+/// What the planner has to know of the machine and of the caller: values, so that planning stays a pure function.
+public struct HostFacts: Sendable {
+  public var tier: WallTier
+  public var uid: UInt32
+  public var gid: UInt32
+  /// Id maps of the zone's user namespace.
+  public var uids: [IdMap]
+  public var gids: [IdMap]
+  /// Entries of the host's root that a sparse zone gets: `bin -> usr/bin` links, and real directories (`usr`, `opt`).
+  public var rootLinks: [(name: String, target: String)] = []
+  public var rootDirectories: [String] = []
+  /// Paths whose file system can be attached with an id map (mount_setattr(2), MOUNT_ATTR_IDMAP).
+  public var idmappable: Set<String> = []
+  /// Directories among the sources; the rest are files.
+  public var directories: Set<String> = []
+  /// The zone's run directory: a place of the host's on which the root is put together.
+  public var runDirectory: String
+  /// The zone's data directory.
+  public var dataDirectory: String
+  /// Holds every zone's data and the templates: seen through the zone's id map for overlays.
+  public var dataRoot: String
+  public var etcTemplate: String
+  public var volumeDirectory: String
+  /// The command's user, already looked up in the zone's passwd and group.
+  public var user: ZoneUser
+  public var capabilities: CapabilitySet
+  /// The compiled filter (struct sock_filter[]).
+  public var seccomp: [UInt8]
+  public var resolvConf: String
+  public var hosts: String
+  /// The terminal's size, if the command gets one.
+  public var terminalSize: WindowSize?
+}

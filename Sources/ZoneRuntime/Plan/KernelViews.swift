@@ -1,0 +1,45 @@
+internal import LinuxNS
+
+/// What of the kernel a zone sees: fresh proc, sysfs and the rest, with the parts that tell or change the host covered.
+extension Tree {
+  /// A view of the kernel's own: read-only, and nothing in it may be executed or opened as a device.
+  static let kernelView = MountFlag.readOnly | MountFlag.noSuid | MountFlag.noDev | MountFlag.noExec
+}
+
+extension LaunchPlanner {
+  /// The OCI defaults (runc spec, moby's daemon), and SECURITY.md's additions.
+  public static let maskedPaths = [
+    "/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
+    "/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats", "/sys/devices/virtual/powercap",
+    "/sys/firmware",
+  ]
+  public static let readOnlyPaths = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"]
+
+  mutating func planZone() {
+    let closed = MountFlag.noSuid | MountFlag.noDev | MountFlag.noExec
+    plan.zone.append(.simple(.enterRoot, "copy the root's mounts to pivot into"))
+    plan.zone.append(.mount("proc", on: "/proc", flags: closed, make: true))
+    if plan.namespaces.contains(.net) {
+      plan.zone.append(.mount("sysfs", on: "/sys", flags: closed | MountFlag.readOnly, make: true))
+      plan.zone.append(.mount("cgroup2", on: "/sys/fs/cgroup", flags: closed | MountFlag.readOnly))
+    }
+    // Group 5 is tty on every distribution; it has to be mapped to be given.
+    let tty = facts.gids.outside(of: 5) == nil ? "" : ",gid=5"
+    plan.zone.append(
+      .mount("devpts", on: "/dev/pts", flags: MountFlag.noSuid | MountFlag.noExec, options: "newinstance,ptmxmode=0666,mode=0620\(tty)"))
+    plan.zone.append(.mount("tmpfs", on: "/dev/shm", flags: closed, options: "mode=1777,size=64m"))
+    plan.zone.append(.mount("mqueue", on: "/dev/mqueue", flags: closed))
+    if !spec.nesting {
+      plan.zone.append(.write("/proc/sys/user/max_user_namespaces", "0"))
+    }
+    plan.zone.append(.hostname(spec.hostname ?? spec.name))
+    if plan.namespaces.contains(.net) { plan.zone.append(.simple(.loopback, "bring lo up")) }
+    for path in Self.maskedPaths { plan.zone.append(.mask(path)) }
+    for path in Self.readOnlyPaths { plan.zone.append(.readOnlyPath(path)) }
+    plan.zone.append(.simple(.pivot, "pivot into the root and let the host's go"))
+    if spec.terminal {
+      let size = facts.terminalSize ?? WindowSize(rows: 24, columns: 80)
+      plan.zone.append(.terminal(rows: UInt64(size.rows), columns: UInt64(size.columns)))
+    }
+  }
+}

@@ -1,0 +1,133 @@
+internal import LinuxNS
+
+/// Turns a spec and the facts of the machine into a `LaunchPlan`. Pure: the same inputs give the same plan.
+///
+/// The order withstood attack (SECURITY.md): the host's mounts are attached in a mount namespace that the zone's user
+/// namespace does not own, the clone's copy locks them; proc and sysfs are mounted fresh while the host's are still in
+/// sight; pivot_root(2); and the old root goes.
+public struct LaunchPlanner {
+  let spec: ZoneSpec
+  let facts: HostFacts
+  var plan: LaunchPlan
+
+  public static func plan(_ spec: ZoneSpec, _ facts: HostFacts) -> LaunchPlan {
+    var planner = LaunchPlanner(spec: spec, facts: facts)
+    planner.planTree()
+    planner.planZone()
+    planner.planProcess()
+    return planner.plan
+  }
+
+  private init(spec: ZoneSpec, facts: HostFacts) {
+    self.spec = spec
+    self.facts = facts
+    var namespaces: NamespaceFlags = [.mount, .pid, .ipc, .uts, .cgroup]
+    if spec.network != .host { namespaces.insert(.net) }
+    // The nested user namespace of an ordinary user locks what the first one attached.
+    if facts.tier != .root { namespaces.insert(.user) }
+    plan = LaunchPlan(name: spec.name, tier: facts.tier, namespaces: namespaces, uids: facts.uids, gids: facts.gids)
+    plan.limits = spec.limits
+    plan.terminal = spec.terminal
+    plan.ownInit = spec.ownInit
+  }
+
+  var byHost: Bool { facts.tier == .root }
+  /// The zone's root as whoever puts the tree together sees it.
+  var rootUID: UInt32 { byHost ? facts.uids.outside(of: 0) ?? 0 : 0 }
+  var rootGID: UInt32 { byHost ? facts.gids.outside(of: 0) ?? 0 : 0 }
+
+  /// A source by descriptor for host root, by path for the joiner of an ordinary user.
+  mutating func tree(_ path: String, recursive: Bool = false, idmap: Bool = true, attributes: UInt64 = 0) -> Tree {
+    var tree = Tree(index: nil, path: path, recursive: recursive, attributes: attributes)
+    guard byHost else { return tree }
+    plan.sources.append(.tree(path: path, recursive: recursive))
+    tree.index = plan.sources.count - 1
+    tree.idmap = idmap && facts.idmappable.contains(path)
+    return tree
+  }
+
+  // MARK: the tree
+
+  private mutating func planTree() {
+    switch spec.brand {
+    case .sparse: planSparseRoot()
+    case .directory(let path):
+      plan.tree.append(.rootTree(tree(path), on: facts.runDirectory))
+      if byHost { plan.tree.append(.fileIds(uid: rootUID, gid: rootGID)) }
+      for path in ["/proc", "/sys"] { plan.tree.append(.directory(path, fresh: false)) }
+      if spec.network != .none { planNameFiles() }
+    case .empty:
+      planRootTmpfs()
+      for path in ["/proc", "/sys", "/dev", "/run", "/tmp", "/etc"] {
+        plan.tree.append(.directory(path, mode: path == "/tmp" ? 0o1777 : 0o755, fresh: true))
+      }
+    }
+    planDevices()
+    if spec.readOnly { planWritableIslands() }
+    planVolumes()
+    planSecrets()
+    if spec.network == .host {
+      // A fresh sysfs shows the network namespace's devices and wants its owner; the host's is given read-only.
+      plan.tree.append(.attach(tree("/sys", recursive: true, idmap: false, attributes: Tree.kernelView), on: "/sys", flags: .make))
+    }
+    // Last: until here mount points may have to be made.
+    if spec.readOnly {
+      plan.tree.append(.simple(.readOnly, "make the root read-only"))
+    }
+  }
+
+  mutating func planRootTmpfs() {
+    let owner = byHost ? "mode=755,uid=\(rootUID),gid=\(rootGID)" : "mode=755"
+    plan.tree.append(.rootTmpfs(on: facts.runDirectory, options: owner))
+    if byHost { plan.tree.append(.fileIds(uid: rootUID, gid: rootGID)) }
+  }
+
+  /// hosts and resolv.conf of a tree that is used in place: covered, never written.
+  private mutating func planNameFiles() {
+    for (path, name) in [("/etc/hosts", "hosts"), ("/etc/resolv.conf", "resolv.conf")] {
+      let source = tree("\(facts.runDirectory)/\(name)", idmap: true, attributes: MountFlag.readOnly)
+      plan.tree.append(.attach(source, on: path, flags: [.optional]))
+    }
+  }
+
+  private mutating func planWritableIslands() {
+    let options = byHost ? "uid=\(rootUID),gid=\(rootGID)" : ""
+    for (path, mode) in [("/tmp", "mode=1777"), ("/run", "mode=755")] {
+      plan.tree.append(
+        .mount(
+          "tmpfs", on: path, flags: MountFlag.noSuid | MountFlag.noDev,
+          options: options.isEmpty ? mode : "\(mode),\(options)", make: true))
+    }
+  }
+
+  private mutating func planVolumes() {
+    for volume in spec.volumes {
+      let attributes = MountFlag.noSuid | MountFlag.noDev | (volume.readOnly ? MountFlag.readOnly : 0)
+      switch volume.source {
+      case .path(let path):
+        plan.tree.append(.attach(tree(path, recursive: false, attributes: attributes), on: volume.target, flags: .make))
+      case .volume(let name):
+        let path = "\(facts.volumeDirectory)/\(name)"
+        plan.tree.append(.attach(tree(path, attributes: attributes), on: volume.target, flags: .make))
+      case .tmpfs(let size):
+        var options = "mode=1777"
+        if let size { options += ",size=\(size)" }
+        plan.tree.append(.mount("tmpfs", on: volume.target, flags: attributes, options: options, make: true))
+      }
+    }
+  }
+
+  private mutating func planSecrets() {
+    guard !spec.secrets.isEmpty else { return }
+    let owner = byHost ? ",uid=\(rootUID),gid=\(rootGID)" : ""
+    plan.tree.append(
+      .mount(
+        "tmpfs", on: "/run/secrets", flags: MountFlag.noSuid | MountFlag.noDev | MountFlag.noExec,
+        options: "mode=755,size=16m\(owner)", make: true))
+    for secret in spec.secrets {
+      plan.sources.append(.content(path: secret.file))
+      let uid = byHost ? facts.uids.outside(of: secret.uid) ?? rootUID : secret.uid
+      plan.tree.append(.secret(secret.name, source: plan.sources.count - 1, owner: uid))
+    }
+  }
+}

@@ -1,0 +1,160 @@
+internal import LinuxNS
+
+/// The planner's vocabulary: each function makes one op and the words it is told in. Paths are inside the zone, absolute.
+extension PlannedOp {
+  private static func bytes(_ text: String) -> [UInt8] { Array(text.utf8) }
+
+  /// The stage takes paths below the root without their leading slash.
+  private static func inside(_ path: String) -> [UInt8] {
+    let rest = path.drop { $0 == "/" }
+    return Array((rest.isEmpty ? "." : rest).utf8)
+  }
+
+  static func rootTmpfs(on path: String, options: String) -> PlannedOp {
+    PlannedOp(
+      op: StageOp(.rootTmpfs, blocks: [bytes(path), bytes(options)], a: MountFlag.noSuid | MountFlag.noDev),
+      words: "mount the root, a tmpfs (\(options)), on \(path)")
+  }
+
+  static func rootTree(_ source: Tree, on path: String) -> PlannedOp {
+    PlannedOp(op: source.op(.rootTree, at: bytes(path)), words: "attach the root \(source.words) on \(path)")
+  }
+
+  static func hostTree(_ source: Tree, on path: String) -> PlannedOp {
+    PlannedOp(op: source.op(.hostTree, at: bytes(path)), words: "see \(path) \(source.words)")
+  }
+
+  static func fileIds(uid: UInt32, gid: UInt32) -> PlannedOp {
+    PlannedOp(op: StageOp(.fsids, a: UInt64(uid), b: UInt64(gid)), words: "make files as host id \(uid):\(gid), the zone's root")
+  }
+
+  static func directory(_ path: String, mode: UInt64 = 0o755, fresh: Bool) -> PlannedOp {
+    PlannedOp(
+      op: StageOp(.makeDirectory, flags: fresh ? .fresh : [], blocks: [inside(path)], a: mode),
+      words: "make the directory \(path)")
+  }
+
+  static func link(_ path: String, to target: String, fresh: Bool) -> PlannedOp {
+    PlannedOp(
+      op: StageOp(.symlink, flags: fresh ? .fresh : [], blocks: [inside(path), bytes(target)]),
+      words: "link \(path) to \(target)")
+  }
+
+  static func file(_ path: String, _ content: String, mode: UInt64 = 0o644) -> PlannedOp {
+    let content = bytes(content)
+    return PlannedOp(
+      op: StageOp(.file, blocks: [inside(path), content], a: UInt64(content.count), b: mode), words: "write \(path)")
+  }
+
+  static func attach(_ source: Tree, on path: String, flags: StageOp.Flags = []) -> PlannedOp {
+    var op = source.op(.attach, at: inside(path))
+    op.flags.formUnion(flags)
+    return PlannedOp(op: op, words: "attach \(source.words) on \(path)")
+  }
+
+  static func mount(_ type: String, on path: String, flags: UInt64 = 0, options: String? = nil, make: Bool = false) -> PlannedOp {
+    let detail = [MountFlag.text(flags), options ?? ""].filter { !$0.isEmpty }.joined(separator: ",")
+    return PlannedOp(
+      op: StageOp(.mount, flags: make ? .make : [], blocks: [inside(path), bytes(type), options.map(bytes)], a: flags),
+      words: "mount \(type) on \(path)" + (detail.isEmpty ? "" : " (\(detail))"))
+  }
+
+  static func overlay(on path: String, options: String, flags: UInt64 = 0) -> PlannedOp {
+    PlannedOp(
+      op: StageOp(.overlay, blocks: [inside(path), nil, bytes(options)], a: flags),
+      words: "mount overlay on \(path) (\(options))")
+  }
+
+  static func device(_ path: String, major: UInt64, minor: UInt64, mode: UInt64 = 0o666) -> PlannedOp {
+    let number = (minor & 0xff) | (major << 8) | ((minor & ~0xff) << 12)  // makedev(3), the kernel's new encoding
+    return PlannedOp(
+      op: StageOp(.device, blocks: [inside(path)], a: number, b: mode), words: "make the device \(path) (c \(major):\(minor))")
+  }
+
+  static func mask(_ path: String) -> PlannedOp {
+    PlannedOp(op: StageOp(.mask, blocks: [inside(path)]), words: "mask \(path)")
+  }
+
+  static func readOnlyPath(_ path: String) -> PlannedOp {
+    PlannedOp(op: StageOp(.readOnlyPath, blocks: [inside(path)]), words: "make \(path) read-only")
+  }
+
+  static func write(_ path: String, _ text: String, optional: Bool = false) -> PlannedOp {
+    PlannedOp(
+      op: StageOp(.write, flags: optional ? .optional : [], blocks: [inside(path), bytes(text)]),
+      words: "write \(text) to \(path)")
+  }
+
+  static func simple(_ code: StageOp.Code, _ words: String) -> PlannedOp { PlannedOp(op: StageOp(code), words: words) }
+
+  static func hostname(_ name: String) -> PlannedOp {
+    PlannedOp(op: StageOp(.hostname, blocks: [bytes(name)]), words: "name the host \(name)")
+  }
+
+  static func terminal(rows: UInt64, columns: UInt64) -> PlannedOp {
+    PlannedOp(op: StageOp(.terminal, a: rows, b: columns), words: "open a terminal of the zone's /dev/pts")
+  }
+
+  static func changeDirectory(_ path: String, make: Bool) -> PlannedOp {
+    PlannedOp(op: StageOp(.changeDirectory, flags: make ? .make : [], blocks: [bytes(path)]), words: "enter \(path)")
+  }
+
+  static func secret(_ name: String, source: Int, owner: UInt32) -> PlannedOp {
+    PlannedOp(
+      op: StageOp(.copy, fd: Int32(source), blocks: [inside("/run/secrets/\(name)")], a: UInt64(owner) | UInt64(owner) << 32, b: 0o400),
+      words: "put the secret \(name) into /run/secrets")
+  }
+
+  static func ids(uid: UInt32, gid: UInt32, groups: [UInt32], keepGroups: Bool) -> PlannedOp {
+    let list = groups.flatMap { group in withUnsafeBytes(of: group) { Array($0) } }
+    return PlannedOp(
+      op: StageOp(.ids, flags: keepGroups ? .keepGroups : [], fd: Int32(groups.count), blocks: [list], a: UInt64(uid), b: UInt64(gid)),
+      words: "become \(uid):\(gid)"
+        + (keepGroups ? ", groups as the kernel keeps them" : ", groups [\(groups.map(String.init).joined(separator: " "))]"))
+  }
+
+  static func capabilities(_ set: CapabilitySet) -> [PlannedOp] {
+    [
+      PlannedOp(op: StageOp(.bounding, a: set.rawValue), words: "bound capabilities to \(set)"),
+    ]
+  }
+
+  static func holdCapabilities(_ set: CapabilitySet) -> PlannedOp {
+    PlannedOp(op: StageOp(.capabilities, a: set.rawValue), words: "hold \(set); none inheritable, none ambient")
+  }
+
+  static func seccomp(_ program: [UInt8], words: String) -> PlannedOp {
+    PlannedOp(op: StageOp(.seccomp, blocks: [program], a: UInt64(program.count / 8)), words: words)
+  }
+}
+
+/// A tree of the host's on its way into the zone.
+struct Tree {
+  /// An index into the plan's sources: host root, which opened it before.
+  var index: Int?
+  /// The path: an ordinary user's joiner copies it in its own mount namespace.
+  var path: String
+  var recursive = false
+  var idmap = false
+  /// mount_setattr(2) attributes.
+  var attributes: UInt64 = 0
+  var clear: UInt64 = 0
+
+  func op(_ code: StageOp.Code, at target: [UInt8]) -> StageOp {
+    var flags: StageOp.Flags = []
+    if recursive { flags.insert(.recursive) }
+    if idmap { flags.insert(.idmap) }
+    return StageOp(
+      code, flags: flags, fd: index.map(Int32.init) ?? -1, blocks: [target, index == nil ? Array(path.utf8) : nil],
+      a: attributes, b: clear)
+  }
+
+  var words: String {
+    var notes: [String] = []
+    if idmap { notes.append("ids mapped") }
+    let flags = MountFlag.text(attributes & 15)
+    if !flags.isEmpty { notes.append(flags) }
+    if recursive { notes.append("with what is mounted below") }
+    return path + (notes.isEmpty ? "" : " (\(notes.joined(separator: ", ")))")
+  }
+}

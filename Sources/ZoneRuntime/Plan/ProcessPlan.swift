@@ -1,0 +1,47 @@
+internal import LinuxNS
+
+/// What happens to a process between its fork and its execve: one path for start and exec (CVE-2022-29162).
+extension LaunchPlanner {
+  static let searchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+  mutating func planProcess() {
+    let wanted = ProcessWish(
+      user: facts.user, workdir: spec.workdir, home: spec.brand == .sparse, capabilities: facts.capabilities,
+      keepGroups: facts.tier == .single, noNewPrivileges: true, seccomp: facts.seccomp)
+    plan.process = wanted.ops
+    if spec.ownInit { plan.process.append(.simple(.deathSignal, "die with the keeper")) }
+    plan.arguments = spec.command
+    plan.environment = ProcessWish.environment(spec.environment, user: facts.user, terminal: spec.terminal)
+    plan.searchPath = spec.environment["PATH"] ?? Self.searchPath
+  }
+}
+
+struct ProcessWish {
+  var user: ZoneUser
+  var workdir: String?
+  /// The user's home is where it starts, if nothing else was said.
+  var home: Bool
+  var capabilities: CapabilitySet
+  var keepGroups: Bool
+  var noNewPrivileges: Bool
+  var seccomp: [UInt8]
+
+  var ops: [PlannedOp] {
+    var ops: [PlannedOp] = []
+    ops.append(.changeDirectory(workdir ?? (home ? user.home : "/"), make: workdir != nil))
+    ops += PlannedOp.capabilities(capabilities)
+    ops.append(.ids(uid: user.uid, gid: user.gid, groups: user.groups, keepGroups: keepGroups))
+    ops.append(.holdCapabilities(capabilities))
+    ops.append(.simple(.noNewPrivileges, "gain no privileges by execve"))
+    ops.append(.seccomp(seccomp, words: "filter system calls (\(seccomp.count / 8) instructions)"))
+    return ops
+  }
+
+  /// `KEY=VALUE`, sorted, with what every process may count on.
+  static func environment(_ wanted: [String: String], user: ZoneUser, terminal: Bool) -> [String] {
+    var all = ["PATH": LaunchPlanner.searchPath, "HOME": user.home, "container": "zones"]
+    if terminal { all["TERM"] = "xterm-256color" }
+    all.merge(wanted) { $1 }
+    return all.map { "\($0.key)=\($0.value)" }.sorted()
+  }
+}

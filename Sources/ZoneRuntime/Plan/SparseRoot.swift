@@ -1,0 +1,64 @@
+/// The sparse brand: a tmpfs root, the host's /usr and /opt read-only, everything else the zone's own.
+extension LaunchPlanner {
+  /// Directories of a sparse zone that last: they lie on disk in its data directory under these names.
+  public static let lasting: [(path: String, name: String)] = [
+    ("/home", "home"), ("/root", "root"), ("/srv", "srv"), ("/var", "var"), ("/usr/local", "local"),
+  ]
+
+  mutating func planSparseRoot() {
+    // The layers of /etc are seen with the zone's ids; the host's own rights are needed to get there.
+    if byHost { plan.tree.append(.hostTree(tree(facts.dataRoot), on: facts.dataRoot)) }
+    planRootTmpfs()
+    for path in ["/dev", "/etc", "/home", "/media", "/mnt", "/proc", "/run", "/srv", "/sys", "/var"] {
+      plan.tree.append(.directory(path, fresh: true))
+    }
+    plan.tree.append(.directory("/root", mode: 0o700, fresh: true))
+    plan.tree.append(.directory("/tmp", mode: 0o1777, fresh: true))
+    for name in facts.rootDirectories { plan.tree.append(.directory("/\(name)", fresh: true)) }
+    for link in facts.rootLinks { plan.tree.append(.link("/\(link.name)", to: link.target, fresh: true)) }
+    for name in facts.rootDirectories {
+      let attributes = MountFlag.readOnly | MountFlag.noDev
+      plan.tree.append(.attach(tree("/\(name)", attributes: attributes), on: "/\(name)"))
+    }
+    if spec.ephemeral { planPassingDirectories() } else { planLastingDirectories() }
+    planEtc()
+  }
+
+  private mutating func planLastingDirectories() {
+    for (path, name) in Self.lasting {
+      let attributes = MountFlag.noDev | (spec.readOnly ? MountFlag.readOnly : 0)
+      plan.tree.append(.attach(tree("\(facts.dataDirectory)/root/\(name)", attributes: attributes), on: path))
+    }
+  }
+
+  private mutating func planPassingDirectories() {
+    for path in ["cache", "lib", "log", "mail", "spool"] { plan.tree.append(.directory("/var/\(path)", fresh: true)) }
+    plan.tree.append(.directory("/var/tmp", mode: 0o1777, fresh: true))
+    plan.tree.append(.link("/var/run", to: "/run", fresh: true))
+    plan.tree.append(.link("/var/lock", to: "/run/lock", fresh: true))
+    let owner = byHost ? ",uid=\(rootUID),gid=\(rootGID)" : ""
+    plan.tree.append(.mount("tmpfs", on: "/usr/local", flags: MountFlag.noDev, options: "mode=755\(owner)"))
+  }
+
+  /// The host's /etc as far as everybody may read it, under a layer of the zone's own. The lower layer is a copy that
+  /// never changes: overlayfs over the host's living /etc would be undefined.
+  private mutating func planEtc() {
+    var upper = "\(facts.dataDirectory)/root/etc"
+    var work = "\(facts.dataDirectory)/root/.etc-work"
+    if spec.ephemeral {
+      // Below the overlay, out of sight and locked there.
+      let owner = byHost ? ",uid=\(rootUID),gid=\(rootGID)" : ""
+      plan.tree.append(.mount("tmpfs", on: "/etc", flags: MountFlag.noDev | MountFlag.noSuid, options: "mode=755\(owner)"))
+      plan.tree.append(.directory("/etc/upper", fresh: false))
+      plan.tree.append(.directory("/etc/work", fresh: false))
+      upper = "\(facts.runDirectory)/etc/upper"
+      work = "\(facts.runDirectory)/etc/work"
+    }
+    let rights = byHost ? "" : ",userxattr"
+    let layers = "lowerdir=\(facts.etcTemplate),upperdir=\(upper),workdir=\(work)\(rights)"
+    plan.tree.append(.overlay(on: "/etc", options: layers))
+    plan.tree.append(.file("/etc/hostname", (spec.hostname ?? spec.name) + "\n"))
+    plan.tree.append(.file("/etc/hosts", facts.hosts))
+    plan.tree.append(.file("/etc/resolv.conf", facts.resolvConf))
+  }
+}

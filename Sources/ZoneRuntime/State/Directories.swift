@@ -1,0 +1,68 @@
+internal import Glibc
+internal import LinuxNS
+
+/// Where everything lies: `/var/lib/zones` and `/run/zones` for root; `$XDG_DATA_HOME/zones` and
+/// `$XDG_RUNTIME_DIR/zones` for a user; DIR/data and DIR/run with `--root DIR`.
+///
+/// A zone has `data/NAME` (spec, root, log; what lasts) and `run/NAME` (state, socket; what a reboot ends). What zones
+/// share lies in `.shared` of both, which is no zone's name.
+public struct Directories: Sendable, Equatable {
+  public var data: String
+  public var run: String
+  /// Empty for the standard places; otherwise a short word made from the place, part of the names of cgroups, links
+  /// and tables, so that two places on one machine do not meet.
+  public var tag: String
+  /// What `--root` was, to pass it on.
+  public var root: String?
+
+  public static func standard(root: String? = nil) throws(ZoneError) -> Directories {
+    if let root {
+      guard root.hasPrefix("/"), !root.contains("/../"), root.utf8.count < 200 else {
+        throw .usage("--root wants an absolute path of less than 200 bytes, not '\(root)'")
+      }
+      return Directories(data: "\(root)/data", run: "\(root)/run", tag: tag(of: root), root: root)
+    }
+    let uid = geteuid()
+    if uid == 0 { return Directories(data: "/var/lib/zones", run: "/run/zones", tag: "", root: nil) }
+    let environment = { (name: String) -> String? in
+      guard let value = getenv(name).map({ String(cString: $0) }), value.hasPrefix("/") else { return nil }
+      return value
+    }
+    guard let data = environment("XDG_DATA_HOME") ?? environment("HOME").map({ "\($0)/.local/share" }) else {
+      throw .usage("HOME and XDG_DATA_HOME are not set; name a place with --root DIR")
+    }
+    // Without a login session there is no XDG_RUNTIME_DIR; /tmp is cleared by a reboot too.
+    let run = environment("XDG_RUNTIME_DIR") ?? "/tmp/zones-\(uid)"
+    return Directories(data: "\(data)/zones", run: "\(run)/zones", tag: uid == 0 ? "" : "u\(uid)", root: nil)
+  }
+
+  public func data(of zone: String) -> String { "\(data)/\(zone)" }
+  public func run(of zone: String) -> String { "\(run)/\(zone)" }
+  public var shared: String { "\(data)/.shared" }
+  public var sharedRun: String { "\(run)/.shared" }
+  public var volumes: String { "\(shared)/volumes" }
+
+  /// Makes the places, closed to everybody else, and refuses those that somebody else could change.
+  func make() throws(ZoneError) {
+    for path in [data, shared, run, sharedRun] {
+      let status = try attempt("make the directories of the zones") { () throws(SyscallError) in
+        try FileSystem.makeDirectories(path, mode: 0o700)
+        return try FileSystem.status(path)
+      }
+      guard status.st_uid == geteuid() else {
+        throw .refused("cannot keep zones in \(path): it belongs to uid \(status.st_uid), not to uid \(geteuid())")
+      }
+      guard status.st_mode & 0o022 == 0 else {
+        throw .refused("cannot keep zones in \(path): others may write there (chmod go-w \(path))")
+      }
+    }
+  }
+
+  /// FNV-1a, four letters and digits: names of links have 15 bytes at most.
+  static func tag(of path: String) -> String {
+    var hash: UInt32 = 0x811c_9dc5
+    for byte in path.utf8 { hash = (hash ^ UInt32(byte)) &* 0x0100_0193 }
+    let digits = Array("0123456789abcdefghijklmnopqrstuvwxyz")
+    return String((0..<4).map { digits[Int(hash >> UInt32($0 * 8)) % 36] })
+  }
+}

@@ -1,0 +1,57 @@
+internal import LinuxNS
+internal import ResourceControl
+internal import VirtualNet
+
+/// `run/NAME/state.json`: what a start has made or is about to make, written before it is made, so that whoever comes
+/// after a kill knows what to take away.
+struct RunRecord: Codable, Sendable {
+  static let currentVersion = 1
+  var version = RunRecord.currentVersion
+  /// /proc/sys/kernel/random/boot_id: a record of an earlier boot describes nothing that lives.
+  var bootId: String
+  var tier: WallTier
+  var uids: [IdMap]
+  var gids: [IdMap]
+  var namespaces: UInt32
+  var cgroup: CgroupRecord?
+  /// The network it is, or will be, attached to.
+  var network: String?
+  var attachment: Attachment?
+  var pasta: Pasta.Instance?
+  var restarts = 0
+  /// The capabilities and the filter's profile, for `exec`.
+  var capabilities: CapabilitySet
+
+  static func bootId() throws(SyscallError) -> String {
+    try FileSystem.readLine("/proc/sys/kernel/random/boot_id")
+  }
+}
+
+/// `run/NAME/keeper.json`: the keeper's own account (Stage/record.c writes it).
+struct KeeperRecord: Codable, Sendable {
+  enum Phase: String, Codable, Sendable {
+    case ready, running
+    case shuttingDown = "shutting_down"
+    case ended
+  }
+  var version: Int
+  var phase: Phase
+  var keeper: Int32
+  /// Pid 1 of the zone, and the command, as the host sees them.
+  var `init`: Int32
+  var process: Int32
+  /// Nanoseconds since 1970; 0 while the gate is closed.
+  var started: UInt64
+  var ended: UInt64?
+  var code: Int?
+  var signal: Int?
+  var oom: Bool?
+  /// Somebody asked for the end: no restart.
+  var asked: Bool?
+
+  var exit: ZoneExit? {
+    guard phase == .ended, let ended else { return nil }
+    let signal = signal.flatMap { $0 == 0 ? nil : $0 }
+    return ZoneExit(code: signal == nil ? code : nil, signal: signal, oomKilled: oom ?? false, at: ended)
+  }
+}

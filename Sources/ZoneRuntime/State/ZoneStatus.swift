@@ -1,0 +1,56 @@
+/// The states of zoneadm (VOCABULARY.md).
+public enum ZoneState: String, Codable, Sendable, CaseIterable {
+  case configured, incomplete, installed, ready, running, frozen
+  case shuttingDown = "shutting_down"
+  case down, unavailable
+
+  /// A keeper lives, or should.
+  public var isLive: Bool {
+    switch self {
+    case .ready, .running, .frozen, .shuttingDown: true
+    default: false
+    }
+  }
+}
+
+/// How a zone's last run ended, as its keeper recorded it.
+public struct ZoneExit: Codable, Equatable, Sendable {
+  /// The command's exit code; nil where a signal ended it.
+  public var code: Int?
+  public var signal: Int?
+  /// The kernel's OOM killer ended a process of the zone's (memory.events, oom_kill).
+  public var oomKilled: Bool
+  /// Nanoseconds since 1970.
+  public var at: UInt64
+
+  public init(code: Int?, signal: Int?, oomKilled: Bool, at: UInt64) {
+    self.code = code
+    self.signal = signal
+    self.oomKilled = oomKilled
+    self.at = at
+  }
+
+  /// The code, or 128 + the signal's number.
+  public var shellCode: Int { signal.map { 128 + $0 } ?? code ?? 0 }
+}
+
+/// A zone as `list` and `show` tell it.
+public struct ZoneStatus: Codable, Sendable {
+  public var name: String
+  public var state: ZoneState
+  /// For `unavailable`: what does not fit.
+  public var why: String?
+  /// The command's pid as the host sees it.
+  public var pid: Int32?
+  public var keeper: Int32?
+  /// Nanoseconds since 1970.
+  public var started: UInt64?
+  /// How often the keeper started it again since the last `start`.
+  public var restarts: Int
+  /// The last end.
+  public var exit: ZoneExit?
+  public var addresses: [String]
+  /// Another one after each start.
+  public var startId: String?
+  public var spec: ZoneSpec
+}

@@ -1,0 +1,105 @@
+/// Seeing what there is, and changing it.
+let lookingVerbs: [Verb] = [
+  Verb(
+    "list", aliases: ["ls"], chapter: "looking and changing", "the zones, and how they are",
+    operands: [Operand("NAME", .zeroOrMore, hint: .zone)],
+    options: [OptionUse("output"), OptionUse("quiet")],
+    details: "With names, only those zones.",
+    examples: [
+      Example("zonectl list", "a table"),
+      Example("zonectl ls -o json", "for programs"),
+      Example("zonectl stop $(zonectl ls -q)", "names only"),
+    ]),
+  Verb(
+    "show", aliases: ["inspect"], chapter: "looking and changing", "all about zones",
+    operands: [Operand("NAME", .oneOrMore, hint: .zone)],
+    options: [OptionUse("output")],
+    details: """
+      State, processes, the last end and every setting under the name by which set changes it. \
+      The content of secrets is not shown.
+      """,
+    examples: [
+      Example("zonectl show web", "for people"),
+      Example("zonectl show -o json web db", "an array, one object a zone"),
+    ]),
+  Verb(
+    "set", chapter: "looking and changing", "change a zone's settings, live where that is possible",
+    operands: [Operand("NAME", hint: .zone), Operand("KEY=VALUE", .oneOrMore)],
+    options: [OptionUse("output"), OptionUse("force")],
+    details: """
+      KEY is the name of an option of create (memory, cpus, restart, publish …), env.NAME, label.NAME or command; \
+      KEY= takes the setting away. Flags are true or false. Lists are replaced as a whole: separate the parts by \
+      commas, or give the key several times. For each key the answer is live (done), restart (at the next start) or \
+      refused; if one is refused, nothing is changed.
+      """,
+    examples: [
+      Example("zonectl set web memory=512M cpus=2", "live"),
+      Example("zonectl set web env.MODE=fast publish=8080:80,8443:443", "at the next start"),
+      Example("zonectl set web memory=", "no limit any more"),
+    ]),
+  Verb(
+    "explain", chapter: "looking and changing", "print what starting a zone would do, and do nothing",
+    operands: [Operand("NAME", hint: .zone), Operand("COMMAND", .optional, hint: .command)], sets: ["zone"],
+    options: [OptionUse("tty"), OptionUse("env"), OptionUse("env-file"), OptionUse("workdir"), OptionUse("user")],
+    details: """
+      The plan in the order in which the kernel would be asked: id maps, namespaces, mounts, devices, limits, \
+      capabilities, the filter, the command. NAME may be a zone, then options change it for this look, or a name that \
+      is still free.
+      """,
+    examples: [
+      Example("zonectl explain web", "a zone as it is"),
+      Example("zonectl explain new --network none --read-only", "one that is not there"),
+    ]),
+  Verb(
+    "features", chapter: "looking and changing", "what this kernel, and you on it, can do",
+    options: [OptionUse("output")],
+    details: "Each line is a feature, whether it is there, and what zones lack without it.",
+    examples: [Example("zonectl features -o json", "for programs")]),
+]
+
+/// What `orchestrator` does.
+let fleetVerbs: [Verb] = [
+  Verb(
+    "apply", chapter: "fleets (handed to orchestrator)", "make a fleet as its manifest says",
+    examples: [Example("zonectl apply manifests/hello.yaml", "start, change or do nothing, as needed")],
+    kind: .handedOver),
+  Verb(
+    "plan", chapter: "fleets (handed to orchestrator)", "show what apply would do",
+    examples: [Example("zonectl plan manifests/hello.yaml", "changes nothing")], kind: .handedOver),
+  Verb(
+    "down", chapter: "fleets (handed to orchestrator)", "take a fleet down",
+    examples: [Example("zonectl down hello --volumes", "and its named volumes")], kind: .handedOver),
+  Verb(
+    "ps", chapter: "fleets (handed to orchestrator)", "the zones of fleets",
+    examples: [Example("zonectl ps", "all fleets")], kind: .handedOver),
+  Verb(
+    "events", chapter: "fleets (handed to orchestrator)", "what happened in fleets",
+    examples: [Example("zonectl events -f", "and what happens")], kind: .handedOver),
+]
+
+/// The program itself.
+let aboutVerbs: [Verb] = [
+  Verb(
+    "completion", chapter: "about zonectl", "print a shell's completion script",
+    operands: [Operand("SHELL", hint: .words("bash zsh fish"))],
+    examples: [
+      Example("source <(zonectl completion bash)", "bash, in ~/.bashrc"),
+      Example("zonectl completion zsh > \"${fpath[1]}/_zonectl\"", "zsh"),
+      Example("zonectl completion fish > ~/.config/fish/completions/zonectl.fish", "fish"),
+    ]),
+  Verb(
+    "man", chapter: "about zonectl", "print the manual page, or write all of them into a directory",
+    operands: [Operand("DIRECTORY", .optional, hint: .directory)],
+    details: "With DIRECTORY, zonectl.1 and a page for each verb are written there.",
+    examples: [
+      Example("zonectl man | man -l -", "read it"),
+      Example("zonectl man /usr/local/share/man/man1", "install them"),
+    ]),
+  Verb(
+    "help", chapter: "about zonectl", "teach the program or one verb",
+    operands: [Operand("VERB", .optional, hint: .verb)],
+    examples: [Example("zonectl help run", "the same as zonectl run --help")]),
+  Verb("version", chapter: "about zonectl", "print the version", examples: [Example("zonectl version", "one line")]),
+  Verb("zone-ended", chapter: "", "a zone's first process has ended (called by its keeper)", kind: .hidden),
+  Verb("network-names", chapter: "", "answer the names of a network (one helper a network)", kind: .hidden),
+]

@@ -1,0 +1,76 @@
+/// Every option, once. The set `zone` describes a zone and is the same on configure, create, run and explain.
+let zonectlOptions: [Option] = [
+  // MARK: a zone
+  Option(
+    "image", "", "BRAND[:WHAT]", hint: .words("sparse dir: empty"), set: "zone",
+    help: "where the root comes from: sparse (the host's /usr, nothing copied; the default), dir:PATH (a tree, used in place), empty"),
+  Option("cpus", "", "N", set: "zone", help: "at most this many CPUs' time, 1.5 say; 0.01 or more"),
+  Option("cpu-shares", "", "N", set: "zone", help: "weight against other zones when the CPUs are busy, 2 to 262144; 1024 is usual"),
+  Option("cpuset", "", "LIST", set: "zone", help: "only these CPUs: 0-1,3"),
+  Option("memory", "", "SIZE", set: "zone", help: "at most this much memory: 512M, 2G (K, M, G, T are powers of 1024)"),
+  Option("pids", "", "N", set: "zone", help: "at most this many processes and threads"),
+  Option(
+    "volume", "v", "[SOURCE:]TARGET[:ro]", repeats: true, hint: .directory, set: "zone",
+    help: "put a host directory or a named volume at TARGET inside; without SOURCE a volume of the zone's own"),
+  Option(
+    "tmpfs", "", "TARGET[:SIZE]", repeats: true, set: "zone", help: "put a file system in memory at TARGET, of at most SIZE"),
+  Option(
+    "secret", "", "NAME=FILE[,uid=N]", repeats: true, hint: .file, set: "zone",
+    help: "show FILE's content as /run/secrets/NAME inside, never in show or explain"),
+  Option(
+    "env", "e", "KEY[=VALUE]", repeats: true, help: "set an environment variable; without VALUE it is taken from yours"),
+  Option("env-file", "", "FILE", repeats: true, hint: .file, help: "read KEY=VALUE lines; --env wins over them"),
+  Option("workdir", "w", "DIR", help: "the command's directory inside"),
+  Option("user", "u", "USER[:GROUP]", help: "run as this user of the zone, by name or number; otherwise its root"),
+  Option("hostname", "", "NAME", set: "zone", help: "the host name inside; otherwise the zone's name"),
+  Option(
+    "network", "", "none|host|NAME", hint: .words("none host default"), set: "zone",
+    help: "the network; otherwise the one named default (private addresses, the outside reached by NAT)"),
+  Option(
+    "network-alias", "", "NAME", repeats: true, set: "zone",
+    help: "another name by which zones of its network find it"),
+  Option(
+    "publish", "p", "[ADDRESS:]HOST:ZONE[/udp]", repeats: true, set: "zone",
+    help: "let a port of the host lead to one of the zone; ranges as 8000-8010:80-90"),
+  Option("read-only", "", set: "zone", help: "nothing of the root can be written; volumes, /tmp and /run can"),
+  Option("cap-add", "", "CAPABILITY", repeats: true, set: "zone", help: "give a capability besides the default ones; ALL"),
+  Option("cap-drop", "", "CAPABILITY", repeats: true, set: "zone", help: "take a default capability away; ALL"),
+  Option(
+    "restart", "", "POLICY", hint: .words("no always unless-stopped on-failure"), set: "zone",
+    help: "when the command has ended: no, always, unless-stopped, on-failure[:TRIES]"),
+  Option("autostart", "", set: "zone", help: "started at machine start (zonectl boot --all)"),
+  Option("init", "", set: "zone", help: "the command is an init of its own and becomes pid 1; ours is left out"),
+  Option("nesting", "", set: "zone", help: "namespaces, and so zones, can be made inside; weakens the walls"),
+  Option("label", "l", "KEY=VALUE", repeats: true, set: "zone", help: "a word of yours about the zone, kept with it"),
+  Option("stop-signal", "", "SIGNAL", hint: .signal, set: "zone", help: "what stop sends first; otherwise TERM"),
+  Option("stop-timeout", "", "SECONDS", set: "zone", help: "how long stop waits before it kills; otherwise 10"),
+
+  // MARK: terminals
+  Option("tty", "t", help: "a terminal for the command"),
+  Option("interactive", "i", help: "give the command your standard input"),
+  Option("detach", "d", help: "do not stay attached; print the zone's name"),
+  Option(
+    "detach-keys", "", "KEYS", help: "what you type to leave without ending the command: ctrl-p,ctrl-q (the default)"),
+
+  // MARK: what verbs do
+  Option("name", "", "NAME", help: "the zone's name; otherwise one is made from two words"),
+  Option("rm", "", help: "delete the zone when the command has ended"),
+  Option("all", "", help: "every zone that it can be done to"),
+  Option("force", "", help: "also where a fleet owns the zone"),
+  Option("yes", "", help: "do not ask"),
+  Option("timeout", "", "SECONDS", help: "wait no longer than this"),
+  Option("signal", "s", "SIGNAL", hint: .signal, help: "the signal, by name or number"),
+  Option("follow", "f", help: "go on as more is written, until the zone is deleted or you press Ctrl-C"),
+  Option("tail", "", "LINES", help: "only the last lines"),
+  Option("quiet", "q", help: "only names, one a line"),
+  Option(
+    "output", "o", "table|wide|json", hint: .words("table wide json"),
+    help: "how to print: table (for people), wide (more columns), json (for programs; its names do not change)"),
+
+  // MARK: before the verb or after it
+  Option(
+    "root", "", "DIR", hint: .directory, set: "global",
+    help: "keep everything in DIR/data and DIR/run: a world of zones apart from the others"),
+  Option("help", "h", set: "global", help: "teach the program or the verb, and do nothing"),
+  Option("version", "", set: "global", help: "print the version"),
+]

@@ -1,0 +1,75 @@
+import Foundation
+import Glibc
+import Testing
+
+/// The two states that are accidents, `unavailable` and `incomplete`, and the ways out of them.
+@Suite(.serialized, .machine, .needs(.root, .program("strace")), .timeLimit(.minutes(5))) struct ArrowOutTests {
+  /// A zone whose keeper was killed while nobody looked.
+  private func wounded(_ zones: Zonectl, _ state: String) throws {
+    try zones.make("a", state)
+    let status = try #require(try zones.status("a"))
+    let keeper = try #require(status.keeper)
+    let pid = try #require(status.pid)
+    kill(keeper, SIGKILL)
+    #expect(eventually { kill(pid, 0) != 0 }, "with its keeper the zone dies")
+  }
+
+  @Test(arguments: ["ready", "running", "frozen"]) func aKilledKeeperIsSeen(state: String) throws {
+    try Zonectl.with { zones in
+      try wounded(zones, state)
+      let status = try #require(try zones.status("a"))
+      #expect(["unavailable", "installed"].contains(status.state), "the state is \(status.state)")
+      #expect(status.pid == nil)
+      if status.state == "unavailable" { #expect(status.why?.isEmpty == false) }
+    }
+  }
+
+  @Test(arguments: ["halt", "stop", "delete", "start", "restart"])
+  func theWaysOutOfUnavailable(verb: String) throws {
+    try Zonectl.with { zones in
+      try wounded(zones, "running")
+      switch verb {
+      case "halt":
+        try zones.ok("halt", "a")
+        #expect(try zones.state("a") == "installed")
+        try zones.ok("start", "a")
+      case "stop":
+        try zones.ok("stop", "a")
+        #expect(try zones.state("a") == "installed")
+      case "delete":
+        try zones.ok("delete", "--force", "--yes", "a")
+        #expect(try zones.list().isEmpty)
+      default:
+        // The next command cleans up, so a start needs no halt before it.
+        try zones.ok(verb, "a")
+        #expect(try zones.state("a") == "running")
+      }
+    }
+  }
+
+  @Test func incompleteIsLeftByDeleteOnly() throws {
+    try Zonectl.with { zones in
+      let create = ["create", "--network", "none", "a", "--", "sleep", "infinity"]
+      let calls = try Injection.count(zones.command(create))
+      try zones.ok("delete", "--yes", "a")
+      var seen = false
+      for call in 1...calls where !seen {
+        _ = try Injection.kill(zones.command(create), at: call)
+        switch try zones.state("a") {
+        case "none": break
+        case "incomplete":
+          seen = true
+          for verb in ["ready", "start", "stop", "pause", "resume", "kill"] {
+            #expect(try zones.run(verb, "a").status == 1, "\(verb) of an incomplete zone")
+            #expect(try zones.state("a") == "incomplete")
+          }
+          try zones.ok("delete", "--yes", "a")
+          #expect(try zones.list().isEmpty)
+          try zones.make("a", "installed")
+        default: try zones.ok("delete", "--yes", "a")
+        }
+      }
+      #expect(seen, "no kill of create at any of its \(calls) calls leaves an incomplete zone")
+    }
+  }
+}

@@ -1,0 +1,183 @@
+import Foundation
+import Glibc
+import Testing
+
+/// Each rule of the security bar that the launch keeps, with its attack carried out by the root of a zone.
+@Suite(.serialized, .machine, .needs(.root, .ordinaryUser, .program("gcc")), .timeLimit(.minutes(5)))
+struct AttackTests {
+  static let everybody: [Zonectl.Who] = [.root, .ordinaryUser]
+
+  /// The zone's root clears a read-only flag, or unmounts a cover.
+  @Test(arguments: everybody) func mountsAreRefused(who: Zonectl.Who) throws {
+    try Zonectl.with(who) { zones in
+      let report = try zones.attack("mounts")
+      #expect(report.done.isEmpty, "\(report.done)")
+      #expect(report.refusal("create in /usr") == "EROFS")
+      #expect(access("/usr/zones-was-here", F_OK) != 0)
+    }
+  }
+
+  /// The same with every capability in the zone's user namespace and no filter in the way: only the locks hold, since
+  /// the mounts were made in a mount namespace of the host and copied into the zone's (mount_namespaces(7)).
+  @Test(arguments: everybody) func mountsAreLockedToo(who: Zonectl.Who) throws {
+    try Zonectl.with(who) { zones in
+      let report = try zones.attack("mounts", options: ["--cap-add", "ALL", "--nesting"])
+      // What a nested zone needs, and what acts on the zone only.
+      let allowed = [
+        "fresh tmpfs", "fsopen", "fresh cgroup2", "fresh cgroup v1", "bind /usr", "bind /proc/sys", "bind /sys", "bind /sys/fs/cgroup",
+        "bind /proc/sysrq-trigger", "fresh proc", "fresh sysfs", "pivot_root",
+      ]
+      let bad = report.done.filter { line in !allowed.contains { line.hasPrefix($0 + ":") } }
+      #expect(bad.isEmpty, "\(bad)")
+      #expect(access("/usr/zones-was-here", F_OK) != 0)
+    }
+  }
+
+  @Test(arguments: everybody) func theKernelsFilesAreRefused(who: Zonectl.Who) throws {
+    try Zonectl.with(who) { zones in
+      let report = try zones.attack("kernelfiles")
+      #expect(report.done.isEmpty, "\(report.done)")
+      let all = try zones.attack("kernelfiles", options: ["--cap-add", "ALL"])
+      #expect(all.done.isEmpty, "with all capabilities: \(all.done)")
+    }
+  }
+
+  @Test(arguments: everybody) func callsAreRefused(who: Zonectl.Who) throws {
+    try Zonectl.with(who) { zones in
+      let report = try zones.attack("calls")
+      #expect(report.done.isEmpty, "\(report.done)")
+      // Its flags lie in memory, where no filter can look: libraries are told to use clone instead.
+      #expect(report.refusal("clone3") == "ENOSYS")
+      #expect(report.refusal("unshare user namespace") == "EPERM")
+      #expect(report.refusal("keyctl") == "EPERM")
+    }
+  }
+
+  /// A thread of an ordinary kind still works: the filter does not refuse every clone.
+  @Test func clonesWithoutNamespacesWork() throws {
+    try Zonectl.with { zones in
+      let outcome = try zones.ok(
+        "run", "--rm", "--network", "none", "--", "sh", "-c", "(echo child); seq 3 | sort -n --parallel=4")
+      #expect(outcome.lines == ["child", "1", "2", "3"])
+    }
+  }
+
+  /// CVE-2022-29162, CVE-2022-27650: nothing inheritable, in the first process and by exec.
+  @Test(arguments: everybody) func powersAreTheListedOnes(who: Zonectl.Who) throws {
+    try Zonectl.with(who) { zones in
+      try zones.make("a", "running", ["--network", "none"] + (try zones.attacks("powers")))
+      let first = try zones.attack("powers").lines
+      let exec = try zones.ok("exec", "a", "/attacks/powers").lines
+      #expect(first == exec)
+      #expect(first.contains("inheritable 0000000000000000"))
+      #expect(first.contains("ambient 0"))
+      #expect(first.contains("bounding 12"), "Docker's fourteen less NET_RAW and MKNOD: \(first)")
+      #expect(first.contains("no_new_privs 1"))
+      #expect(first.contains("raise all capabilities: refused EPERM"))
+      if who == .root { #expect(first.contains("groups 0"), "\(first)") }
+    }
+  }
+
+  @Test func capabilitiesAreGivenAndTaken() throws {
+    try Zonectl.with { zones in
+      let some = try zones.attack(
+        "powers", options: ["--cap-drop", "ALL", "--cap-add", "CAP_CHOWN", "--cap-add", "kill"]
+      ).lines
+      #expect(some.contains("bounding 2") && some.contains("effective 0000000000000021"), "\(some)")
+      let none = try zones.attack("powers", options: ["--cap-drop", "ALL"]).lines
+      #expect(none.contains("effective 0000000000000000"), "\(none)")
+      let user = try zones.attack("powers", options: ["-u", "1000"]).lines
+      #expect(user.contains("effective 0000000000000000"), "another user has none: \(user)")
+    }
+  }
+
+  /// Supplementary groups of the caller: emptied, not kept.
+  @Test func theCallersGroupsAreNotKept() throws {
+    try Zonectl.with { zones in
+      var command = zones.command([
+        "run", "--rm", "--network", "none", "--", "sh", "-c", "grep ^Groups: /proc/self/status; id -G",
+      ])
+      command.argv = ["setpriv", "--groups", "4,27,100", "--"] + command.argv
+      let outcome = try command.run()
+      #expect(outcome.lines.last == "0", "\(outcome)")
+      #expect(
+        outcome.lines.first?.split(separator: ":").last?.trimmingCharacters(in: .whitespaces).isEmpty ?? true,
+        "\(outcome)")
+    }
+  }
+
+  /// CVE-2024-21626, CVE-2016-9962: no descriptor but the three, in the first process and by exec, and a folder that
+  /// `getcwd` knows.
+  @Test(arguments: everybody) func noDescriptorLeaks(who: Zonectl.Who) throws {
+    try Zonectl.with(who) { zones in
+      let options = try zones.attacks("descriptors")
+      try zones.make("a", "running", ["--network", "none"] + options)
+      for words in [
+        ["run", "--rm", "--network", "none"] + options + ["--"], ["exec", "a", "--"],
+        ["exec", "-w", "/usr", "a", "--"],
+      ] {
+        // The caller itself has one open without close-on-exec.
+        var command = zones.command(words + ["/attacks/descriptors"])
+        command.argv = ["sh", "-c", "exec 7</ 8</etc/passwd; exec \"$@\"", "sh"] + command.argv
+        let outcome = try command.run()
+        #expect(outcome.status == 0, "\(outcome)")
+        #expect(outcome.lines.filter { $0.hasPrefix("inherited") || $0.contains("DONE") } == [], "\(words)")
+        #expect(outcome.lines.contains { $0.hasPrefix("getcwd: /") }, "\(outcome)")
+      }
+    }
+  }
+
+  /// CVE-2024-21626: a working directory that is a descriptor's name leads to the host's folders.
+  @Test func aWorkdirOfADescriptorIsRefused() throws {
+    try Zonectl.with { zones in
+      try zones.make("a")
+      for number in 3..<16 {
+        for words in [
+          ["run", "--rm", "--network", "none", "-w", "/proc/self/fd/\(number)", "--"],
+          ["exec", "-w", "/proc/self/fd/\(number)", "a"],
+        ] {
+          let outcome = try zones.command(words + ["sh", "-c", "pwd; ls ../../../../../../../..\(zones.folder)"]).run()
+          #expect(outcome.status != 0 && !outcome.out.contains("zonectl"), "\(outcome)")
+        }
+      }
+    }
+  }
+
+  @Test(arguments: everybody) func thereIsNoWayOutOfTheRoot(who: Zonectl.Who) throws {
+    try Zonectl.with(who) { zones in
+      let marker = zones.folder + "/zonectl"
+      for options in [[], ["--cap-add", "ALL"]] {
+        let report = try zones.attack("escape", [marker], options: options)
+        #expect(report.done.isEmpty, "with \(options): \(report.done)")
+      }
+    }
+  }
+
+  /// CVE-2017-5226: keystrokes pushed into the terminal of whoever started the zone.
+  @Test(arguments: everybody) func keystrokesAreNotPushed(who: Zonectl.Who) throws {
+    try Zonectl.with(who) { zones in
+      let options = try zones.attacks("terminal")
+      let terminal = try zones.terminal(
+        arguments: ["run", "--rm", "-it", "--network", "none"] + options + ["--", "/attacks/terminal"])
+      #expect(terminal.wait() == 0, "\(terminal.screen)")
+      let screen = terminal.screen
+      #expect(screen.contains("TIOCSTI: refused") && screen.contains("TIOCSTI with high bits: refused"), "\(screen)")
+      #expect(
+        screen.contains("end") && !screen.contains("STI: DONE") && !screen.contains("TIOCLINUX: DONE"), "\(screen)")
+      #expect(
+        !screen.contains("bits: DONE") && !screen.contains("console: DONE") && !screen.contains("tty: DONE"),
+        "\(screen)")
+    }
+  }
+
+  /// Without a terminal of the zone's own the caller's must not be in its session.
+  @Test func theCallersTerminalIsNotTheZones() throws {
+    try Zonectl.with { zones in
+      let options = try zones.attacks("terminal")
+      let terminal = try zones.terminal(
+        arguments: ["run", "--rm", "-i", "--network", "none"] + options + ["--", "/attacks/terminal"])
+      #expect(terminal.wait() == 0, "\(terminal.screen)")
+      #expect(!terminal.screen.contains("DONE"), "\(terminal.screen)")
+    }
+  }
+}

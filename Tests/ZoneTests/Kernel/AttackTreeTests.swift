@@ -1,0 +1,188 @@
+import Foundation
+import Glibc
+import Testing
+
+/// The zone's file tree is hostile: everything in it may be a link to where it hurts, and what enters is watched.
+@Suite(.serialized, .machine, .needs(.root, .program("busybox"), .program("gcc")), .timeLimit(.minutes(5)))
+struct AttackTreeTests {
+  /// A tree whose `path` is a link to the host's `victim`, by several spellings.
+  private func hostile(_ zones: Zonectl, _ path: String, to victim: String) throws -> String {
+    let root = zones.folder + "/rootfs"
+    try? FileManager.default.removeItem(atPath: root)
+    try BusyboxRoot.make(at: root)
+    let link = root + path
+    try? FileManager.default.removeItem(atPath: link)
+    try FileManager.default.createDirectory(
+      atPath: (link as NSString).deletingLastPathComponent, withIntermediateDirectories: true)
+    try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: victim)
+    return root
+  }
+
+  /// A folder of the host with a file in it, which must be as it was.
+  private func victim(_ zones: Zonectl) throws -> String {
+    let folder = zones.folder + "/victim"
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    try "untouched".write(toFile: folder + "/file", atomically: false, encoding: .utf8)
+    return folder
+  }
+
+  private func expectUntouched(_ folder: String, _ what: String) throws {
+    #expect(try FileManager.default.contentsOfDirectory(atPath: folder) == ["file"], "\(what)")
+    #expect(contents(folder + "/file") == "untouched", "\(what)")
+    #expect(!(contents("/proc/self/mountinfo") ?? "").contains(folder), "\(what)")
+  }
+
+  /// CVE-2021-30465, CVE-2015-1335, CVE-2019-19921, CVE-2024-45310: whatever is mounted, made or written below the root.
+  @Test(arguments: [
+    "/proc", "/sys", "/dev", "/dev/pts", "/dev/shm", "/etc", "/etc/hosts", "/etc/resolv.conf", "/etc/hostname", "/run",
+    "/run/secrets", "/tmp", "/data", "/deep/er/data", "/scratch",
+  ])
+  func aLinkInTheTreeDoesNotLeadOut(path: String) throws {
+    try Zonectl.with { zones in
+      let folder = try victim(zones)
+      let isFile = path.hasPrefix("/etc/")
+      try "key".write(toFile: zones.folder + "/key", atomically: false, encoding: .utf8)
+      for target in [
+        folder, "../../../../../../../../../.." + folder, "/proc/self/root" + folder, "/proc/1/root" + folder,
+      ] {
+        let root = try hostile(zones, path, to: isFile ? target + "/file" : target)
+        let outcome = try zones.run(
+          "run", "--rm", "--image", "dir:\(root)", "-v", "/data", "-v", "/deep/er/data", "--tmpfs", "/scratch",
+          "--secret", "key=\(zones.folder)/key", "--", "/bin/sh", "-c",
+          "for d in \(path) /data /deep/er/data /scratch /run /etc /tmp; do echo hacked > $d/new; echo hacked > $d/file; done; echo ran"
+        )
+        // To be refused is right, and so is to be run on a path inside; the host's files are as they were.
+        #expect(outcome.text == "ran" || outcome.status == 125, "\(path) -> \(target): \(outcome)")
+        try expectUntouched(folder, "\(path) -> \(target)")
+        if ["/proc", "/sys"].contains(path) {
+          #expect(outcome.status == 125, "\(path) that is a link must be refused: \(outcome)")
+        }
+      }
+    }
+  }
+
+  /// A mount target that is swapped for a link while zones start (CVE-2021-30465).
+  @Test func aRaceForAMountTargetIsNotWon() throws {
+    try Zonectl.with { zones in
+      let folder = try victim(zones)
+      let root = zones.folder + "/rootfs"
+      try BusyboxRoot.make(at: root)
+      mkdir(root + "/a", 0o755)
+      mkdir(root + "/a/data", 0o755)
+      let swapper = try Command(
+        "sh", "-c", "cd \(root); ln -s \(folder) b; while :; do mv -T a c; mv -T b a; mv -T a b; mv -T c a; done"
+      ).start()
+      for _ in 0..<40 {
+        let outcome = try zones.run(
+          "run", "--rm", "--network", "none", "--image", "dir:\(root)", "-v", "/a/data", "-v", "/a", "--", "/bin/sh",
+          "-c",
+          "echo hacked > /a/new; echo hacked > /a/data/new")
+        #expect(!outcome.timedOut)
+        try expectUntouched(folder, "race")
+      }
+      #expect(swapper.isRunning)
+    }
+  }
+
+  /// A program of the tree that is a FIFO or a link to /proc/self/exe, and a shell that is none.
+  @Test func aHostileProgramIsNotOurs() throws {
+    try Zonectl.with { zones in
+      zones.timeout = 10
+      let root = zones.folder + "/rootfs"
+      try BusyboxRoot.make(at: root)
+      mkfifo(root + "/bin/fifo", 0o755)
+      try FileManager.default.createSymbolicLink(atPath: root + "/bin/self", withDestinationPath: "/proc/self/exe")
+      try "#!/proc/self/exe\n".write(toFile: root + "/bin/script", atomically: false, encoding: .utf8)
+      chmod(root + "/bin/script", 0o755)
+      for program in ["/bin/fifo", "/bin/self", "/proc/self/exe", "/bin/script"] {
+        let outcome = try zones.run("run", "--rm", "--network", "none", "--image", "dir:\(root)", "--", program, "list")
+        #expect(!outcome.timedOut && outcome.status != 0, "\(outcome)")
+        #expect(!outcome.out.contains("NAME"), "our own program runs in the zone: \(outcome)")
+      }
+    }
+  }
+
+  /// Passwd, group and the files that name things are the zone's to write, and ours to read.
+  @Test func aHostilePasswdDoesNotHang() throws {
+    try Zonectl.with { zones in
+      zones.timeout = 10
+      let root = zones.folder + "/rootfs"
+      try BusyboxRoot.make(at: root)
+      unlink(root + "/etc/passwd")
+      mkfifo(root + "/etc/passwd", 0o644)
+      let run = ["run", "--rm", "--network", "none", "--image", "dir:\(root)", "-u", "nobody", "--", "/bin/true"]
+      let fifo = try zones.command(run).run()
+      #expect(!fifo.timedOut && fifo.status == 125, "\(fifo)")
+      unlink(root + "/etc/passwd")
+      try FileManager.default.createSymbolicLink(atPath: root + "/etc/passwd", withDestinationPath: "/dev/zero")
+      let endless = try zones.command(run).run()
+      #expect(!endless.timedOut && endless.status == 125, "\(endless)")
+      unlink(root + "/etc/passwd")
+      // A name that only the host's passwd has.
+      try FileManager.default.createSymbolicLink(
+        atPath: root + "/etc/passwd", withDestinationPath: "../../../../../../../../etc/passwd")
+      let outside = try zones.run(
+        "run", "--rm", "--network", "none", "--image", "dir:\(root)", "-u", "daemon", "--", "/bin/true")
+      #expect(outside.status == 125, "\(outside)")
+    }
+  }
+
+  /// CVE-2019-5736 and its kind: a zone's root waits for what enters by exec, and grabs it.
+  @Test func whatEntersCannotBeCaught() throws {
+    try Zonectl.with { zones in
+      let options = try zones.attacks("catcher", "descriptors")
+      let before = try Command.text("sha256sum", zones.folder + "/zonectl")
+      try zones.make(
+        "a", "running", ["--network", "none", "--cap-add", "SYS_PTRACE"] + options,
+        command: ["/attacks/catcher", "6", zones.folder + "/zonectl"])
+      #expect(try eventually { try zones.ok("logs", "a").out.contains("ready") })
+      var entered = 0
+      while try zones.state("a") == "running" {
+        entered += try zones.run("exec", "a", "/attacks/descriptors").status == 0 ? 1 : 0
+        _ = try zones.run("exec", "a", "/proc/self/exe")
+      }
+      #expect(entered > 20, "only \(entered) entered")
+      let log = try zones.ok("logs", "a").out
+      #expect(log.contains("end") && !log.contains("DONE"), "\(log)")
+      #expect(try Command.text("sha256sum", zones.folder + "/zonectl") == before)
+    }
+  }
+
+  /// CVE-2025-31133, CVE-2025-52565: a /dev of the tree's own, whose null and console lead elsewhere.
+  @Test func aDevOfTheTreeIsNotUsed() throws {
+    try Zonectl.with { zones in
+      let folder = try victim(zones)
+      let root = zones.folder + "/rootfs"
+      try BusyboxRoot.make(at: root)
+      for name in ["null", "console", "ptmx", "tty", "stdout"] {
+        try FileManager.default.createSymbolicLink(atPath: "\(root)/dev/\(name)", withDestinationPath: folder + "/file")
+      }
+      let terminal = try zones.terminal(
+        "run", "--rm", "-it", "--network", "none", "--image", "dir:\(root)", "--", "/bin/sh", "-c",
+        "ls -l /dev/null /dev/tty; echo hacked > /dev/null; echo hacked > /dev/console; cat /proc/keys /proc/kcore; echo ran-$?"
+      )
+      #expect(terminal.shows("ran-"), "\(terminal.screen)")
+      _ = terminal.wait()
+      #expect(terminal.screen.contains("1,   3") || terminal.screen.contains("1, 3"), "\(terminal.screen)")
+      try expectUntouched(folder, "dev")
+    }
+  }
+
+  /// CVE-2022-0492, CVE-2023-25809: no group that can be written, no v1 tree to put a release agent into.
+  @Test func noCgroupIsWritten() throws {
+    try Zonectl.with { zones in
+      let script = """
+        find /sys/fs/cgroup -name release_agent 2>/dev/null
+        for f in $(find /sys/fs/cgroup -type f 2>/dev/null); do ( : >> $f ) 2>/dev/null && echo open $f; done
+        mkdir /sys/fs/cgroup/zones-was-here 2>/dev/null && echo made
+        for d in /sys/fs/cgroup/*/; do mkdir $d/zones-was-here 2>/dev/null && echo made in $d; done
+        cut -d: -f3 /proc/self/cgroup | grep -v '^/$'
+        """
+      for options in [[], ["--cap-add", "ALL"], ["--memory", "64M", "--cap-add", "SYS_ADMIN"]] {
+        let outcome = try zones.command(["run", "--rm", "--network", "none"] + options + ["--", "sh", "-c", script])
+          .run()
+        #expect(outcome.out.isEmpty, "with \(options): \(outcome)")
+      }
+    }
+  }
+}

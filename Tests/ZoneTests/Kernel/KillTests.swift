@@ -1,0 +1,172 @@
+import Foundation
+import Glibc
+import Testing
+
+/// `kill -9` of everything that can be killed: what is left must be right, and a way out.
+@Suite(.serialized, .machine, .needs(.root), .timeLimit(.minutes(5))) struct KillTests {
+  @Test func theFirstProcessIsBackByItsPolicyAndStartedOnce() throws {
+    try Zonectl.with { zones in
+      try zones.make(
+        "a", "running", ["--network", "none", "--restart", "always"],
+        command: ["sh", "-c", "echo started; exec sleep infinity"])
+      let before = try #require(try zones.status("a"))
+      let begun = Date()
+      kill(try #require(before.pid), SIGKILL)
+      let after = try eventually(
+        timeout: 10,
+        value: { () -> Listed? in
+          guard let status = try zones.status("a"), status.state == "running", status.pid != before.pid else {
+            return nil
+          }
+          return status
+        })
+      #expect(Date().timeIntervalSince(begun) < 5)
+      #expect(after?.restarts == 1)
+      #expect(after?.startId != before.startId)
+      #expect(try eventually { try zones.ok("logs", "a").lines == ["started", "started"] })
+      #expect(try zones.status("a")?.exit?.signal == Int(SIGKILL))
+    }
+  }
+
+  @Test func withoutAPolicyTheSignalIsTold() throws {
+    try Zonectl.with { zones in
+      try zones.make("a")
+      kill(try #require(try zones.status("a")?.pid), SIGKILL)
+      try zones.expect("a", becomes: "installed")
+      #expect(try zones.status("a")?.exit == Listed.Exit(code: nil, signal: Int(SIGKILL), oomKilled: false))
+      #expect(try zones.ok("wait", "a").text.hasPrefix("137"))
+    }
+  }
+
+  @Test func killSendsASignalByNameOrNumber() throws {
+    try Zonectl.with { zones in
+      for (name, number) in [("INT", SIGINT), ("SIGUSR2", SIGUSR2), ("9", SIGKILL)] {
+        try zones.make("a")
+        try zones.ok("kill", "a", name)
+        try zones.expect("a", becomes: "installed")
+        #expect(try zones.status("a")?.exit?.signal == Int(number))
+        try zones.ok("delete", "--yes", "a")
+      }
+      try zones.make("a")
+      try zones.refused("kill", "a", "NONSENSE", status: 2)
+      #expect(try zones.state("a") == "running")
+    }
+  }
+
+  @Test func everyProcessOfAZoneEndsWithIt() throws {
+    try Zonectl.with { zones in
+      // A grandchild in a session of its own, whose parent has ended.
+      try zones.make("a", command: ["sh", "-c", "(setsid sleep 1234567 &) ; sleep infinity"])
+      let orphan = try eventually(value: { try pids(of: "sleep 1234567").first })
+      let pid = try #require(orphan)
+      try zones.ok("halt", "a")
+      #expect(eventually { kill(pid, 0) != 0 })
+    }
+  }
+
+  @Test func theKeeperTakesItsZoneAlong() throws {
+    try Zonectl.with { zones in
+      try zones.make("a", "running", ["--network", "none", "--restart", "always"])
+      let status = try #require(try zones.status("a"))
+      kill(try #require(status.keeper), SIGKILL)
+      let pid = try #require(status.pid)
+      #expect(eventually(timeout: 5) { kill(pid, 0) != 0 })
+      #expect(try zones.state("a") != "running")
+      try zones.ok("start", "a")
+      #expect(try zones.status("a")?.pid != pid)
+    }
+  }
+
+  @Test func theKeeperOutlivesItsCallersSession() throws {
+    try Zonectl.with { zones in
+      try zones.make("a", "installed")
+      // The caller's session leader dies, and its terminal with it.
+      let command = zones.command(["start", "a"])
+      let terminal = try Terminal(Command(["sh", "-c", command.argv.joined(separator: " ") + "; kill -9 $$"]))
+      #expect(terminal.wait() == 137)
+      #expect(try zones.state("a") == "running")
+      let keeper = try #require(try zones.status("a")?.keeper)
+      #expect(getsid(keeper) != terminal.pid)
+    }
+  }
+}
+
+/// `zonectl` killed at its own system calls: `list` is right afterwards, `delete` works, nothing is left.
+enum KilledAtCalls {
+  static let verbs = ["create", "start", "run"]
+
+  /// Kills `verb` at the calls that `chosen` picks of 1…count, each in a world of its own kind.
+  static func walk(_ verb: String, follow: Bool, _ chosen: (Int) -> [Int]) throws {
+    try Zonectl.with { zones in
+      let options = ["--network", "none"]
+      let words: [String] =
+        switch verb {
+        case "create": ["create"] + options + ["a", "--", "sleep", "infinity"]
+        case "start": ["start", "a"]
+        default: ["run"] + options + ["--name", "a", "--", "true"]
+        }
+      if verb == "start" { try zones.make("a", "installed") }
+      let calls = try Injection.count(zones.command(words))
+      #expect(calls > 10)
+      try zones.ok("delete", "--force", "--yes", "a")
+      let processes = Machine.processes()
+      for call in chosen(calls) {
+        if verb == "start" { try zones.make("a", "installed") }
+        let outcome = try Injection.kill(zones.command(words), at: call, follow: follow)
+        #expect(!outcome.timedOut, "\(verb) killed at call \(call) of \(calls) hangs")
+        let list = try zones.command(["list", "-o", "json"]).run()
+        try #require(list.status == 0, "after \(verb) was killed at call \(call) of \(calls): \(list)")
+        if let status = try zones.status("a") {
+          check(status, "\(verb) killed at call \(call) of \(calls)")
+          let delete = try zones.run("delete", "--force", "--yes", "a")
+          try #require(delete.status == 0, "after \(verb) was killed at call \(call) of \(calls): \(delete)")
+        }
+        #expect(try zones.list().isEmpty)
+        #expect(
+          eventually(timeout: 5) { Machine.processes() == processes },
+          "\(verb) killed at call \(call) of \(calls) leaves \(Machine.processes().filter { !processes.contains($0) })")
+      }
+    }
+  }
+
+  /// A state that is told must be true now.
+  private static func check(_ status: Listed, _ when: String) {
+    switch status.state {
+    case "running", "ready", "frozen":
+      #expect(status.pid.map { kill($0, 0) == 0 } == true, "\(when): \(status.state) without a process")
+      #expect(status.keeper.map { kill($0, 0) == 0 } == true, "\(when): \(status.state) without a keeper")
+    case "configured", "incomplete", "installed", "down", "unavailable", "shutting_down":
+      #expect(status.pid.map { kill($0, 0) == 0 } != true, "\(when): \(status.state) with a process")
+    default: Issue.record("\(when): the state is \(status.state)")
+    }
+  }
+}
+
+@Suite(.serialized, .machine, .needs(.root, .program("strace")), .timeLimit(.minutes(10)))
+struct KillAtCallsTests {
+  @Test(arguments: KilledAtCalls.verbs) func aSpreadOfCalls(verb: String) throws {
+    try KilledAtCalls.walk(verb, follow: false) { count in
+      Array(Set((0..<25).map { 1 + $0 * (count - 1) / 24 })).sorted()
+    }
+  }
+}
+
+@Suite(.serialized, .machine, .needs(.root, .program("strace")), .timeLimit(.minutes(60)))
+struct LongKillAtCallsTests {
+  @Test(arguments: KilledAtCalls.verbs) func everyCall(verb: String) throws {
+    try KilledAtCalls.walk(verb, follow: false) { Array(1...$0) }
+  }
+
+  @Test(arguments: KilledAtCalls.verbs) func everyCallOfChildrenToo(verb: String) throws {
+    try KilledAtCalls.walk(verb, follow: true) { Array(1...$0) }
+  }
+}
+
+/// Processes whose command line is exactly that.
+func pids(of commandLine: String) throws -> [Int32] {
+  try FileManager.default.contentsOfDirectory(atPath: "/proc").compactMap { entry in
+    guard let pid = Int32(entry), let line = contents("/proc/\(pid)/cmdline") else { return nil }
+    let words = line.split(separator: "\0").joined(separator: " ")
+    return words == commandLine ? pid : nil
+  }
+}

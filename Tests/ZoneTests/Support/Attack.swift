@@ -1,0 +1,71 @@
+import Foundation
+import Testing
+
+/// A C program of Tests/attacks, built static, so that it runs in a zone that has no library.
+enum Attack {
+  private static let folder = Zonectl.packageRoot + "/.build/attacks"
+
+  /// Builds it, where its source is newer, and copies it into `folder` as `name`; the copy's path.
+  static func build(_ name: String, into target: String) throws -> String {
+    let source = "\(Zonectl.packageRoot)/Tests/attacks/\(name).c"
+    let built = "\(folder)/\(name)"
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    let age = { (path: String) in
+      (try? FileManager.default.attributesOfItem(atPath: path)[.modificationDate] as? Date) ?? .distantPast
+    }
+    if age(built) <= age(source) {
+      try Command.text("gcc", "-O1", "-static", "-Wall", "-Werror", "-o", built + ".new", source)
+      try? FileManager.default.removeItem(atPath: built)
+      try FileManager.default.moveItem(atPath: built + ".new", toPath: built)
+    }
+    let copy = "\(target)/\(name)"
+    try FileManager.default.createDirectory(atPath: target, withIntermediateDirectories: true)
+    try FileManager.default.copyItem(atPath: built, toPath: copy)
+    return copy
+  }
+}
+
+/// A root directory with a static busybox in it, for `dir:` zones.
+enum BusyboxRoot {
+  /// Makes the tree at `path`. Nothing in it belongs to anybody but its maker.
+  static func make(at path: String) throws {
+    for folder in ["bin", "dev", "etc", "proc", "run", "sys", "tmp", "root", "var"] {
+      try FileManager.default.createDirectory(atPath: "\(path)/\(folder)", withIntermediateDirectories: true)
+    }
+    let busybox = Command.find("busybox") ?? "/bin/busybox"
+    try FileManager.default.copyItem(atPath: busybox, toPath: path + "/bin/busybox")
+    for applet in try Command.text(busybox, "--list").split(separator: "\n") where applet != "busybox" {
+      try FileManager.default.createSymbolicLink(
+        atPath: "\(path)/bin/\(applet)", withDestinationPath: "/bin/busybox")
+    }
+    try "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n".write(
+      toFile: path + "/etc/passwd", atomically: false, encoding: .utf8)
+    try "root:x:0:\nnogroup:x:65534:\n".write(toFile: path + "/etc/group", atomically: false, encoding: .utf8)
+  }
+}
+
+extension Zonectl {
+  /// The option that shows the attack programs in a zone, at /attacks.
+  func attacks(_ names: String...) throws -> [String] {
+    for name in names { _ = try Attack.build(name, into: folder + "/attacks") }
+    return ["-v", "\(folder)/attacks:/attacks:ro"]
+  }
+
+  /// Runs an attack in a throw-away zone; what it printed.
+  func attack(_ name: String, _ arguments: [String] = [], options: [String] = []) throws -> Report {
+    let words = ["run", "--rm", "--network", "none"] + (try attacks(name)) + options
+    let outcome = try command(words + ["--", "/attacks/\(name)"] + arguments).run()
+    guard outcome.status == 0, !outcome.lines.isEmpty else { throw CommandFailed(outcome: outcome) }
+    return Report(lines: outcome.lines)
+  }
+}
+
+/// What an attack printed: lines of `NAME: refused ERRNO`, `NAME: DONE`, and facts.
+struct Report {
+  var lines: [String]
+  var done: [String] { lines.filter { $0.contains(": DONE") } }
+  /// The errno that a try was refused with; nil where it was not tried or not refused.
+  func refusal(_ name: String) -> String? {
+    lines.first { $0.hasPrefix("\(name): refused ") }.map { String($0.dropFirst("\(name): refused ".count)) }
+  }
+}

@@ -1,0 +1,30 @@
+import Foundation
+import Glibc
+
+/// Polls `condition` until it holds; false where `timeout` seconds passed first. The way to wait for a state.
+func eventually(timeout: Double = 10, _ condition: () throws -> Bool) rethrows -> Bool {
+  let deadline = Date().addingTimeInterval(timeout)
+  while true {
+    if try condition() { return true }
+    guard Date() < deadline else { return false }
+    _ = poll(nil, 0, 10)
+  }
+}
+
+/// Polls until `value` is there and satisfies `condition`; nil where `timeout` seconds passed first.
+func eventually<Value>(timeout: Double = 10, value: () throws -> Value?) rethrows -> Value? {
+  var found: Value?
+  _ = try eventually(timeout: timeout) {
+    found = try value()
+    return found != nil
+  }
+  return found
+}
+
+/// The whole text of a file, or nil. Files of /proc and /sys too, which say that they are empty.
+func contents(_ path: String) -> String? {
+  guard let file = FileHandle(forReadingAtPath: path) else { return nil }
+  defer { try? file.close() }
+  guard let data = try? file.readToEnd() else { return "" }
+  return String(decoding: data, as: UTF8.self)
+}

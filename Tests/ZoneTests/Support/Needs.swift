@@ -1,0 +1,62 @@
+import Foundation
+import Glibc
+import Testing
+
+/// What a case cannot do without. Where it is missing the case is skipped, printed and counted, and scripts/test fails
+/// unless Tests/skips allows it.
+enum Need: Sendable, CustomStringConvertible {
+  case root
+  /// The user `zonestest` with subordinate ids, which scripts/test makes.
+  case ordinaryUser
+  case program(String)
+  case path(String)
+  case cgroupV1(String)
+
+  var isMet: Bool {
+    switch self {
+    case .root: geteuid() == 0
+    case .ordinaryUser: OrdinaryUser.found != nil
+    case .program(let name): Command.find(name) != nil
+    case .path(let path): access(path, F_OK) == 0
+    case .cgroupV1(let controller): access("/sys/fs/cgroup/\(controller)/tasks", F_OK) == 0
+    }
+  }
+
+  var description: String {
+    switch self {
+    case .root: "root"
+    case .ordinaryUser: "the ordinary user \(OrdinaryUser.name) with subordinate ids (scripts/test makes it)"
+    case .program(let name): "the program \(name)"
+    case .path(let path): path
+    case .cgroupV1(let controller): "the v1 cgroup controller \(controller)"
+    }
+  }
+}
+
+extension Trait where Self == ConditionTrait {
+  /// Skips the case, loudly, where a need is not met.
+  static func needs(_ needs: Need...) -> Self {
+    let missing = needs.filter { !$0.isMet }
+    return .enabled(if: missing.isEmpty, "needs \(missing.map(\.description).joined(separator: ", "))")
+  }
+}
+
+/// The user in whose name the unprivileged cases run.
+struct OrdinaryUser: Sendable {
+  static let name = "zonestest"
+  /// In front of a command: runs it in his name, with his groups and without a power of root's.
+  static let prefix = ["setpriv", "--reuid", name, "--regid", name, "--init-groups", "--"]
+  var uid: UInt32
+  var gid: UInt32
+  var home: String
+
+  static let found: OrdinaryUser? = {
+    guard let entry = getpwnam(name) else { return nil }
+    let hasRange = { (file: String) in
+      (contents(file) ?? "").split(separator: "\n").contains { $0.hasPrefix("\(name):") }
+    }
+    guard hasRange("/etc/subuid"), hasRange("/etc/subgid") else { return nil }
+    return OrdinaryUser(
+      uid: entry.pointee.pw_uid, gid: entry.pointee.pw_gid, home: String(cString: entry.pointee.pw_dir))
+  }()
+}

@@ -1,0 +1,85 @@
+# Sourced by the scripts beside it: what they share. Bash 5, Debian 12 and 13.
+set -euo pipefail
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+if [ -t 1 ] && [ -z "${NO_COLOR:-}" ] && [ "${TERM:-dumb}" != dumb ]; then
+  bold=$'\e[1m' green=$'\e[32m' red=$'\e[31m' plain=$'\e[0m'
+else
+  bold='' green='' red='' plain=''
+fi
+
+say() { printf '%s==> %s%s\n' "$bold" "$*" "$plain"; }
+fail() {
+  printf '%s%s: %s%s\n' "$red" "$(basename "$0")" "$*" "$plain" >&2
+  exit 1
+}
+
+# Runs a command as root: directly, or by sudo, which may ask for a password.
+as_root() {
+  if [ "$(id -u)" = 0 ]; then
+    "$@"
+  elif command -v sudo >/dev/null; then
+    sudo --preserve-env=PATH,HOME,ZONECTL,ORCHESTRATOR,ZONES_ONLY,ZONES_FULL,DEBIAN_FRONTEND env "PATH=$PATH" "$@"
+  else
+    fail "'$1' needs root and there is no sudo; run this as root, or install sudo"
+  fi
+}
+
+# need_packages NAME…: installs those that are missing, asking apt for a fresh list only where the old one does not do.
+need_packages() {
+  local missing=() name
+  for name in "$@"; do
+    [ "$(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null)" = installed ] || missing+=("$name")
+  done
+  [ ${#missing[@]} -gt 0 ] || return 0
+  say "installing by apt: ${missing[*]}"
+  export DEBIAN_FRONTEND=noninteractive
+  local install=(apt-get -y -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 --no-install-recommends install)
+  as_root "${install[@]}" "${missing[@]}" </dev/null && return 0
+  say "refreshing apt's package lists, then trying again"
+  # A third party's dead source is no reason to stop: what we need is Debian's.
+  as_root apt-get -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 update </dev/null || true
+  as_root "${install[@]}" "${missing[@]}" </dev/null || fail "apt could not install ${missing[*]} (see above)"
+}
+
+need_swift() {
+  command -v swift >/dev/null || fail "there is no swift on the PATH; install Swift 6.3 from https://www.swift.org/install/linux/"
+  local version
+  version=$(swift --version 2>/dev/null | sed -n 's/.*Swift version \([0-9]*\.[0-9]*\).*/\1/p')
+  local major minor
+  IFS=. read -r major minor <<<"${version:-0.0}"
+  [ "$major" -gt 6 ] || { [ "$major" -eq 6 ] && [ "$minor" -ge 3 ]; } ||
+    fail "Swift 6.3 or later is needed, and 'swift --version' says ${version:-nothing that we understand}; see https://www.swift.org/install/linux/"
+}
+
+# What the build itself needs beside Swift.
+build_packages=(git ca-certificates gcc libc6-dev libseccomp-dev libjansson-dev libsqlite3-dev)
+
+# `ZONES_ONLY=runtime` leaves the fleet half out, here as in Package.swift.
+runtime_only() { [ "${ZONES_ONLY:-}" = runtime ]; }
+
+# Builds the static release zonectl and, unless ZONES_ONLY=runtime, the orchestrator, and puts them side by side into
+# .build/bin, since each finds the other as its sibling. The orchestrator is a debug build: a release of its
+# dependencies takes six times as long, and no start of a zone runs through it that is timed.
+build_programs() {
+  cd "$top"
+  say "building zonectl (release, static)"
+  swift build -c release --product zonectl </dev/null
+  local bin=$top/.build/bin
+  mkdir -p "$bin"
+  place "$(swift build -c release --show-bin-path)/zonectl" "$bin/zonectl"
+  ln -sf zonectl "$bin/zone-oci"
+  if ! runtime_only; then
+    say "building the orchestrator (debug)"
+    swift build --product orchestrator </dev/null
+    place "$(swift build --show-bin-path)/orchestrator" "$bin/orchestrator"
+  fi
+  export ZONECTL=$bin/zonectl ORCHESTRATOR=$bin/orchestrator
+}
+
+# Replaces by rename: a program that runs cannot be written over (ETXTBSY), and zones may be running.
+place() {
+  cmp -s "$1" "$2" && return 0
+  cp "$1" "$2.new"
+  mv -f "$2.new" "$2"
+}
