@@ -120,7 +120,11 @@ if !runtimeOnly {
       swiftSettings: strict),
     .testTarget(
       name: "FleetTests",
-      dependencies: ["Orchestrator", "ZoneRuntime", "LinuxNS"],
+      dependencies: [
+        "Orchestrator", "ZoneRuntime", "ResourceControl", "VirtualNet", "LinuxNS",
+        .product(name: "GRDB", package: "GRDB.swift"),
+        .product(name: "Logging", package: "swift-log"),
+      ],
       path: "Tests/FleetTests",
       swiftSettings: strict),
   ]

@@ -71,7 +71,7 @@ public struct FleetClient: Sendable {
   }
 
   private func rotateLog() {
-    guard let size = try? FileSystem.status(directories.log).st_size, size > 1 << 20 else { return }
+    guard let size = try? FileOwnership.size(directories.log), size > 1 << 20 else { return }
     rename(directories.log, "\(directories.log).1")
   }
 

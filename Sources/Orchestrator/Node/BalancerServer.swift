@@ -72,27 +72,21 @@ public enum BalancerServer {
 private final class Backends: Sendable {
   private struct State {
     var file: BalancerFile
-    var seen: Seen
+    var seen: FileOwnership.Version?
     var next = 0
-  }
-  private struct Seen: Equatable {
-    var inode: UInt
-    var seconds: Int
-    var nanoseconds: Int
   }
   private let path: String
   private let state: NIOLockedValueBox<State>
 
   init(_ path: String, _ file: BalancerFile) {
     self.path = path
-    state = NIOLockedValueBox(State(file: file, seen: Seen(inode: 0, seconds: 0, nanoseconds: 0)))
+    state = NIOLockedValueBox(State(file: file))
   }
 
   /// Every endpoint, beginning with the one whose turn it is.
   func order(of listener: Int) -> [Endpoint] {
     state.withLockedValue { state in
-      if let status = try? FileSystem.status(path) {
-        let seen = Seen(inode: UInt(status.st_ino), seconds: status.st_mtim.tv_sec, nanoseconds: status.st_mtim.tv_nsec)
+      if let seen = try? FileOwnership.version(path) {
         // A file that cannot be read leaves the last known backends.
         if seen != state.seen, let file = try? BalancerFile.read(path) { (state.file, state.seen) = (file, seen) }
       }

@@ -16,8 +16,8 @@ struct DaemonLock: ~Copyable {
         let file = try OwnedFD.open(path, O_RDWR | O_CREAT | O_NOFOLLOW, mode: 0o600)
         if flock(file.raw, LOCK_EX | LOCK_NB) == 0 {
           // The daemon before us removes the file before it lets go of it: then it is no lock any more.
-          let ours = try FileSystem.status("/proc/self/fd/\(file.raw)")
-          if let there = try? FileSystem.status(path), there.st_ino == ours.st_ino, there.st_dev == ours.st_dev {
+          let ours = try FileOwnership.inode("/proc/self/fd/\(file.raw)")
+          if let there = try? FileOwnership.inode(path), there == ours {
             self.file = file
             return
           }

@@ -45,30 +45,25 @@ public struct FleetDirectories: Equatable, Sendable {
     do {
       try FileSystem.makeDirectories(FileSystem.parent(of: path))
       try FileSystem.makeDirectories(path, mode: 0o700)
-      let status = try FileSystem.status(path, followingLinks: false)
-      guard status.st_mode & S_IFMT == S_IFDIR, status.st_uid == geteuid() else {
+      guard try FileOwnership.isOwnDirectory(path) else {
         throw FleetError.refused("cannot use \(path): it is not a directory of this user")
       }
-      if status.st_mode & 0o077 != 0 { try FileSystem.call("chmod", path) { chmod(path, 0o700) } }
+      try FileSystem.call("chmod", path) { chmod(path, 0o700) }
     } catch let error as FleetError { throw error } catch { throw .failed("cannot make \(path): \(error)") }
   }
 
   private static func isMemory(_ path: String) -> Bool {
     var path = path
     while !FileSystem.exists(path), path != "/", path != "." { path = FileSystem.parent(of: path) }
-    guard let device = try? FileSystem.status(path).st_dev, let mounts = try? FileSystem.read("/proc/self/mountinfo") else {
+    guard let device = try? FileOwnership.device(path), let mounts = try? FileSystem.read("/proc/self/mountinfo") else {
       return false
     }
     // proc_pid_mountinfo(5): the third field is the device, the first after the dash the file system's type.
-    let wanted = "\(major(device)):\(minor(device))"
+    let wanted = "\(device.major):\(device.minor)"
     return String(decoding: mounts, as: UTF8.self).split(separator: "\n").contains { line in
       let fields = line.split(separator: " ")
       guard fields.count > 2, fields[2] == wanted, let dash = fields.firstIndex(of: "-"), dash + 1 < fields.count else { return false }
       return fields[dash + 1] == "tmpfs" || fields[dash + 1] == "ramfs"
     }
   }
-
-  /// makedev(3) as glibc has it.
-  private static func major(_ device: dev_t) -> UInt64 { (UInt64(device) >> 8) & 0xfff | (UInt64(device) >> 32) & ~0xfff }
-  private static func minor(_ device: dev_t) -> UInt64 { UInt64(device) & 0xff | (UInt64(device) >> 12) & ~0xff }
 }

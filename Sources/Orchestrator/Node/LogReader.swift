@@ -25,9 +25,9 @@ struct LogReader: Sendable {
     do {
       guard FileSystem.exists(path) else { return [] }
       let isFirst = inode == nil
-      if let inode, UInt64(try FileSystem.status(path).st_ino) != inode {
+      if let inode, try FileOwnership.inode(path) != inode {
         // What was written between our last look and the rotation lies in the file's new place.
-        if let old = try? FileSystem.status("\(path).1"), UInt64(old.st_ino) == inode { try read("\(path).1") }
+        if let old = try? FileOwnership.inode("\(path).1"), old == inode { try read("\(path).1") }
         offset = 0
       }
       try read(path)
@@ -39,9 +39,8 @@ struct LogReader: Sendable {
 
   private mutating func read(_ path: String) throws(SyscallError) {
     let file = try OwnedFD.open(path, O_RDONLY | O_NOFOLLOW)
-    let status = try FileSystem.status("/proc/self/fd/\(file.raw)")
-    inode = UInt64(status.st_ino)
-    if status.st_size < offset { offset = 0 }  // cut in place
+    inode = try FileOwnership.inode("/proc/self/fd/\(file.raw)")
+    if try FileOwnership.size("/proc/self/fd/\(file.raw)") < offset { offset = 0 }  // cut in place
     guard lseek(file.raw, off_t(offset), SEEK_SET) >= 0 else { throw SyscallError(call: "lseek", errno: errno, path: path) }
     let bytes = try FileSystem.read(file, limit: 256 << 20, name: path)
     offset += Int64(bytes.count)

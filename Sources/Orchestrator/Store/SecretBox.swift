@@ -13,8 +13,7 @@ public struct SecretBox: Sendable {
   public init(keyFile path: String) throws(FleetError) {
     do {
       if !FileSystem.exists(path) { try Self.make(path) }
-      let status = try FileSystem.status(path, followingLinks: false)
-      guard status.st_mode & S_IFMT == S_IFREG, status.st_uid == geteuid(), status.st_mode & 0o077 == 0 else {
+      guard try FileOwnership.isPrivateFile(path) else {
         throw FleetError.refused("cannot use the key \(path): it must be a file of its owner alone (chmod 600, chown)")
       }
       let bytes = try FileSystem.read(path, limit: 4096)
