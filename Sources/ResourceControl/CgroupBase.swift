@@ -36,7 +36,8 @@ public struct CgroupBase: Codable, Equatable, Sendable {
     throws(CgroupError) -> CgroupBase
   {
     guard let tree = hierarchy.unified else {
-      throw .unavailable(why: "the cgroup2 tree is not mounted, and v1 groups are root's; boot with systemd.unified_cgroup_hierarchy=1")
+      throw .unavailable(
+        why: "the cgroup2 tree is not mounted, and v1 groups are root's; boot with systemd.unified_cgroup_hierarchy=1")
     }
     guard let own = ownGroup(selfCgroup, in: tree) else {
       throw .unavailable(why: "our own group is outside of \(tree.path); enter a cgroup namespace of the host's mounts")
@@ -84,7 +85,8 @@ public struct CgroupBase: Codable, Equatable, Sendable {
   /// A zone's name as a group's. Names that the kernel's own files have, or may have one day, get a `_`, and so do those
   /// that begin with one: a zone can be named `tasks`.
   static func escape(_ name: String) throws(CgroupError) -> String {
-    guard !name.isEmpty, name.utf8.count <= 254, !name.contains("/"), !name.utf8.contains(0), !name.utf8.contains(10) else {
+    guard !name.isEmpty, name.utf8.count <= 254, !name.contains("/"), !name.utf8.contains(0), !name.utf8.contains(10)
+    else {
       throw .name(name)
     }
     let kernels = ["tasks", "notify_on_release", "release_agent"]

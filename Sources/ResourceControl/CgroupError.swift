@@ -19,7 +19,8 @@ public enum CgroupError: Error, Equatable, Sendable, CustomStringConvertible {
     case .call(let error, let doing): "cannot \(doing): \(error)"
     case .missing(let controller, let why): "cannot limit \(controller.limits): \(why)"
     case .unavailable(let why): "cannot make a control group: \(why)"
-    case .busy(let path): "cannot make the control group \(path): it exists and has processes; halt what runs in it first"
+    case .busy(let path):
+      "cannot make the control group \(path): it exists and has processes; halt what runs in it first"
     case .timedOut(let doing, let path): "cannot \(doing) \(path): the kernel did not finish in time; try again"
     case .inUse(let limit, let value, let used):
       "cannot set \(limit) to \(ByteSize.text(value)): \(ByteSize.text(used)) are in use; end processes or choose more"

@@ -67,7 +67,9 @@ extension Cgroup {
       }
       try thaw()
       if processes.isEmpty { return }
-      guard Clock.monotonicNanoseconds() < deadline else { throw .timedOut(doing: "kill", path: record.paths.first ?? "") }
+      guard Clock.monotonicNanoseconds() < deadline else {
+        throw .timedOut(doing: "kill", path: record.paths.first ?? "")
+      }
       CgroupTree.pause(milliseconds: 2)
     }
   }

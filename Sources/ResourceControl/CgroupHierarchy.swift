@@ -50,7 +50,9 @@ public struct CgroupHierarchy: Codable, Equatable, Sendable {
   public static func detect(root: String = "/sys/fs/cgroup", mountinfo: String = "/proc/self/mountinfo")
     throws(CgroupError) -> CgroupHierarchy
   {
-    let text = try CgroupError.wrap("find the control groups") { () throws(SyscallError) in try FileSystem.read(mountinfo) }
+    let text = try CgroupError.wrap("find the control groups") { () throws(SyscallError) in
+      try FileSystem.read(mountinfo)
+    }
     var found = parse(mountinfo: String(decoding: text, as: UTF8.self), root: root)
     if let tree = found.unified {
       found.unifiedControllers = Self.controllers(try? FileSystem.readLine("\(tree.path)/cgroup.controllers"))
@@ -91,7 +93,9 @@ public struct CgroupHierarchy: Codable, Equatable, Sendable {
     var bytes: [UInt8] = []
     var rest = Array(text.utf8)[...]
     while let byte = rest.popFirst() {
-      if byte == UInt8(ascii: "\\"), rest.count >= 3, let code = UInt8(String(decoding: rest.prefix(3), as: UTF8.self), radix: 8) {
+      if byte == UInt8(ascii: "\\"), rest.count >= 3,
+        let code = UInt8(String(decoding: rest.prefix(3), as: UTF8.self), radix: 8)
+      {
         bytes.append(code)
         rest = rest.dropFirst(3)
       } else {

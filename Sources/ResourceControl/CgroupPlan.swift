@@ -56,7 +56,9 @@ public struct CgroupPlan: Codable, Equatable, Sendable, CustomStringConvertible 
   }
 
   /// Which limits v1 trees must bear.
-  static func place(_ limits: ResourceLimits, _ base: CgroupBase) throws(CgroupError) -> (v2: [CgroupController], v1: [CgroupController]) {
+  static func place(_ limits: ResourceLimits, _ base: CgroupBase) throws(CgroupError) -> (
+    v2: [CgroupController], v1: [CgroupController]
+  ) {
     var placement: (v2: [CgroupController], v1: [CgroupController]) = ([], [])
     for controller in limits.controllers {
       if base.unified != nil, base.unifiedControllers.contains(controller) {
@@ -71,7 +73,8 @@ public struct CgroupPlan: Codable, Equatable, Sendable, CustomStringConvertible 
   }
 
   static func write(_ value: CgroupValue, in group: String) -> Step {
-    value.isOptional ? .writeIfPresent(value.text, file: "\(group)/\(value.file)") : .write(value.text, file: "\(group)/\(value.file)")
+    value.isOptional
+      ? .writeIfPresent(value.text, file: "\(group)/\(value.file)") : .write(value.text, file: "\(group)/\(value.file)")
   }
 
   /// One line a step.

@@ -1,3 +1,4 @@
+internal import Glibc
 internal import LinuxNS
 
 /// What a zone uses. nil: this kernel's groups do not count it for this zone (on v1 only limited resources have a group).
@@ -19,7 +20,9 @@ extension Cgroup {
   public func statistics() throws(CgroupError) -> CgroupStatistics {
     var result = CgroupStatistics()
     if let group = record.unified {
-      guard FileSystem.exists(group) else { throw Self.failure("open", 2 /* ENOENT */, group, "read the control group") }
+      guard FileSystem.exists(group) else {
+        throw Self.failure("open", ENOENT, group, "read the control group")
+      }
       // Counted for every v2 group, with and without a controller (cgroup-v2.rst, cpu.stat).
       let cpu = keyed("\(group)/cpu.stat")
       result.cpuNanoseconds = cpu["usage_usec"].map { $0 * 1000 }

@@ -13,7 +13,9 @@ enum CgroupTree {
         found.formUnion(text.split(separator: "\n").compactMap { Int32($0) }.filter { $0 > 0 })
       } catch {
         // EOPNOTSUPP: a threaded group; its processes are those of the group above it.
-        guard [ENOENT, ENODEV, EOPNOTSUPP].contains(error.errno) else { throw .call(error, doing: "read the control group") }
+        guard [ENOENT, ENODEV, EOPNOTSUPP].contains(error.errno) else {
+          throw .call(error, doing: "read the control group")
+        }
       }
     }
     return found
@@ -54,7 +56,9 @@ enum CgroupTree {
         }
       }
       if !busy { return }
-      guard Clock.monotonicNanoseconds() < deadline else { throw .timedOut(doing: "remove the control group", path: path) }
+      guard Clock.monotonicNanoseconds() < deadline else {
+        throw .timedOut(doing: "remove the control group", path: path)
+      }
       try waitUntilEmpty(path, deadline: deadline)
       pause(milliseconds: 1)
     }

@@ -6,7 +6,8 @@ extension Cgroup {
   ///
   /// A controller of v1 that the zone has no group for gets one, and the zone's processes are moved in while they are
   /// frozen. Memory that they use already stays charged where it was; from then on all new memory counts.
-  public mutating func update(_ base: CgroupBase, from old: ResourceLimits, to new: ResourceLimits) throws(CgroupError) {
+  public mutating func update(_ base: CgroupBase, from old: ResourceLimits, to new: ResourceLimits) throws(CgroupError)
+  {
     let placement = try CgroupPlan.place(new, base)
     var undo = CgroupUndo()
     var record = record
@@ -52,7 +53,8 @@ extension Cgroup {
         try undo.write(value, in: group)
       } catch {
         // v1's word for "more than that is in use, and it cannot be given back".
-        guard controller == .memory, case .call(let cause, _) = error, cause.errno == EBUSY, let memory = new.memory else {
+        guard controller == .memory, case .call(let cause, _) = error, cause.errno == EBUSY, let memory = new.memory
+        else {
           throw error
         }
         let used = Int64((try? Self.read("\(group)/memory.usage_in_bytes")) ?? "") ?? memory
@@ -117,7 +119,9 @@ extension Cgroup {
     else { return nil }
     for line in String(decoding: text, as: UTF8.self).split(separator: "\n") {
       let parts = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
-      if parts.count == 3, parts[1].split(separator: ",").contains(where: { $0 == controller.rawValue }) { return tree + parts[2] }
+      if parts.count == 3, parts[1].split(separator: ",").contains(where: { $0 == controller.rawValue }) {
+        return tree + parts[2]
+      }
     }
     return nil
   }
@@ -155,7 +159,9 @@ struct CgroupUndo {
     do {
       try Cgroup.write(text, to: file)
     } catch {
-      guard text == "\n", file.hasSuffix("/cpuset.cpus"), case .call(let cause, _) = error, cause.errno == ENOSPC else { throw error }
+      guard text == "\n", file.hasSuffix("/cpuset.cpus"), case .call(let cause, _) = error, cause.errno == ENOSPC else {
+        throw error
+      }
       let parent = FileSystem.parent(of: FileSystem.parent(of: file))
       try Cgroup.write(Cgroup.read("\(parent)/cpuset.cpus.effective"), to: file)
     }

@@ -15,7 +15,9 @@ public struct LimitError: Error, Equatable, Sendable, CustomStringConvertible {
 
 /// Bytes as people write them.
 public enum ByteSize {
-  private static let units: [(letter: Character, shift: Int64)] = [("k", 10), ("m", 20), ("g", 30), ("t", 40), ("p", 50)]
+  private static let units: [(letter: Character, shift: Int64)] = [
+    ("k", 10), ("m", 20), ("g", 30), ("t", 40), ("p", 50),
+  ]
 
   /// `67108864`, `64M`, `64mb`, `64MiB`, `1.5G`: powers of 1024 whichever way the unit is written, as Docker and
   /// Compose have them (Compose specification, "specifying byte values"). A fraction of a byte is cut off.
@@ -28,7 +30,8 @@ public enum ByteSize {
     switch text.dropFirst(number.count).lowercased() {
     case "", "b": shift = 0
     case let unit:
-      guard let entry = units.first(where: { ["\($0.letter)", "\($0.letter)b", "\($0.letter)ib"].contains(unit) }) else {
+      guard let entry = units.first(where: { ["\($0.letter)", "\($0.letter)b", "\($0.letter)ib"].contains(unit) })
+      else {
         throw refuse
       }
       shift = entry.shift
@@ -58,7 +61,8 @@ public enum ByteSize {
   /// Digits before and after the point; at least one before, and none or at least one after.
   static func decimal(_ text: some StringProtocol) -> (whole: String, fraction: String)? {
     let parts = text.split(separator: ".", omittingEmptySubsequences: false)
-    guard parts.count <= 2, !parts.contains(where: \.isEmpty), parts.allSatisfy({ $0.utf8.allSatisfy { (48...57).contains($0) } })
+    guard parts.count <= 2, !parts.contains(where: \.isEmpty),
+      parts.allSatisfy({ $0.utf8.allSatisfy { (48...57).contains($0) } })
     else { return nil }
     return (String(parts[0]), parts.count == 2 ? String(parts[1]) : "")
   }
@@ -110,6 +114,7 @@ public enum CPUList {
         ranges.append(number...number)
       }
     }
-    return ranges.map { $0.count == 1 ? "\($0.lowerBound)" : "\($0.lowerBound)-\($0.upperBound)" }.joined(separator: ",")
+    return ranges.map { $0.count == 1 ? "\($0.lowerBound)" : "\($0.lowerBound)-\($0.upperBound)" }.joined(
+      separator: ",")
   }
 }

@@ -1,3 +1,4 @@
+internal import Glibc
 public import LinuxNS
 
 /// What a machine has that limits are checked against.
@@ -13,7 +14,7 @@ public struct MachineResources: Equatable, Sendable {
     do {
       return MachineResources(cpus: try CPUList.parse(text))
     } catch {
-      throw SyscallError(call: "read", errno: 22 /* EINVAL */, path: file, step: "learn the CPUs from '\(text)'")
+      throw SyscallError(call: "read", errno: EINVAL, path: file, step: "learn the CPUs from '\(text)'")
     }
   }
 }
@@ -45,7 +46,8 @@ extension ResourceLimits {
       let wanted = try CPUList.parse(cpuset)
       if let missing = wanted.first(where: { !machine.cpus.contains($0) }) {
         throw LimitError(
-          limit: "cpuset", value: cpuset, why: "there is no CPU \(missing), this machine has \(CPUList.text(machine.cpus))")
+          limit: "cpuset", value: cpuset,
+          why: "there is no CPU \(missing), this machine has \(CPUList.text(machine.cpus))")
       }
     }
     if let memory, memory < Self.memoryMinimum {

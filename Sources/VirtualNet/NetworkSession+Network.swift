@@ -67,6 +67,11 @@ extension NetworkSession {
   /// - Returns: false where somebody else's route into the prefix appeared meanwhile.
   private mutating func build(_ state: NetworkState, _ network: String) throws(NetworkError) -> Bool {
     noteLegacyTables()
+    if !networks.helper.isEmpty, let finding = try firewall.foreignDrop(.input, bridge: state.bridge) {
+      // Only names need it, and our own input chain lets nothing else through; so it is told and not refused.
+      networks.notice(
+        "zones of network \(network) may find no names: the host's firewall drops what comes in, in \(finding.chain) (\(finding.mend))")
+    }
     let note = try noteForwarding(network)
     try ensureTables()
     try firewall.change(add: state.elements)

@@ -68,7 +68,7 @@ struct NetworkSession: ~Copyable {
       standing = try state(network)
     }
     let bridge = networks.names.bridge(network)
-    if let finding = try firewall.foreignDrop(bridge: bridge) {
+    if let finding = try firewall.foreignDrop(.forward, bridge: bridge) {
       throw .foreignFirewall(chain: finding.chain, mend: finding.mend)
     }
     if try checkFree(request.ports, except: request.zone) { standing = try state(network) }

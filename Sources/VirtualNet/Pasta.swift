@@ -32,9 +32,9 @@ public enum Pasta {
     public func end() throws(NetworkError) { try ProcessRecord(pid: pid, started: started).end() }
   }
 
-  /// The address in the zone that pasta leads to the host's first resolver, also where that listens on the host's
-  /// loopback alone (pasta(1), --dns-forward).
-  public static let nameServer = "169.254.254.53"
+  /// Who answers names, for the zone's resolv.conf: pasta carries what is sent there (UDP) to the host's first resolver,
+  /// also where that one listens on the host's loopback, which the zone does not reach otherwise.
+  public static let nameServer = IPv4Address(0xa9fe_3535)  // 169.254.53.53
 
   /// Seconds until a pasta that has not become ready is given up.
   public static let timeout = 10
@@ -50,11 +50,12 @@ public enum Pasta {
     throw .notFound("cannot connect the zone: pasta is not installed (install the passt package, or use --network none)")
   }
 
-  /// `pasta --config-net --no-map-gw -T none -U none -t … -u … --userns … --netns …`
+  /// `pasta --config-net --no-map-gw --dns-forward 169.254.53.53 -T none -U none -t … -u … --userns … --netns …`
   ///
   /// Without `--no-map-gw` and with `-T auto`, its defaults, the zone reaches servers on the host's loopback.
   public static func arguments(_ target: Target, pidFile: String) -> [String] {
-    var words = ["--quiet", "--config-net", "--no-map-gw", "--ns-ifname", "eth0", "--dns-forward", nameServer, "-T", "none", "-U", "none"]
+    var words = ["--quiet", "--config-net", "--no-map-gw", "--dns-forward", "\(nameServer)", "--ns-ifname", "eth0"]
+    words += ["-T", "none", "-U", "none"]
     for (option, transport) in [("-t", PublishedPort.Transport.tcp), ("-u", .udp)] {
       let specs = target.ports.filter { $0.transport == transport }.map { port in
         (port.hostAddress.map { "\($0)/" } ?? "") + "\(port.hostPort):\(port.zonePort)"

@@ -75,9 +75,10 @@ void be_first_process(int gate, int exec_pipe) {
   long result = run_section(STAGE_SECTION_ZONE, &step);
   if (result < 0) fail(gate, STAGE_SECTION_ZONE, step, result);
 
-  int fds[2], fd_count = 0;
-  if (devpts_fd >= 0) fds[fd_count++] = devpts_fd;
-  if (master_fd >= 0) fds[fd_count++] = master_fd;
+  // The keeper makes later terminals below this mount. Opened now, while nothing foreign has run in here.
+  devpts_fd = (int)sys_open(AT_FDCWD, "/dev/pts", O_PATH | O_DIRECTORY | O_NOFOLLOW, 0);
+  if (devpts_fd < 0) fail(gate, STAGE_SECTION_ZONE, STAGE_STEP_TERMINALS, devpts_fd);
+  int fds[2] = {devpts_fd, master_fd}, fd_count = master_fd >= 0 ? 2 : 1;
   char ready = GATE_READY;
   result = send_message(gate, &ready, 1, fds, fd_count, 0);
   if (result < 0) sys_exit(125);

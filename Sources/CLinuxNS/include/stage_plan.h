@@ -58,6 +58,7 @@ enum stage_step {
   STAGE_STEP_EXECUTE,
   STAGE_STEP_DIED,
   STAGE_STEP_SETNS,
+  STAGE_STEP_TERMINALS,
 };
 
 enum stage_op_code {

@@ -133,9 +133,9 @@ struct Firewall: ~Copyable {
     }
   }
 
-  /// The chains of other programs that would drop what we forward.
-  mutating func foreignDrop(bridge: String) throws(NetworkError) -> ForeignFirewall.Finding? {
-    try ForeignFirewall.find(bridge: bridge, on: &socket)
+  /// The first chain of another program that would drop what we let pass.
+  mutating func foreignDrop(_ hook: ForeignFirewall.Hook, bridge: String) throws(NetworkError) -> ForeignFirewall.Finding? {
+    try ForeignFirewall.find(hook, bridge: bridge, on: &socket)
   }
 
   private mutating func commit(_ messages: [NetlinkMessage], _ verb: String) throws(NetworkError) {

@@ -14,6 +14,7 @@ enum StepWords {
     (STAGE_STEP_NAMESPACES, "keep the namespaces"), (STAGE_STEP_RETURN, "return to the host's mounts"),
     (STAGE_STEP_FORK, "fork"), (STAGE_STEP_EXECUTE, "execute the command"),
     (STAGE_STEP_DIED, "reach the first process: it was killed"), (STAGE_STEP_SETNS, "enter the namespaces"),
+    (STAGE_STEP_TERMINALS, "open the zone's /dev/pts"),
   ]
 
   static func words(_ step: Int) -> String {

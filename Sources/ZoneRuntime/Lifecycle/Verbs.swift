@@ -56,7 +56,9 @@ extension Zones {
     let files = try files(name)
     guard files.exists, let spec = try files.readSpec() else { throw .notFound(name) }
     let state = try state(of: files)
-    guard state.isLive || state == .down else { throw .state(zone: name, state: state, verb: "stop", hint: "") }
+    guard state.isLive || state == .down else {
+      throw .state(zone: name, state: state, verb: "stop", hint: state == .unavailable ? "halt it" : "")
+    }
     try end(files, signal: try Self.signal(spec.stopSignal), grace: grace ?? spec.stopGrace, waiting: waiting)
   }
 

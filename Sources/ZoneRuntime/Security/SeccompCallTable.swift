@@ -11,14 +11,15 @@ enum SeccompCallTable {
     var no: UInt8 = 0
     var constant: UInt32
 
-    static func load(_ offset: UInt32) -> Instruction { Instruction(code: 0x20, constant: offset) }  // BPF_LD|W|ABS
-    static func answer(_ value: UInt32) -> Instruction { Instruction(code: 0x06, constant: value) }  // BPF_RET|K
+    // BPF_LD|W|ABS, BPF_RET|K, BPF_JMP|JGE|K, BPF_JMP|JEQ|K and BPF_JMP|JA of linux/bpf_common.h.
+    static func load(_ offset: UInt32) -> Instruction { Instruction(code: 0x20, constant: offset) }
+    static func answer(_ value: UInt32) -> Instruction { Instruction(code: 0x06, constant: value) }
     static func atLeast(_ value: UInt32, yes: UInt8) -> Instruction {
-      Instruction(code: 0x35, yes: yes, constant: value)  // BPF_JMP|JGE|K
+      Instruction(code: 0x35, yes: yes, constant: value)
     }
     /// Goes on with the next where equal, else over the one after it.
-    static func equal(_ value: UInt32) -> Instruction { Instruction(code: 0x15, no: 1, constant: value) }  // BPF_JMP|JEQ|K
-    static func jump(_ distance: Int) -> Instruction { Instruction(code: 0x05, constant: UInt32(distance)) }  // BPF_JMP|JA
+    static func equal(_ value: UInt32) -> Instruction { Instruction(code: 0x15, no: 1, constant: value) }
+    static func jump(_ distance: Int) -> Instruction { Instruction(code: 0x05, constant: UInt32(distance)) }
   }
 
   // Offsets in struct seccomp_data (seccomp(2)).

@@ -24,25 +24,28 @@ enum SeccompCompiler {
   static var architectures: [UInt32] {
     let native = seccomp_arch_native()
     switch native {
-    case tokenX86_64: return [native, tokenX86]
+    case tokenX8664: return [native, tokenX86]
     case tokenAArch64: return [native, tokenARM]
     default: return [native]
     }
   }
 
   // SCMP_ARCH_*: AUDIT_ARCH_* of linux/audit.h, macros that Swift cannot import.
-  static let tokenX86_64: UInt32 = 0xc000_003e
+  static let tokenX8664: UInt32 = 0xc000_003e
   static let tokenX86: UInt32 = 0x4000_0003
   static let tokenAArch64: UInt32 = 0xc000_00b7
   static let tokenARM: UInt32 = 0x4000_0028
 
   /// - Parameter architectures: the native one first; other machines' only to look at.
-  static func compile(_ profile: SeccompProfile, architectures: [UInt32] = architectures) throws(SeccompError) -> [UInt8] {
+  static func compile(_ profile: SeccompProfile, architectures: [UInt32] = architectures) throws(SeccompError)
+    -> [UInt8]
+  {
     let first = try argumentProgram(architectures) { profile.argumentRules(sockets: $0 != tokenX86) }
     let second = try SeccompCallTable.program(profile.plainRules(), architectures)
     let joined = try join(first, second)
     guard joined.count <= instructionLimit * instructionSize else {
-      throw SeccompError(step: "compile", why: "\(joined.count / instructionSize) instructions, the kernel takes \(instructionLimit)")
+      throw SeccompError(
+        step: "compile", why: "\(joined.count / instructionSize) instructions, the kernel takes \(instructionLimit)")
     }
     return joined
   }
@@ -94,11 +97,13 @@ enum SeccompCompiler {
     return try export(context)
   }
 
-  private static func filter(_ architecture: UInt32, _ rules: (UInt32) -> [SeccompRule]) throws(SeccompError) -> scmp_filter_ctx {
+  private static func filter(_ architecture: UInt32, _ rules: (UInt32) -> [SeccompRule]) throws(SeccompError)
+    -> scmp_filter_ctx
+  {
     guard let context = seccomp_init(mark) else { throw SeccompError(step: "seccomp_init", errno: ENOMEM) }
     do throws(SeccompError) {
       if architecture != seccomp_arch_native() {
-        try check(seccomp_arch_remove(context, 0 /* SCMP_ARCH_NATIVE */), "seccomp_arch_remove")
+        try check(seccomp_arch_remove(context, UInt32(SCMP_ARCH_NATIVE)), "seccomp_arch_remove")
         try check(seccomp_arch_add(context, architecture), "seccomp_arch_add")
       }
       // x32 calls and any other architecture do not exist, rather than kill who asks.
@@ -116,20 +121,26 @@ enum SeccompCompiler {
     // The library takes the native number (a made-up negative one where the native machine lacks the call) and
     // translates it.
     let number = seccomp_syscall_resolve_name(rule.call)
-    guard number != -1 /* __NR_SCMP_ERROR */, let test = rule.test else {
+    let unknown: CInt = -1  // __NR_SCMP_ERROR
+    guard number != unknown, let test = rule.test else {
       throw SeccompError(step: "compile", why: "libseccomp cannot test arguments of \(rule.call)")
     }
     var comparison = scmp_arg_cmp(
       arg: test.argument, op: SCMP_CMP_MASKED_EQ, datum_a: UInt64(test.mask), datum_b: UInt64(test.value))
-    try check(seccomp_rule_add_array(context, value(of: rule.action), number, 1, &comparison), "seccomp_rule_add \(rule.call)")
+    try check(
+      seccomp_rule_add_array(context, value(of: rule.action), number, 1, &comparison), "seccomp_rule_add \(rule.call)")
   }
 
   private static func export(_ context: scmp_filter_ctx) throws(SeccompError) -> [UInt8] {
     do {
-      let file = OwnedFD(raw: CInt(try LinuxNS.check(zns_memfd_create("zones-seccomp", 1 /* MFD_CLOEXEC */), "memfd_create")))
+      let closeOnExec: UInt32 = 1  // MFD_CLOEXEC
+      let file = OwnedFD(
+        raw: CInt(try LinuxNS.check(zns_memfd_create("zones-seccomp", closeOnExec), "memfd_create")))
       let result = seccomp_export_bpf(context, file.raw)
       guard result == 0 else { throw SeccompError(step: "seccomp_export_bpf", errno: -result) }
-      guard lseek(file.raw, 0, SEEK_SET) == 0 else { throw SeccompError(step: "lseek", errno: errno) }
+      let position = lseek(file.raw, 0, SEEK_SET)
+      let error = errno
+      guard position == 0 else { throw SeccompError(step: "lseek", errno: error) }
       let bytes = try FileSystem.read(file, name: "filter")
       guard !bytes.isEmpty, bytes.count % instructionSize == 0 else {
         throw SeccompError(step: "seccomp_export_bpf", why: "\(bytes.count) bytes are no program")

@@ -55,8 +55,10 @@ enum SeccompTables {
   /// EPERM unless the zone keeps one of the capabilities (the kernel would ask for it, but is not asked at all), or
   /// may nest zones.
   static let conditional: [(calls: String, capabilities: [Capability], nesting: Bool)] = [
-    ("mount umount umount2 pivot_root move_mount open_tree open_tree_attr fsopen fspick fsconfig fsmount mount_setattr",
-      [.sysAdmin], true),
+    (
+      "mount umount umount2 pivot_root move_mount open_tree open_tree_attr fsopen fspick fsconfig fsmount mount_setattr",
+      [.sysAdmin], true
+    ),
     ("setns sethostname setdomainname", [.sysAdmin], true),
     ("quotactl quotactl_fd fanotify_init lookup_dcookie", [.sysAdmin], false),
     ("bpf", [.sysAdmin, .bpf], false),
@@ -67,7 +69,10 @@ enum SeccompTables {
     ("chroot", [.sysChroot], true),
     ("open_by_handle_at", [.dacReadSearch], false),
     ("kcmp pidfd_getfd", [.sysPtrace], false),
-    ("process_madvise get_mempolicy set_mempolicy set_mempolicy_home_node mbind migrate_pages move_pages", [.sysNice], false),
+    (
+      "process_madvise get_mempolicy set_mempolicy set_mempolicy_home_node mbind migrate_pages move_pages", [.sysNice],
+      false
+    ),
     ("reboot", [.sysBoot], false),
     ("init_module finit_module delete_module", [.sysModule], false),
     ("acct", [.sysPacct], false),

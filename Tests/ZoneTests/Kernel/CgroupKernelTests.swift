@@ -280,7 +280,8 @@ private let hasV1Freezer = (try? CgroupHierarchy.detect())?.v1[.freezer] != nil
     }
   }
 
-  @Test(.enabled(if: hasV2Controllers, "v2 controllers are needed")) func aDelegatedGroupBearsLimitsUnlessProcessesAreInIt() throws {
+  @Test(.enabled(if: hasV2Controllers, "v2 controllers are needed"))
+  func aDelegatedGroupBearsLimitsUnlessProcessesAreInIt() throws {
     let tree = try #require(try CgroupHierarchy.detect().unified)
     let top = "\(tree.path)/zones-test-\(getpid())-user"
     try Cgroup.execute(.enable([.pids], required: [.pids], at: tree.path))

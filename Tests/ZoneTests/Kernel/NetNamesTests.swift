@@ -194,6 +194,56 @@ struct NetNamesTests {
     }
   }
 
+  @Test("the helper's own process: no capability, nothing to gain, not traced, and it ends with its network")
+  func confinement() {
+    NetHost.run { host in
+      let networks = try host.networks()
+      let zone = try NetZone()
+      let gateway = try networks.attach(AttachRequest(zone: "web"), netns: zone.namespace).gateway.description
+      let sockets = try DescriptorPair.sockets(CInt(SOCK_STREAM.rawValue))
+      let directories = host.directories
+      let child = fork()
+      if child == 0 {
+        let datagrams = socket(AF_INET, CInt(SOCK_DGRAM.rawValue) | CInt(SOCK_NONBLOCK.rawValue), 0)
+        let streams = socket(AF_INET, CInt(SOCK_STREAM.rawValue) | CInt(SOCK_NONBLOCK.rawValue), 0)
+        var place = SocketAddress.ipv4(IPv4Address(gateway)!, 53)
+        _ = SocketAddress.bind(datagrams, &place)
+        _ = SocketAddress.bind(streams, &place)
+        _ = listen(streams, 8)
+        for (target, source) in [(CInt(200), datagrams), (201, streams), (202, sockets.second.raw)] { dup2(source, target) }
+        for (target, source) in [(CInt(3), CInt(200)), (4, 201), (5, 202)] { dup2(source, target) }
+        NamesServer.run(directories, network: "default")
+      }
+      var reaped = false
+      defer {
+        if !reaped {
+          kill(child, SIGKILL)
+          var status: CInt = 0
+          waitpid(child, &status, 0)
+        }
+      }
+      var word: UInt8 = 1
+      host.checks.expect(send(sockets.first.raw, &word, 1, 0) == 1, "cannot let it go")
+      let question = Self.question("web")
+      let answer = try zone.inside { try Self.ask(gateway, question) }
+      host.checks.expect(answer.map { Self.addresses($0, question: question) } == ["10.88.0.2"], "no answer")
+      let status = String(decoding: try FileSystem.read("/proc/\(child)/status"), as: UTF8.self)
+      for line in ["CapEff:\t0000000000000000", "CapPrm:\t0000000000000000", "CapInh:\t0000000000000000", "NoNewPrivs:\t1"] {
+        host.checks.expect(status.contains(line), "not \(line)")
+      }
+      try networks.detach(zone: "web", network: "default", namespaceEnds: false)
+      // It looks when it is asked, or every half minute: so it is asked, by the address put elsewhere.
+      _ = try host.output("ip", "addr", "add", gateway + "/32", "dev", "lo")
+      let process = try Pidfd.open(child)
+      _ = try Self.ask(gateway, question, milliseconds: 1)
+      host.checks.expect(try process.waitUntilEnd(timeout: 5000), "it outlived its network")
+      var code: CInt = 0
+      waitpid(child, &code, 0)
+      reaped = true
+      host.checks.expect(code == 0, "it ended with \(code)")
+    }
+  }
+
   @Test("a server on port 53 of every address is told as such, and nothing is left")
   func taken() {
     NetHost.run { host in

@@ -202,3 +202,27 @@ final class NetOutside {
     try Veth.configurePeer("eth0", address: IPv4Address("192.0.2.2")!, subnet: subnet, defaultRoute: false, on: &inside)
   }
 }
+
+enum NetFork {
+  /// Runs `body` in a child process, which may change its credentials and mounts.
+  /// - Returns: the text it gave; nil where it was not done within the time, and is then killed.
+  static func run(seconds: Int, _ body: () throws -> String) throws -> String? {
+    let pipe = try OwnedFD.pipe()
+    let child = fork()
+    if child == 0 {
+      let text: String
+      do { text = try body() } catch { text = "failed: \(error)" }
+      try? FileSystem.write(Array(text.utf8) + [0], to: pipe.second)
+      _exit(0)
+    }
+    defer {
+      kill(child, SIGKILL)
+      var status: CInt = 0
+      waitpid(child, &status, 0)
+    }
+    guard try Poll.wait(pipe.first.raw, for: Int16(POLLIN), timeout: CInt(seconds * 1000)) else { return nil }
+    var room = [UInt8](repeating: 0, count: 8192)
+    let got = read(pipe.first.raw, &room, room.count)
+    return got > 0 ? String(decoding: room[0..<got].prefix { $0 != 0 }, as: UTF8.self) : nil
+  }
+}

@@ -9,7 +9,7 @@ struct NetForeignTests {
   private static let dropping = Chain(family: 2, table: "filter", name: "FORWARD", hook: 2, policy: 0, type: "filter")
 
   private func judge(_ base: Chain, _ rules: [Rule], _ chains: [Chain] = []) -> ForeignFirewall.Finding? {
-    ForeignFirewall.judge(base, rules: rules, chains: chains, bridge: "zbr-default")
+    ForeignFirewall.judge(base, .forward, rules: rules, chains: chains, bridge: "zbr-default")
   }
 
   @Test("a policy that drops is found, a policy that accepts is not")
@@ -30,6 +30,15 @@ struct NetForeignTests {
     #expect(judge(Self.dropping, [incoming, outgoing]) == nil)
     #expect(judge(Self.dropping, [incoming]) != nil && judge(Self.dropping, [outgoing]) != nil)
     #expect(judge(Self.dropping, [Rule(chain: "X", acceptsIn: "zbr-other", dropsAll: false), outgoing]) != nil)
+  }
+
+  @Test("for what comes to the host, one direction is enough")
+  func input() {
+    let base = Chain(family: 2, table: "filter", name: "INPUT", hook: 1, policy: 0, type: "filter")
+    let found = ForeignFirewall.judge(base, .input, rules: [], chains: [], bridge: "zbr-default")
+    #expect(found?.chain == "ip filter INPUT (policy drop)" && found?.mend == "let it pass: iptables -I INPUT -i zbr-default -j ACCEPT")
+    let rule = Rule(chain: "INPUT", acceptsIn: "zbr-default", dropsAll: false)
+    #expect(ForeignFirewall.judge(base, .input, rules: [rule], chains: [], bridge: "zbr-default") == nil)
   }
 
   @Test("the mend names the tool's own place")
@@ -54,7 +63,7 @@ struct NetPastaTests {
       ])
     #expect(
       Pasta.arguments(target, pidFile: "/run/p") == [
-        "--quiet", "--config-net", "--no-map-gw", "--ns-ifname", "eth0", "-T", "none", "-U", "none", "-t", "8080:80", "-t", "127.0.0.1/81:81",
+        "--quiet", "--config-net", "--no-map-gw", "--dns-forward", "169.254.53.53", "--ns-ifname", "eth0", "-T", "none", "-U", "none", "-t", "8080:80", "-t", "127.0.0.1/81:81",
         "-u", "53:5353", "--pid", "/run/p", "--userns", "/proc/7/ns/user", "--netns", "/proc/7/ns/net",
       ])
     let bare = Pasta.arguments(Pasta.Target(networkNamespace: "n", userNamespace: "u"), pidFile: "p")
