@@ -22,7 +22,9 @@ enum Link {
   static let up: UInt32 = 1
 
   /// A request that begins with struct ifinfomsg.
-  static func message(_ type: UInt16, flags: UInt16, index: UInt32 = 0, set: UInt32 = 0, change: UInt32 = 0) -> NetlinkMessage {
+  static func message(_ type: UInt16, flags: UInt16, index: UInt32 = 0, set: UInt32 = 0, change: UInt32 = 0)
+    -> NetlinkMessage
+  {
     var message = NetlinkMessage(type: type, flags: NetlinkFlag.request | flags)
     message.append(header(index: index, set: set, change: change))
     return message

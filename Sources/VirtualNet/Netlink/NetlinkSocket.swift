@@ -12,7 +12,10 @@ struct NetlinkRefusal: Error, Equatable, Sendable {
 struct NetlinkSocket: ~Copyable {
   static let newNetwork: CInt = 0x4000_0000  // CLONE_NEWNET
 
-  enum Family: CInt { case route = 0, netfilter = 12 }
+  enum Family: CInt {
+    case route = 0
+    case netfilter = 12
+  }
 
   private let socket: OwnedFD
   private var sequence: UInt32 = 1
@@ -157,7 +160,11 @@ struct NetlinkSocket: ~Copyable {
           case 2:
             if let refusal = Self.refusal(reply) {
               if refusal.errno == ENOENT { return [] }
-              if refusal.errno == EINTR || refusal.errno == EAGAIN { interrupted = true; done = true; continue }
+              if refusal.errno == EINTR || refusal.errno == EAGAIN {
+                interrupted = true
+                done = true
+                continue
+              }
               throw .refused(verb, refusal.errno, refusal.text)
             }
             done = true

@@ -57,9 +57,11 @@ enum ForeignFirewall {
     if incoming && outgoing { return nil }
     let family = [1: "inet", 2: "ip", 7: "bridge"][base.family] ?? "\(base.family)"
     let iptables = base.family == 2 && base.table == "filter" && (base.name == "FORWARD" || base.name == "INPUT")
-    let docker = base.name == "FORWARD" && chains.contains { $0.family == 2 && $0.table == "filter" && $0.name == "DOCKER-USER" }
+    let docker =
+      base.name == "FORWARD" && chains.contains { $0.family == 2 && $0.table == "filter" && $0.name == "DOCKER-USER" }
     let target = docker ? "DOCKER-USER" : base.name
-    var commands = iptables
+    var commands =
+      iptables
       ? ["iptables -I \(target) -i \(bridge) -j ACCEPT", "iptables -I \(target) -o \(bridge) -j ACCEPT"]
       : ["iifname", "oifname"].map { "nft insert rule \(family) \(base.table) \(base.name) \($0) \(bridge) accept" }
     if hook == .input { commands.removeLast() }
@@ -89,7 +91,9 @@ enum ForeignFirewall {
         guard interface == nil, let key = data?.big(2, as: UInt32.self), key == 6 || key == 7 else { return result }
         loaded = key
       case "cmp":
-        guard let key = loaded, data?.big(2, as: UInt32.self) == 0, let value = data?.nested(3)?[1] else { return result }
+        guard let key = loaded, data?.big(2, as: UInt32.self) == 0, let value = data?.nested(3)?[1] else {
+          return result
+        }
         let text = String(decoding: value.prefix { $0 != 0 }, as: UTF8.self)
         interface = (key == 6, value.contains(0) ? text : text + "*")
         loaded = nil
