@@ -51,8 +51,10 @@ public final class NamesServer {
       word == 1
     else { exit(1) }
     close(HelperProcess.gateDescriptor)
-    guard zns_prctl(4 /* PR_SET_DUMPABLE */, 0, 0, 0, 0) >= 0,
-      zns_prctl(38 /* PR_SET_NO_NEW_PRIVS */, 1, 0, 0, 0) >= 0,
+    let setDumpable: CInt = 4
+    let setNoNewPrivileges: CInt = 38
+    guard zns_prctl(setDumpable, 0, 0, 0, 0) >= 0,
+      zns_prctl(setNoNewPrivileges, 1, 0, 0, 0) >= 0,
       zns_drop_capabilities() >= 0
     else { exit(1) }
     let server = NamesServer(

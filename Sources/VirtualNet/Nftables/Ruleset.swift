@@ -34,8 +34,9 @@ struct Ruleset: Sendable {
     [.conntrack(.direction, original: false, 1), .compare(1, equal: true, [original ? 0 : 1])]
   }
   private static let invalid: UInt32 = 1, established: UInt32 = 2, related: UInt32 = 4
+  private static let destinationTranslated: UInt32 = 0x20  // IPS_DST_NAT
   private static let translated: [NftExpression] =
-    [.conntrack(.status, original: false, 1)] + bitTest(0x20 /* IPS_DST_NAT */, any: true)
+    [.conntrack(.status, original: false, 1)] + bitTest(destinationTranslated, any: true)
   /// `ip saddr & 255.255.255.0 @prefixes`: an address of ours, by the prefix. Every network's has 24 bits.
   private static func ours(addressAt offset: UInt32) -> [NftExpression] {
     ipv4 + [.payload(.network, offset: offset, length: 4, 1), .and(1, [255, 255, 255, 0]), .lookup("prefixes", 1)]

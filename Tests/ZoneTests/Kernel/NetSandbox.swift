@@ -63,6 +63,8 @@ final class NetHost {
       do {
         let own = try OwnedFD.open("/proc/thread-self/ns/net", O_RDONLY)
         try Loopback.up(netns: own)
+        // A new namespace begins with the real host's settings, whatever these are now.
+        try Sysctls.write(Sysctls.forwarding, "0")
         if let bridgedFiltering, FileSystem.exists("/proc/sys/net/bridge") {
           try Sysctls.write("net/bridge/bridge-nf-call-iptables", bridgedFiltering ? "1" : "0")
           try Sysctls.write("net/bridge/bridge-nf-call-arptables", bridgedFiltering ? "1" : "0")

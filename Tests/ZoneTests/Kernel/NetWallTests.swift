@@ -179,6 +179,26 @@ struct NetWallTests {
       try Self.send(loopback, from: one)
       host.checks.expect(
         try !Poll.wait(receiver.raw, for: Int16(POLLIN), timeout: 300), "a zone's frame reached the host's loopback")
+      _ = consume receiver
+      // A port published on the host's loopback only, asked by a frame to that address: translation would let it cross.
+      let loopbackOnly = PublishedPort(hostAddress: "127.0.0.1", hostPort: 0x1001, zonePort: 0x1001, transport: .udp)
+      try networks.republish(zone: "two", network: "blue", ports: [loopbackOnly])
+      let crossing = try two.inside { OwnedFD(raw: socket(AF_INET, CInt(SOCK_DGRAM.rawValue), 0)) }
+      host.checks.expect(SocketAddress.bind(crossing.raw, &any) == 0, "cannot bind")
+      func arrived() throws -> Bool { try Poll.wait(crossing.raw, for: Int16(POLLIN), timeout: 300) }
+      try Self.send(loopback, from: one)
+      host.checks.expect(try !arrived(), "a zone used a port of the host's loopback")
+      // One datagram across, which needs no answer to have done its harm.
+      let across4 = Self.udp(
+        from: "\(red.address)", mac: red.mac, to: "\(blue.address)", toMAC: try Self.gatewayMAC(red),
+        payload: Array("LOOP".utf8))
+      try Self.send(across4, from: one)
+      host.checks.expect(try !arrived(), "a datagram crossed networks")
+      let sender = OwnedFD(raw: socket(AF_INET, CInt(SOCK_DGRAM.rawValue), 0))
+      var published = SocketAddress.ipv4(IPv4Address("127.0.0.1")!, 0x1001)
+      host.checks.expect(
+        SocketAddress.connect(sender.raw, &published) == 0 && Glibc.send(sender.raw, [1], 1, 0) == 1, "cannot send")
+      host.checks.expect(try arrived(), "the host itself does not reach that port: the test tells nothing")
       // From outside, a zone's address is not reached even with a route to it.
       try outside.zone.inside {
         var route = try NetlinkSocket(.route)
