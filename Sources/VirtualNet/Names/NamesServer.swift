@@ -51,6 +51,7 @@ public final class NamesServer {
       word == 1
     else { exit(1) }
     close(HelperProcess.gateDescriptor)
+    _ = chdir("/")  // else it would hold the directory, and so the mount, of whoever started the first zone
     let setDumpable: CInt = 4
     let setNoNewPrivileges: CInt = 38
     guard zns_prctl(setDumpable, 0, 0, 0, 0) >= 0,

@@ -33,12 +33,22 @@ enum ForeignFirewall {
   static func find(_ hook: Hook, bridge: String, on socket: inout NetlinkSocket) throws(NetworkError) -> Finding? {
     let chains = try socket.dump(NftMessage.message(4, 0, flags: NetlinkFlag.dump), "list nft chains").map(chain)
     for base in chains where filters(base, hook) && !(base.table == "zones" || base.table.hasPrefix("zones-")) {
-      var message = NftMessage.message(7, base.family, flags: NetlinkFlag.dump)
-      message.attribute(1, string: base.table)
-      let rules = try socket.dump(message, "list the rules of nft table \(base.table)").map(rule)
-      if let finding = judge(base, hook, rules: rules, chains: chains, bridge: bridge) { return finding }
+      // Its own rules are few; those of the whole table, thousands on some hosts, are read only where it drops.
+      let own = try rules(of: base, wholeTable: false, on: &socket)
+      guard judge(base, hook, rules: own, chains: chains, bridge: bridge) != nil else { continue }
+      let all = try rules(of: base, wholeTable: true, on: &socket)
+      if let finding = judge(base, hook, rules: all, chains: chains, bridge: bridge) { return finding }
     }
     return nil
+  }
+
+  private static func rules(of base: Chain, wholeTable: Bool, on socket: inout NetlinkSocket) throws(NetworkError)
+    -> [Rule]
+  {
+    var message = NftMessage.message(7, base.family, flags: NetlinkFlag.dump)
+    message.attribute(1, string: base.table)
+    if !wholeTable { message.attribute(2, string: base.name) }
+    return try socket.dump(message, "list the rules of nft table \(base.table)").map(rule)
   }
 
   private static func filters(_ chain: Chain, _ hook: Hook) -> Bool {

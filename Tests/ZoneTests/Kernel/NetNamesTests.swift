@@ -249,6 +249,8 @@ struct NetNamesTests {
         _ = SocketAddress.bind(datagrams, &place)
         _ = SocketAddress.bind(streams, &place)
         _ = listen(streams, 8)
+        var ready: UInt8 = 2
+        _ = send(sockets.second.raw, &ready, 1, 0)
         for (target, source) in [(CInt(200), datagrams), (201, streams), (202, sockets.second.raw)] {
           dup2(source, target)
         }
@@ -263,6 +265,8 @@ struct NetNamesTests {
           waitpid(child, &status, 0)
         }
       }
+      host.checks.expect(
+        try Poll.wait(sockets.first.raw, for: Int16(POLLIN), timeout: 5000), "the child did not come so far")
       var word: UInt8 = 1
       host.checks.expect(send(sockets.first.raw, &word, 1, 0) == 1, "cannot let it go")
       let question = Self.question("web")
