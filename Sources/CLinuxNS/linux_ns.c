@@ -10,6 +10,8 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
@@ -255,3 +257,23 @@ long zns_drop_capabilities(void) {
 
 // 444 on every architecture (since 5.13); the libc's headers may be older than the kernel.
 long zns_landlock_abi(void) { return RESULT(syscall(444, NULL, 0, 1u)); }
+
+long zns_file_facts(const char *path, int follow, struct zns_file_facts *facts) {
+  struct stat status;
+  if ((follow ? stat(path, &status) : lstat(path, &status)) != 0) return -errno;
+  facts->inode = status.st_ino;
+  facts->device_major = major(status.st_dev);
+  facts->device_minor = minor(status.st_dev);
+  facts->size = status.st_size;
+  facts->modified_seconds = status.st_mtim.tv_sec;
+  facts->modified_nanoseconds = status.st_mtim.tv_nsec;
+  facts->mode = status.st_mode;
+  facts->uid = status.st_uid;
+  return 0;
+}
+
+long zns_ended_child(void) {
+  siginfo_t information = {0};
+  if (waitid(P_ALL, 0, &information, WEXITED | WNOHANG | WNOWAIT) != 0) return errno == ECHILD ? 0 : -errno;
+  return information.si_pid;
+}

@@ -91,4 +91,20 @@ long zns_drop_capabilities(void);
 long zns_landlock_abi(void);
 
 
+/// What stat(2) tells of a file, in types that Swift sees in one module only: `struct stat` is in as many as are imported.
+struct zns_file_facts {
+  uint64_t inode;
+  uint64_t device_major;
+  uint64_t device_minor;
+  int64_t size;
+  int64_t modified_seconds;
+  int64_t modified_nanoseconds;
+  uint32_t mode;
+  uint32_t uid;
+};
+long zns_file_facts(const char *path, int follow, struct zns_file_facts *facts);
+
+/// The pid of a child that has ended and was not waited for yet, left as it is (waitid(2), WNOWAIT); 0: there is none.
+long zns_ended_child(void);
+
 #endif

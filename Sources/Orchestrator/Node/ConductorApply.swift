@@ -1,5 +1,6 @@
-internal import Glibc
 internal import LinuxNS
+internal import NIOCore
+internal import NIOPosix
 internal import ZoneRuntime
 
 public struct ApplyOptions: Codable, Equatable, Sendable {
@@ -22,7 +23,7 @@ extension Conductor {
   /// What `apply` would do. Changes nothing.
   public func plan(_ manifest: Manifest) async throws(FleetError) -> PlanReply {
     try await observe()
-    let (record, previous) = try candidate(manifest)
+    let (record, previous) = try await candidate(manifest)
     return PlanReply(fleet: record.spec.name, changes: try await plan(for: record, previous: previous?.spec).summary)
   }
 
@@ -48,7 +49,7 @@ extension Conductor {
     let name = manifest.fleet.name
     if fleets[name]?.record.wanted == .down { try await finishDown(name, progress) }
     try await observe()
-    let (record, previous) = try candidate(manifest)
+    let (record, previous) = try await candidate(manifest)
     let plan = try await plan(for: record, previous: previous?.spec)
     await shown(PlanReply(fleet: name, changes: plan.summary))
     if record != previous || plan.changes.isEmpty == false {
@@ -77,7 +78,7 @@ extension Conductor {
   }
 
   /// The record that applying this manifest would write, and the one that is there.
-  private func candidate(_ manifest: Manifest) throws(FleetError) -> (record: FleetRecord, previous: FleetRecord?) {
+  private func candidate(_ manifest: Manifest) async throws(FleetError) -> (record: FleetRecord, previous: FleetRecord?) {
     let spec = manifest.fleet
     let previous = fleets[spec.name]?.record
     var record = FleetRecord(spec: spec, appliedAt: Clock.realtimeNanoseconds())
@@ -90,7 +91,7 @@ extension Conductor {
     if !node.driver.zonesAreReachable {
       for port in spec.neededLoopbackPorts() {
         let known = previous?.loopbackPorts[port.zone]?[port.zonePort]
-        let free = if let known { known } else { try freePort(record) }
+        let free = if let known { known } else { try await freePort(record) }
         record.loopbackPorts[port.zone, default: [:]][port.zonePort] = free
       }
     }
@@ -118,21 +119,15 @@ extension Conductor {
   }
 
   /// A loopback port that is free now and given to no zone of ours.
-  private func freePort(_ record: FleetRecord) throws(FleetError) -> UInt16 {
+  private func freePort(_ record: FleetRecord) async throws(FleetError) -> UInt16 {
     let taken = Set((fleets.values.map(\.record) + [record]).flatMap { $0.loopbackPorts.values.flatMap(\.values) })
     for _ in 0..<64 {
-      let file = socket(AF_INET, CInt(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
-      guard file >= 0 else { break }
-      let owned = OwnedFD(raw: file)
-      var address = sockaddr_in()
-      address.sin_family = sa_family_t(AF_INET)
-      address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
-      var size = socklen_t(MemoryLayout<sockaddr_in>.size)
-      let bound = withUnsafeMutablePointer(to: &address) { pointer in
-        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(owned.raw, $0, size) == 0 && getsockname(owned.raw, $0, &size) == 0 }
-      }
-      let port = UInt16(bigEndian: address.sin_port)
-      if bound, !taken.contains(port) { return port }
+      do {
+        let channel = try await ServerBootstrap(group: .singletonMultiThreadedEventLoopGroup).bind(host: "127.0.0.1", port: 0).get()
+        let port = channel.localAddress?.port.flatMap { UInt16(exactly: $0) }
+        try await channel.close().get()
+        if let port, !taken.contains(port) { return port }
+      } catch { throw .failed("cannot find a free port on the loopback address: \(Probe.reason(error))") }
     }
     throw .failed("cannot find a free port on the loopback address")
   }

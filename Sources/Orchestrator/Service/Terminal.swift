@@ -56,12 +56,10 @@ enum Terminal {
 
   /// Local time to the second.
   static func time(_ nanoseconds: UInt64) -> String {
-    var seconds = time_t(nanoseconds / 1_000_000_000)
-    var parts = tm()
-    localtime_r(&seconds, &parts)
-    var room = [CChar](repeating: 0, count: 32)
-    strftime(&room, room.count, "%Y-%m-%d %H:%M:%S", &parts)
-    return String(decoding: room.prefix { $0 != 0 }.map(UInt8.init), as: UTF8.self)
+    let formatter = DateFormatter()
+    formatter.locale = Locale(identifier: "en_US_POSIX")
+    formatter.dateFormat = "yyyy-MM-dd HH:mm:ss"
+    return formatter.string(from: Date(timeIntervalSince1970: Double(nanoseconds) / 1e9))
   }
 
   static func json(_ value: some Encodable) throws {

@@ -80,7 +80,7 @@ private let wrongs: [WrongManifest] = [
   .init("limits that disagree", "  services: {a: {pids_limit: 5, deploy: {resources: {limits: {pids: 6}}}}}\n", "fleet.yaml:5:17: spec.services.a: pids_limit and deploy.resources.limits.pids say different things"),
   .init("restart that disagrees", "  services: {a: {restart: always, deploy: {restart_policy: {condition: none}}}}\n", "fleet.yaml:5:17: spec.services.a: restart and deploy.restart_policy say different things"),
   .init("check without a probe", "  services: {a: {healthcheck: {retries: 2}}}\n", "fleet.yaml:5:31: spec.services.a.healthcheck has no test, http or tcp"),
-  .init("check that begins wrong", "  services: {a: {healthcheck: {test: [true]}}}\n", "fleet.yaml:5:38: spec.services.a.healthcheck.test[0] wants text, not true (quote it)"),
+  .init("check that begins wrong", "  services: {a: {healthcheck: {test: [true]}}}\n", "fleet.yaml:5:39: spec.services.a.healthcheck.test[0] wants text, not true (quote it)"),
   .init("bad signal", "  services: {a: {stop_signal: SIGTREM}}\n", "fleet.yaml:5:31: spec.services.a.stop_signal 'SIGTREM': no such signal, see signal(7); did you mean TERM?"),
   .init("open quote", "  services: {a: {command: \"sh -c 'x\"}}\n", "fleet.yaml:5:27: spec.services.a.command has a quote that is not closed"),
   .init("unset secret variable", "  secrets: {k: {environment: NOT_SET}}\n", "fleet.yaml:5:30: spec.secrets.k.environment: the variable 'NOT_SET' is not set"),
