@@ -4,13 +4,17 @@ internal import LinuxNS
 /// A network's own things: bridge, prefix, tables, forwarding.
 extension NetworkSession {
   /// The network as it stands, made where it does not.
-  mutating func raise(_ network: String, _ standing: NetworkState?, leases: inout Leases?) throws(NetworkError) -> NetworkState {
+  mutating func raise(_ network: String, _ standing: NetworkState?, leases: inout Leases?) throws(NetworkError)
+    -> NetworkState
+  {
     if let state = standing, !state.attachments.isEmpty {
       let subnet = leases?.subnet ?? state.subnet
       guard subnet == state.subnet else {
-        throw .conflict("network \(network) stands on \(state.subnet), but its leases are of \(subnet) (stop its zones first)")
+        throw .conflict(
+          "network \(network) stands on \(state.subnet), but its leases are of \(subnet) (stop its zones first)")
       }
-      leases = leases ?? Leases(subnet: subnet)
+      // Where somebody deleted the leases, who is attached still holds his.
+      leases = leases ?? Leases(state)
       return state
     }
     if let half = standing { try lower(network, half) }  // its maker was killed, or who took its last zone off
@@ -18,7 +22,8 @@ extension NetworkSession {
     let bridge = networks.names.bridge(network)
     if let old = try Link.find(bridge, on: &route) {
       guard old.alias == networks.names.mark(network) else {
-        throw .conflict("cannot make bridge \(bridge): a link of that name is there and is not ours (rename or delete it)")
+        throw .conflict(
+          "cannot make bridge \(bridge): a link of that name is there and is not ours (rename or delete it)")
       }
       try route.perform("delete the left-over bridge \(bridge)", Link.delete(old.index), tolerating: [ENODEV])
     }
@@ -50,7 +55,9 @@ extension NetworkSession {
     }
     if let held = leases?.subnet, !taken.contains(where: { $0.length >= 8 && $0.overlaps(held) }) { return held }
     guard let subnet = SubnetChoice.choose(avoiding: taken) else {
-      throw .conflict("cannot make network \(network): the host has routes into every private prefix we use (10.88.0.0/16, 10.89.0.0/16, 172.29.0.0/16, 192.168.128.0/17)")
+      throw .conflict(
+        "cannot make network \(network): the host has routes into every private prefix we use (10.88.0.0/16, 10.89.0.0/16, 172.29.0.0/16, 192.168.128.0/17)"
+      )
     }
     if var held = leases {
       networks.notice("network \(network) moves from \(held.subnet) to \(subnet): the host now has a route there")
@@ -70,7 +77,8 @@ extension NetworkSession {
     if !networks.helper.isEmpty, let finding = try firewall.foreignDrop(.input, bridge: state.bridge) {
       // Only names need it, and our own input chain lets nothing else through; so it is told and not refused.
       networks.notice(
-        "zones of network \(network) may find no names: the host's firewall drops what comes in, in \(finding.chain) (\(finding.mend))")
+        "zones of network \(network) may find no names: the host's firewall drops what comes in, in \(finding.chain) (\(finding.mend))"
+      )
     }
     let note = try noteForwarding(network)
     try ensureTables()
@@ -83,8 +91,10 @@ extension NetworkSession {
     try route.perform([
       ("mark bridge \(state.bridge)", Bridge.mark(bridge.index, networks.names.mark(network)), []),
       ("quiet IPv6 on \(state.bridge)", Link.quietIPv6(bridge.index), [EAFNOSUPPORT, EOPNOTSUPP]),
-      ("add \(state.subnet.gateway) to \(state.bridge)",
-        Address.add(state.subnet.gateway, subnet: state.subnet, link: bridge.index), []),
+      (
+        "add \(state.subnet.gateway) to \(state.bridge)",
+        Address.add(state.subnet.gateway, subnet: state.subnet, link: bridge.index), []
+      ),
       ("set \(state.bridge) up", Link.setUp(bridge.index), []),
     ])
     try Sysctls.write(Sysctls.routeLocalnet(state.bridge), "1")
@@ -106,7 +116,9 @@ extension NetworkSession {
   /// Takes the network away; what is not there any more is passed over, so it may be repeated.
   private mutating func lower(_ network: String, _ state: NetworkState) throws(NetworkError) {
     try state.helper?.end()
-    if let bridge = try Link.find(state.bridge, on: &route), bridge.alias == networks.names.mark(network) || bridge.alias == nil {
+    if let bridge = try Link.find(state.bridge, on: &route),
+      bridge.alias == networks.names.mark(network) || bridge.alias == nil
+    {
       try route.perform("delete bridge \(state.bridge)", Link.delete(bridge.index), tolerating: [ENODEV])
     }
     if try states().contains(where: { $0.network != network }) {
@@ -172,6 +184,7 @@ extension NetworkSession {
       tables.split(whereSeparator: { $0 == "\n" || $0 == " " }).contains("filter")
     else { return }
     networks.notice(
-      "legacy iptables rules are loaded, which we cannot read; where zones reach nothing outside, look at iptables-legacy -S FORWARD")
+      "legacy iptables rules are loaded, which we cannot read; where zones reach nothing outside, look at iptables-legacy -S FORWARD"
+    )
   }
 }

@@ -71,7 +71,7 @@ struct NetworkSession: ~Copyable {
     if let finding = try firewall.foreignDrop(.forward, bridge: bridge) {
       throw .foreignFirewall(chain: finding.chain, mend: finding.mend)
     }
-    if try checkFree(request.ports, except: request.zone) { standing = try state(network) }
+    if try checkFree(request.ports, except: request.zone, on: network) { standing = try state(network) }
 
     let hadLease = leases?.zones[request.zone] != nil
     var state = try raise(network, standing, leases: &leases)
@@ -97,7 +97,8 @@ struct NetworkSession: ~Copyable {
   ) throws(NetworkError) -> Attachment {
     let network = request.network
     guard let bridge = try Link.find(state.bridge, on: &route) else {
-      throw .conflict("cannot find bridge \(state.bridge) of network \(network): somebody deleted it (stop its zones first)")
+      throw .conflict(
+        "cannot find bridge \(state.bridge) of network \(network): somebody deleted it (stop its zones first)")
     }
     try answerNames(network, &state)
     var record = NetworkState.Attachment(
@@ -137,7 +138,9 @@ struct NetworkSession: ~Copyable {
   }
 
   mutating func detach(zone: String, network: String, deleteLink: Bool) throws(NetworkError) {
-    guard var state = try state(network), let place = state.attachments.firstIndex(where: { $0.zone == zone }) else { return }
+    guard var state = try state(network), let place = state.attachments.firstIndex(where: { $0.zone == zone }) else {
+      return
+    }
     let record = state.attachments[place]
     var gone = record.elements
     if record.index == 0 { gone += try firewall.strayPorts(mac: record.mac, address: record.address) }
@@ -163,7 +166,7 @@ struct NetworkSession: ~Copyable {
 
   mutating func republish(zone: String, network: String, ports: [PublishedPort]) throws(NetworkError) {
     let held = try state(network)?.attachments.first { $0.zone == zone }?.ports ?? []
-    _ = try checkFree(ports.filter { !held.contains($0) }, except: zone)
+    _ = try checkFree(ports.filter { !held.contains($0) }, except: zone, on: network)
     guard var state = try state(network), let place = state.attachments.firstIndex(where: { $0.zone == zone }) else {
       throw .notFound("cannot publish ports of \(zone): it is not on network \(network)")
     }
@@ -205,13 +208,16 @@ struct NetworkSession: ~Copyable {
 
   /// - Returns: whether a zone that died without a word was taken off its network for it.
   /// - Throws: `.portTaken` with the holder: a zone of ours, of another instance, or a socket of the host.
-  private mutating func checkFree(_ ports: [PublishedPort], except zone: String) throws(NetworkError) -> Bool {
+  private mutating func checkFree(_ ports: [PublishedPort], except zone: String, on own: String)
+    throws(NetworkError) -> Bool
+  {
     var changed = false
     guard !ports.isEmpty else { return changed }
     let standing = try states()
     for port in ports {
       for (network, state) in standing {
-        for other in state.attachments where other.zone != zone && other.ports.contains(where: port.clashes) {
+        for other in state.attachments
+        where (other.zone != zone || network != own) && other.ports.contains(where: port.clashes) {
           let link = try Link.find(other.interface, on: &route)
           guard link?.index == other.index, other.phase == .up else {
             // Its zone died without a word, and its ports with it.

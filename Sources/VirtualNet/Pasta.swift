@@ -47,7 +47,8 @@ public enum Pasta {
     for folder in folders + ["/usr/bin", "/usr/local/bin"] where access("\(folder)/pasta", X_OK) == 0 {
       return "\(folder)/pasta"
     }
-    throw .notFound("cannot connect the zone: pasta is not installed (install the passt package, or use --network none)")
+    throw .notFound(
+      "cannot connect the zone: pasta is not installed (install the passt package, or use --network none)")
   }
 
   /// `pasta --config-net --no-map-gw --dns-forward 169.254.53.53 -T none -U none -t … -u … --userns … --netns …`
@@ -116,7 +117,9 @@ public enum Pasta {
     var room = [UInt8](repeating: 0, count: 8192)
     let got = read(pipe.raw, &room, room.count)
     guard got > 0 else { return "" }
-    let lines = String(decoding: room[0..<got], as: UTF8.self).split(separator: "\n").filter { !$0.hasPrefix("Failed to send") }
+    let lines = String(decoding: room[0..<got], as: UTF8.self).split(separator: "\n").filter {
+      !$0.hasPrefix("Failed to send")
+    }
     return lines.last.map { ": \($0)" } ?? ""
   }
 }

@@ -37,7 +37,8 @@ public struct IPv4Address: Hashable, Comparable, Sendable, Codable, CustomString
   public init(from decoder: any Decoder) throws {
     let text = try decoder.singleValueContainer().decode(String.self)
     guard let address = IPv4Address(text) else {
-      throw DecodingError.dataCorrupted(.init(codingPath: decoder.codingPath, debugDescription: "'\(text)' is no IPv4 address"))
+      throw DecodingError.dataCorrupted(
+        .init(codingPath: decoder.codingPath, debugDescription: "'\(text)' is no IPv4 address"))
     }
     self = address
   }
@@ -136,7 +137,8 @@ public struct MACAddress: Hashable, Sendable, Codable, CustomStringConvertible {
   public init(from decoder: any Decoder) throws {
     let text = try decoder.singleValueContainer().decode(String.self)
     guard let address = MACAddress(text) else {
-      throw DecodingError.dataCorrupted(.init(codingPath: decoder.codingPath, debugDescription: "'\(text)' is no MAC address"))
+      throw DecodingError.dataCorrupted(
+        .init(codingPath: decoder.codingPath, debugDescription: "'\(text)' is no MAC address"))
     }
     self = address
   }

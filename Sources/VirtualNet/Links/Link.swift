@@ -18,11 +18,16 @@ enum Link {
     static let address: UInt16 = 1, name: UInt16 = 3, master: UInt16 = 10, info: UInt16 = 18, alias: UInt16 = 20
     static let familyData: UInt16 = 26, namespaceFD: UInt16 = 28
     static let infoKind: UInt16 = 1, infoData: UInt16 = 2
+    static let operationalState: UInt16 = 16  // IFLA_OPERSTATE
+    static let addressGeneration: UInt16 = 8  // IFLA_INET6_ADDR_GEN_MODE, of which 1 is none
   }
   static let up: UInt32 = 1
+  static let operationallyUp: UInt8 = 6  // IF_OPER_UP
 
   /// A request that begins with struct ifinfomsg.
-  static func message(_ type: UInt16, flags: UInt16, index: UInt32 = 0, set: UInt32 = 0, change: UInt32 = 0) -> NetlinkMessage {
+  static func message(_ type: UInt16, flags: UInt16, index: UInt32 = 0, set: UInt32 = 0, change: UInt32 = 0)
+    -> NetlinkMessage
+  {
     var message = NetlinkMessage(type: type, flags: NetlinkFlag.request | flags)
     message.append(header(index: index, set: set, change: change))
     return message
@@ -43,7 +48,7 @@ enum Link {
   static func quietIPv6(_ index: UInt32) -> NetlinkMessage {
     var message = message(setLink, flags: NetlinkFlag.acknowledge, index: index)
     message.nested(Attribute.familyData) {
-      $0.nested(UInt16(AF_INET6)) { $0.attribute(8 /* IFLA_INET6_ADDR_GEN_MODE */, number: UInt8(1) /* none */) }
+      $0.nested(UInt16(AF_INET6)) { $0.attribute(Attribute.addressGeneration, number: UInt8(1)) }
     }
     return message
   }
@@ -73,8 +78,8 @@ enum Link {
       guard let reply = try socket.get(message, "look for link \(name)") else {
         throw .conflict("cannot find link \(name): it was taken away while it was set up")
       }
-      let state = reply.attributes(after: 16)[16 /* IFLA_OPERSTATE */]?.first
-      if state == 6 /* IF_OPER_UP */ || Clock.monotonicNanoseconds() >= deadline { return }
+      let state = reply.attributes(after: 16)[Attribute.operationalState]?.first
+      if state == operationallyUp || Clock.monotonicNanoseconds() >= deadline { return }
       usleep(100)
     }
   }

@@ -31,14 +31,16 @@ struct DNSQuestion: Equatable, Sendable {
     let id = UInt16(bytes[0]) << 8 | UInt16(bytes[1])
     func count(_ at: Int) -> Int { Int(bytes[at]) << 8 | Int(bytes[at + 1]) }
     guard bytes[2] & 0x78 == 0 else { return .refuse(id: id, code: 4) }
-    guard count(4) == 1, count(6) == 0, count(8) == 0, let (labels, end) = name(in: bytes, at: 12), end + 4 <= bytes.count
+    guard count(4) == 1, count(6) == 0, count(8) == 0, let (labels, end) = name(in: bytes, at: 12),
+      end + 4 <= bytes.count
     else { return .refuse(id: id, code: 1) }
     var question = DNSQuestion(
       id: id, recursion: bytes[2] & 1 != 0, labels: labels, type: UInt16(count(end)), class_: UInt16(count(end + 2)),
       section: Array(bytes[12..<end + 4]), room: 512, edns: false)
     var at = end + 4
     for _ in 0..<count(10) {
-      guard let (owner, next) = name(in: bytes, at: at), next + 10 <= bytes.count, next + 10 + count(next + 8) <= bytes.count
+      guard let (owner, next) = name(in: bytes, at: at), next + 10 <= bytes.count,
+        next + 10 + count(next + 8) <= bytes.count
       else { return .refuse(id: id, code: 1) }
       if owner.isEmpty, count(next) == Int(Kind.opt) {
         question.edns = true
@@ -93,7 +95,8 @@ enum DNSAnswer {
   ///   - records: type and data of each answer; their name is the question's.
   ///   - room: bytes the asker takes; records that do not fit are left out and the answer says so (TC).
   static func bytes(
-    _ question: DNSQuestion, code: UInt8, authoritative: Bool = true, records: [(type: UInt16, data: [UInt8])] = [], room: Int
+    _ question: DNSQuestion, code: UInt8, authoritative: Bool = true, records: [(type: UInt16, data: [UInt8])] = [],
+    room: Int
   ) -> [UInt8] {
     var answers: [UInt8] = []
     var count: UInt16 = 0
@@ -128,8 +131,11 @@ enum DNSAnswer {
   /// Whether bytes from a resolver answer what was asked of it: the id, the answer bit, and the same question.
   static func matches(_ bytes: ArraySlice<UInt8>, id: UInt16, question: DNSQuestion) -> Bool {
     let bytes = Array(bytes)
-    guard bytes.count >= 12, bytes[0] == UInt8(id >> 8), bytes[1] == UInt8(id & 0xff), bytes[2] & 0x80 != 0 else { return false }
+    guard bytes.count >= 12, bytes[0] == UInt8(id >> 8), bytes[1] == UInt8(id & 0xff), bytes[2] & 0x80 != 0 else {
+      return false
+    }
     if bytes[4] == 0 && bytes[5] == 0 { return bytes[3] & 0x0f != 0 }  // some leave the question out of an error
-    return bytes[4] == 0 && bytes[5] == 1 && bytes.dropFirst(12).prefix(question.section.count).elementsEqual(question.section)
+    return bytes[4] == 0 && bytes[5] == 1
+      && bytes.dropFirst(12).prefix(question.section.count).elementsEqual(question.section)
   }
 }

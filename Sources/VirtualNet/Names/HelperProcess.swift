@@ -35,18 +35,24 @@ enum HelperProcess {
       throw .system("listen on \(gateway):53", SyscallError(call: "listen", errno: errno))
     }
     let null = try system("start the names helper") { () throws(SyscallError) in try OwnedFD.open("/dev/null", O_RDWR) }
-    let gate = try system("start the names helper") { () throws(SyscallError) in try DescriptorPair.sockets(CInt(SOCK_STREAM.rawValue)) }
+    let gate = try system("start the names helper") { () throws(SyscallError) in
+      try DescriptorPair.sockets(CInt(SOCK_STREAM.rawValue))
+    }
     let child = try Program.spawn(command, [null.raw, null.raw, null.raw, datagrams.raw, streams.raw, gate.first.raw])
     guard let (record, _) = ProcessRecord.of(child.pid) else {
       throw .conflict("cannot start the names helper: \(command[0]) ended at once")
     }
-    return Started(record: record, gate: try system("start the names helper") { () throws(SyscallError) in try gate.second.duplicate() })
+    return Started(
+      record: record,
+      gate: try system("start the names helper") { () throws(SyscallError) in try gate.second.duplicate() })
   }
 
   private static func bind(_ type: __socket_type, _ address: IPv4Address) throws(NetworkError) -> OwnedFD {
     let number = socket(AF_INET, CInt(type.rawValue) | CInt(SOCK_CLOEXEC.rawValue) | CInt(SOCK_NONBLOCK.rawValue), 0)
     let failure = errno
-    guard number >= 0 else { throw .system("answer names on \(address):53", SyscallError(call: "socket", errno: failure)) }
+    guard number >= 0 else {
+      throw .system("answer names on \(address):53", SyscallError(call: "socket", errno: failure))
+    }
     let result = OwnedFD(raw: number)
     if type == SOCK_STREAM {
       var on: CInt = 1

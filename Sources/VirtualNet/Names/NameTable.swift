@@ -33,7 +33,8 @@ struct NameTable: Equatable, Sendable {
     if question.labels.count == 1, let found = addresses[question.name] {
       return question.type == DNSQuestion.Kind.a || question.type == DNSQuestion.Kind.any ? .addresses(found) : .nothing
     }
-    if question.labels.count == 6, question.labels[5] == Array("arpa".utf8), question.labels[4] == Array("in-addr".utf8),
+    if question.labels.count == 6, question.labels[5] == Array("arpa".utf8),
+      question.labels[4] == Array("in-addr".utf8),
       let address = IPv4Address(
         question.labels[0..<4].reversed().map { String(decoding: $0, as: UTF8.self) }.joined(separator: ".")),
       subnet.contains(address)

@@ -47,10 +47,15 @@ public final class NamesServer {
   /// traced or dumped, and ends when the network's state is gone.
   public static func run(_ directories: NetworkDirectories, network: String) -> Never {
     var word: UInt8 = 0
-    guard (try? HostNames.check(network, "network")) != nil, read(HelperProcess.gateDescriptor, &word, 1) == 1, word == 1
+    guard (try? HostNames.check(network, "network")) != nil, read(HelperProcess.gateDescriptor, &word, 1) == 1,
+      word == 1
     else { exit(1) }
     close(HelperProcess.gateDescriptor)
-    guard zns_prctl(4 /* PR_SET_DUMPABLE */, 0, 0, 0, 0) >= 0, zns_prctl(38 /* PR_SET_NO_NEW_PRIVS */, 1, 0, 0, 0) >= 0,
+    _ = chdir("/")  // else it would hold the directory, and so the mount, of whoever started the first zone
+    let setDumpable: CInt = 4
+    let setNoNewPrivileges: CInt = 38
+    guard zns_prctl(setDumpable, 0, 0, 0, 0) >= 0,
+      zns_prctl(setNoNewPrivileges, 1, 0, 0, 0) >= 0,
       zns_drop_capabilities() >= 0
     else { exit(1) }
     let server = NamesServer(
@@ -214,7 +219,9 @@ public final class NamesServer {
       let source = SocketAddress.ipv4(of: sender)
       let socket = OwnedFD(raw: number)
       // Nothing is executed here, so there is no moment in which the descriptor could be inherited.
-      guard zns_fcntl(number, F_SETFD, Int(FD_CLOEXEC)) >= 0, zns_fcntl(number, F_SETFL, Int(O_NONBLOCK)) >= 0 else { continue }
+      guard zns_fcntl(number, F_SETFD, Int(FD_CLOEXEC)) >= 0, zns_fcntl(number, F_SETFL, Int(O_NONBLOCK)) >= 0 else {
+        continue
+      }
       if conversations.count(where: { $0.source == source }) < Limit.streamsOfOne {
         conversations.append(StreamConversation(socket, source: source))
       }
@@ -243,14 +250,17 @@ final class ForwardedQuestion {
   init?(_ question: DNSQuestion, _ bytes: [UInt8], client: sockaddr_storage, attempt: Int, server: NamesServer) {
     guard var address = server.resolver(attempt) else { return nil }
     let number = Glibc.socket(
-      CInt(address.ss_family), CInt(SOCK_DGRAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue) | CInt(SOCK_NONBLOCK.rawValue), 0)
+      CInt(address.ss_family), CInt(SOCK_DGRAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue) | CInt(SOCK_NONBLOCK.rawValue), 0
+    )
     guard number >= 0 else { return nil }
     let socket = OwnedFD(raw: number)
     let id = UInt16.random(in: .min ... .max)
     var asked = bytes
     asked[0] = UInt8(id >> 8)
     asked[1] = UInt8(id & 0xff)
-    guard SocketAddress.connect(number, &address) == 0, send(number, asked, asked.count, 0) == asked.count else { return nil }
+    guard SocketAddress.connect(number, &address) == 0, send(number, asked, asked.count, 0) == asked.count else {
+      return nil
+    }
     self.question = question
     self.bytes = bytes
     self.client = client

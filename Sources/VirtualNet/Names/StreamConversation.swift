@@ -91,14 +91,16 @@ final class StreamConversation {
       defer { attempt += 1 }
       guard var address = server.resolver(attempt) else { return fail() }
       let number = socket(
-        CInt(address.ss_family), CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue) | CInt(SOCK_NONBLOCK.rawValue), 0)
+        CInt(address.ss_family),
+        CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue) | CInt(SOCK_NONBLOCK.rawValue), 0)
       guard number >= 0 else { return fail() }
       let opened = OwnedFD(raw: number)
       let result = SocketAddress.connect(number, &address)
       let error = errno
       guard result == 0 || error == EINPROGRESS else { continue }
       id = UInt16.random(in: .min ... .max)
-      upstreamOutput = [UInt8(asked.count >> 8), UInt8(asked.count & 0xff), UInt8(id >> 8), UInt8(id & 0xff)] + asked.dropFirst(2)
+      upstreamOutput =
+        [UInt8(asked.count >> 8), UInt8(asked.count & 0xff), UInt8(id >> 8), UInt8(id & 0xff)] + asked.dropFirst(2)
       upstreamInput = []
       resolver = consume opened
       return

@@ -33,12 +33,22 @@ enum ForeignFirewall {
   static func find(_ hook: Hook, bridge: String, on socket: inout NetlinkSocket) throws(NetworkError) -> Finding? {
     let chains = try socket.dump(NftMessage.message(4, 0, flags: NetlinkFlag.dump), "list nft chains").map(chain)
     for base in chains where filters(base, hook) && !(base.table == "zones" || base.table.hasPrefix("zones-")) {
-      var message = NftMessage.message(7, base.family, flags: NetlinkFlag.dump)
-      message.attribute(1, string: base.table)
-      let rules = try socket.dump(message, "list the rules of nft table \(base.table)").map(rule)
-      if let finding = judge(base, hook, rules: rules, chains: chains, bridge: bridge) { return finding }
+      // Its own rules are few; those of the whole table, thousands on some hosts, are read only where it drops.
+      let own = try rules(of: base, wholeTable: false, on: &socket)
+      guard judge(base, hook, rules: own, chains: chains, bridge: bridge) != nil else { continue }
+      let all = try rules(of: base, wholeTable: true, on: &socket)
+      if let finding = judge(base, hook, rules: all, chains: chains, bridge: bridge) { return finding }
     }
     return nil
+  }
+
+  private static func rules(of base: Chain, wholeTable: Bool, on socket: inout NetlinkSocket) throws(NetworkError)
+    -> [Rule]
+  {
+    var message = NftMessage.message(7, base.family, flags: NetlinkFlag.dump)
+    message.attribute(1, string: base.table)
+    if !wholeTable { message.attribute(2, string: base.name) }
+    return try socket.dump(message, "list the rules of nft table \(base.table)").map(rule)
   }
 
   private static func filters(_ chain: Chain, _ hook: Hook) -> Bool {
@@ -57,9 +67,11 @@ enum ForeignFirewall {
     if incoming && outgoing { return nil }
     let family = [1: "inet", 2: "ip", 7: "bridge"][base.family] ?? "\(base.family)"
     let iptables = base.family == 2 && base.table == "filter" && (base.name == "FORWARD" || base.name == "INPUT")
-    let docker = base.name == "FORWARD" && chains.contains { $0.family == 2 && $0.table == "filter" && $0.name == "DOCKER-USER" }
+    let docker =
+      base.name == "FORWARD" && chains.contains { $0.family == 2 && $0.table == "filter" && $0.name == "DOCKER-USER" }
     let target = docker ? "DOCKER-USER" : base.name
-    var commands = iptables
+    var commands =
+      iptables
       ? ["iptables -I \(target) -i \(bridge) -j ACCEPT", "iptables -I \(target) -o \(bridge) -j ACCEPT"]
       : ["iifname", "oifname"].map { "nft insert rule \(family) \(base.table) \(base.name) \($0) \(bridge) accept" }
     if hook == .input { commands.removeLast() }
@@ -89,7 +101,9 @@ enum ForeignFirewall {
         guard interface == nil, let key = data?.big(2, as: UInt32.self), key == 6 || key == 7 else { return result }
         loaded = key
       case "cmp":
-        guard let key = loaded, data?.big(2, as: UInt32.self) == 0, let value = data?.nested(3)?[1] else { return result }
+        guard let key = loaded, data?.big(2, as: UInt32.self) == 0, let value = data?.nested(3)?[1] else {
+          return result
+        }
         let text = String(decoding: value.prefix { $0 != 0 }, as: UTF8.self)
         interface = (key == 6, value.contains(0) ? text : text + "*")
         loaded = nil

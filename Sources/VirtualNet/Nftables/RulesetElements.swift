@@ -40,7 +40,8 @@ extension Ruleset {
     return [
       NftElement(
         family: .inet, set: "ports4a", key: NftElement.concatenate([[transport], address.bytes, host]), value: target),
-      NftElement(family: .inet, set: "\(port.transport.rawValue)4a", key: NftElement.concatenate([address.bytes, host]) + target),
+      NftElement(
+        family: .inet, set: "\(port.transport.rawValue)4a", key: NftElement.concatenate([address.bytes, host]) + target),
     ]
   }
 }

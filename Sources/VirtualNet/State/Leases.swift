@@ -12,6 +12,12 @@ struct Leases: Equatable, Sendable {
 
   init(subnet: IPv4Subnet) { self.subnet = subnet }
 
+  /// Those of the zones that are attached.
+  init(_ state: NetworkState) {
+    subnet = state.subnet
+    for one in state.attachments { zones[one.zone] = one.address }
+  }
+
   /// The zone's address; the lowest free one where it has none yet.
   /// - Throws: `.conflict` where the network is full.
   mutating func lease(_ zone: String, network: String) throws(NetworkError) -> IPv4Address {

@@ -47,7 +47,9 @@ struct NetworkState: Equatable, Sendable {
     var state: NetworkState?
     try RecordFile.parse(bytes, kind: Self.kind, version: 1, path: path, mend: Self.mend) { line in
       if state != nil { return state!.take(line) }
-      guard line.kind == "network", line.count == 4, let subnet = IPv4Subnet(line[2]), subnet.length == 24 else { return false }
+      guard line.kind == "network", line.count == 4, let subnet = IPv4Subnet(line[2]), subnet.length == 24 else {
+        return false
+      }
       state = NetworkState(bridge: line[1], subnet: subnet, boot: line[3])
       return true
     }
@@ -88,11 +90,14 @@ struct NetworkState: Equatable, Sendable {
     file.line("network", bridge, "\(subnet)", boot)
     if let helper { file.line("helper", "\(helper.pid)", "\(helper.started)") }
     for one in attachments {
-      file.line("zone", one.zone, one.phase.rawValue, one.interface, String(one.index), one.address.description, one.mac.description)
+      file.line(
+        "zone", one.zone, one.phase.rawValue, one.interface, String(one.index), one.address.description,
+        one.mac.description)
       for alias in one.aliases { file.line("alias", one.zone, alias) }
       for port in one.ports {
         file.line(
-          "port", one.zone, port.transport.rawValue, port.hostAddress ?? "*", String(port.hostPort), String(port.zonePort))
+          "port", one.zone, port.transport.rawValue, port.hostAddress ?? "*", String(port.hostPort),
+          String(port.zonePort))
       }
     }
     return file.bytes

@@ -47,7 +47,9 @@ struct Sysctls: Equatable, Sendable {
   }
 
   static func value(_ path: String) throws(NetworkError) -> String {
-    do { return try FileSystem.readLine("/proc/sys/\(path)") } catch { throw .system("read sysctl \(dotted(path))", error) }
+    do { return try FileSystem.readLine("/proc/sys/\(path)") } catch {
+      throw .system("read sysctl \(dotted(path))", error)
+    }
   }
 
   static func write(_ path: String, _ value: String) throws(NetworkError) {

@@ -5,6 +5,7 @@ import ZoneRuntime
 
 func exec(_ context: Context) throws -> Int32 {
   let invocation = context.invocation
+  try requireTerminal(invocation)
   var request = ExecRequest(command: invocation.command)
   for word in try SpecOptions.environment(invocation) {
     guard let equals = word.firstIndex(of: "="), equals != word.startIndex else {

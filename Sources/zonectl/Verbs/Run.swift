@@ -6,6 +6,7 @@ import ZoneRuntime
 /// run: a zone is made, started and stayed with.
 func run(_ context: Context) throws -> Int32 {
   let invocation = context.invocation
+  if !invocation.has(.detach) { try requireTerminal(invocation) }
   let name = invocation.value(.name) ?? freeName(context)
   var spec = try SpecOptions.apply(invocation, to: ZoneSpec(name: name))
   spec.ephemeral = invocation.has(.rm)
@@ -51,6 +52,12 @@ private struct DirectStreams: ~Copyable {
   }
 
   var streams: ZoneStreams { .direct(input: input ?? null.raw, output: 1, error: 2) }
+}
+
+/// A terminal for the command is the caller's, passed on: with --interactive he must have one.
+func requireTerminal(_ invocation: Invocation) throws {
+  guard invocation.has(.tty), invocation.has(.interactive), isatty(0) == 0 else { return }
+  throw ZoneError.refused("cannot give '\(invocation.verb.name)' a terminal: standard input is none (leave -t out)")
 }
 
 /// The caller's own terminal and descriptors, as the options want them.

@@ -5,7 +5,9 @@ import Testing
 
 @testable import VirtualNet
 
-@Suite("networks in the kernel", .serialized, .enabled(if: geteuid() == 0, "needs root: network namespaces, links, nftables"))
+@Suite(
+  "networks in the kernel", .serialized, .enabled(if: geteuid() == 0, "needs root: network namespaces, links, nftables")
+)
 struct NetAttachTests {
   @Test("two zones reach each other, and the last detach leaves nothing")
   func twoZones() {
@@ -21,7 +23,8 @@ struct NetAttachTests {
       host.checks.expect(try Sysctls.value(Sysctls.forwarding) == "1", "forwarding is off")
       host.checks.expect(host.notices.contains { $0.contains("ip_forward to 1") }, "not announced: \(host.notices)")
       let listener = try two.inside { try NetTCP.listen("0.0.0.0", 80) }
-      guard let client = try one.inside({ try NetTCP.connect("10.88.0.3", 80) }), let server = try NetTCP.accept(listener)
+      guard let client = try one.inside({ try NetTCP.connect("10.88.0.3", 80) }),
+        let server = try NetTCP.accept(listener)
       else { return host.checks.fail("no connection between zones") }
       host.checks.expect(try NetTCP.carries(client, server), "nothing passes")
       host.checks.expect(try NetTCP.carries(server, client), "nothing comes back")

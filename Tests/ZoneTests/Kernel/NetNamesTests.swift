@@ -5,7 +5,8 @@ import Testing
 
 @testable import VirtualNet
 
-@Suite("names on a network", .serialized, .enabled(if: geteuid() == 0, "needs root: network namespaces, links, nftables"))
+@Suite(
+  "names on a network", .serialized, .enabled(if: geteuid() == 0, "needs root: network namespaces, links, nftables"))
 struct NetNamesTests {
   /// A question in wire form.
   static func question(_ name: String, type: UInt16 = 1, id: UInt16 = 0x1234) -> [UInt8] {
@@ -44,13 +45,15 @@ struct NetNamesTests {
       let datagrams = OwnedFD(raw: socket(AF_INET, CInt(SOCK_DGRAM.rawValue) | CInt(SOCK_NONBLOCK.rawValue), 0))
       let streams = OwnedFD(raw: socket(AF_INET, CInt(SOCK_STREAM.rawValue) | CInt(SOCK_NONBLOCK.rawValue), 0))
       var place = SocketAddress.ipv4(IPv4Address(gateway)!, 53)
-      guard SocketAddress.bind(datagrams.raw, &place) == 0, SocketAddress.bind(streams.raw, &place) == 0, listen(streams.raw, 8) == 0
+      guard SocketAddress.bind(datagrams.raw, &place) == 0, SocketAddress.bind(streams.raw, &place) == 0,
+        listen(streams.raw, 8) == 0
       else { throw NetFailure("cannot bind port 53") }
       let own = "\(host.directories.run)/\(network).copy"
       // The helper ends with its state file, so the test gives it a link of its own to take away.
       symlink(host.directories.state(network), own)
       stopPath = own
-      let server = NamesServer(datagrams: datagrams, streams: streams, state: own, resolverPath: resolvers, resolverPort: port)
+      let server = NamesServer(
+        datagrams: datagrams, streams: streams, state: own, resolverPath: resolvers, resolverPort: port)
       let box = Unmanaged.passRetained(Box(server, try OwnedFD.open("/proc/thread-self/ns/net", O_RDONLY)))
       pthread_create(
         &thread, nil,
@@ -61,8 +64,18 @@ struct NetNamesTests {
           return nil
         }, box.toOpaque())
     }
-    func stop() { unlink(stopPath); pthread_join(thread, nil) }
-    final class Box { let server: NamesServer; let namespace: OwnedFD; init(_ server: NamesServer, _ namespace: consuming OwnedFD) { self.server = server; self.namespace = namespace } }
+    func stop() {
+      unlink(stopPath)
+      pthread_join(thread, nil)
+    }
+    final class Box {
+      let server: NamesServer
+      let namespace: OwnedFD
+      init(_ server: NamesServer, _ namespace: consuming OwnedFD) {
+        self.server = server
+        self.namespace = namespace
+      }
+    }
   }
 
   /// A resolver that answers every question with 203.0.113.7, by UDP and TCP; it runs one step when told to.
@@ -88,7 +101,9 @@ struct NetNamesTests {
       var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
       var room = [UInt8](repeating: 0, count: 4096)
       let got = withUnsafeMutablePointer(to: &sender) {
-        $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { recvfrom(datagrams.raw, &room, room.count, 0, $0, &length) }
+        $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+          recvfrom(datagrams.raw, &room, room.count, 0, $0, &length)
+        }
       }
       let good = Self.answer(Array(room[0..<got]))
       var forged = good
@@ -96,13 +111,17 @@ struct NetNamesTests {
       forged[forged.count - 1] = 66
       for reply in [forged, good] {
         _ = withUnsafePointer(to: &sender) {
-          $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { sendto(datagrams.raw, reply, reply.count, 0, $0, length) }
+          $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+            sendto(datagrams.raw, reply, reply.count, 0, $0, length)
+          }
         }
       }
       return true
     }
     func answerStream() throws -> Bool {
-      guard let asker = try NetTCP.accept(streams, milliseconds: 3000), try Poll.wait(asker.raw, for: Int16(POLLIN), timeout: 3000) else { return false }
+      guard let asker = try NetTCP.accept(streams, milliseconds: 3000),
+        try Poll.wait(asker.raw, for: Int16(POLLIN), timeout: 3000)
+      else { return false }
       var room = [UInt8](repeating: 0, count: 4096)
       let got = recv(asker.raw, &room, room.count, 0)
       let reply = Self.answer(Array(room[2..<got]))
@@ -118,7 +137,9 @@ struct NetNamesTests {
       let zones = [try NetZone(), try NetZone(), try NetZone()]
       var gateway = ""
       for (index, zone) in zones.enumerated() {
-        gateway = try networks.attach(AttachRequest(zone: "z\(index)", aliases: index > 0 ? ["web"] : []), netns: zone.namespace).gateway.description
+        gateway = try networks.attach(
+          AttachRequest(zone: "z\(index)", aliases: index > 0 ? ["web"] : []), netns: zone.namespace
+        ).gateway.description
       }
       let resolvers = "\(host.directories.run)/resolv.conf"
       try FileSystem.replace(resolvers, with: Array("nameserver 127.0.0.9\nnameserver 127.0.0.1\n".utf8))
@@ -126,14 +147,17 @@ struct NetNamesTests {
       defer { helper.stop() }
       func resolve(_ name: String) throws -> [String] {
         let question = Self.question(name)
-        return try zones[0].inside { try Self.ask(gateway, question) }.map { Self.addresses($0, question: question).sorted() } ?? ["no answer"]
+        return try zones[0].inside { try Self.ask(gateway, question) }.map {
+          Self.addresses($0, question: question).sorted()
+        } ?? ["no answer"]
       }
       host.checks.expect(try resolve("z1") == ["10.88.0.3"], "z1 is not found")
       host.checks.expect(try resolve("Z0") == ["10.88.0.2"], "its own name is not found")
       host.checks.expect(try resolve("web") == ["10.88.0.3", "10.88.0.4"], "the alias is not found")
       let pointer = Self.question("4.0.88.10.in-addr.arpa", type: 12)
       let name = try zones[0].inside { try Self.ask(gateway, pointer) }
-      host.checks.expect(name?.suffix(4) == [2, UInt8(ascii: "z"), UInt8(ascii: "2"), 0], "no name for an address: \(name ?? [])")
+      host.checks.expect(
+        name?.suffix(4) == [2, UInt8(ascii: "z"), UInt8(ascii: "2"), 0], "no name for an address: \(name ?? [])")
       let six = try zones[0].inside { try Self.ask(gateway, Self.question("z1", type: 28)) }
       host.checks.expect(six?[3] == 0x80 && six?[7] == 0, "AAAA of a known name is not empty: \(six ?? [])")
 
@@ -142,25 +166,34 @@ struct NetNamesTests {
       let question = Self.question("example.org")
       let asking = OwnedFD(raw: try zones[0].inside { socket(AF_INET, CInt(SOCK_DGRAM.rawValue), 0) })
       var place = SocketAddress.ipv4(IPv4Address(gateway)!, 53)
-      host.checks.expect(SocketAddress.connect(asking.raw, &place) == 0 && send(asking.raw, question, question.count, 0) == question.count, "cannot ask")
+      host.checks.expect(
+        SocketAddress.connect(asking.raw, &place) == 0
+          && send(asking.raw, question, question.count, 0) == question.count, "cannot ask")
       host.checks.expect(try resolve("z2") == ["10.88.0.4"], "a question under way holds others up")
       host.checks.expect(try upstream.answerDatagram(), "the resolver was not asked")
       host.checks.expect(try Poll.wait(asking.raw, for: Int16(POLLIN), timeout: 3000), "no answer from the resolver")
       var room = [UInt8](repeating: 0, count: 1000)
       let got = recv(asking.raw, &room, room.count, CInt(truncatingIfNeeded: MSG_DONTWAIT))
-      host.checks.expect(got > 4 && Array(room[0..<2]) == [0x12, 0x34] && room[got - 1] == 7, "the resolver's answer was changed")
+      host.checks.expect(
+        got > 4 && Array(room[0..<2]) == [0x12, 0x34] && room[got - 1] == 7, "the resolver's answer was changed")
 
       // By TCP: a name of ours and one of the world's on one connection, in pieces.
-      guard let stream = try zones[0].inside({ try NetTCP.connect(gateway, 53) }) else { return host.checks.fail("TCP is refused") }
+      guard let stream = try zones[0].inside({ try NetTCP.connect(gateway, 53) }) else {
+        return host.checks.fail("TCP is refused")
+      }
       for (name, last) in [("z1", UInt8(3)), ("example.org", 7)] {
         let asked = Self.question(name)
         let framed = [0, UInt8(asked.count)] + asked
         _ = send(stream.raw, framed, 5, 0)
         _ = send(stream.raw, Array(framed[5...]), framed.count - 5, 0)
-        if last == 7 { host.checks.expect(try upstream.answerStream() || upstream.answerStream(), "the resolver was not asked by TCP") }
+        if last == 7 {
+          host.checks.expect(
+            try upstream.answerStream() || upstream.answerStream(), "the resolver was not asked by TCP")
+        }
         host.checks.expect(try Poll.wait(stream.raw, for: Int16(POLLIN), timeout: 3000), "no answer by TCP to \(name)")
         let got = recv(stream.raw, &room, room.count, CInt(truncatingIfNeeded: MSG_DONTWAIT))
-        host.checks.expect(got > 2 && room[got - 1] == last && Int(room[1]) == got - 2, "wrong answer by TCP to \(name)")
+        host.checks.expect(
+          got > 2 && room[got - 1] == last && Int(room[1]) == got - 2, "wrong answer by TCP to \(name)")
       }
       // A zone that comes later is found, one that has gone is not.
       try networks.detach(zone: "z2", network: "default", namespaceEnds: false)
@@ -175,18 +208,24 @@ struct NetNamesTests {
       // sleep refuses the network's name as a number, so the helper is a script that ignores it.
       _ = networks
       let script = "\(host.directories.run)-helper"
-      try FileSystem.replace(script, with: Array("#!/bin/sh\nread -r -n1 word <&5 2>/dev/null || true\nexec sleep 1000\n".utf8), mode: 0o700)
+      try FileSystem.replace(
+        script, with: Array("#!/bin/sh\nread -r -n1 word <&5 2>/dev/null || true\nexec sleep 1000\n".utf8), mode: 0o700)
       let served = try host.networks(helper: [script])
       let zones = [try NetZone(), try NetZone(), try NetZone()]
       _ = try served.attach(AttachRequest(zone: "a"), netns: zones[0].namespace)
-      guard let first = try NetworkState.read(host.directories.state("default"))?.helper else { return host.checks.fail("no helper") }
+      guard let first = try NetworkState.read(host.directories.state("default"))?.helper else {
+        return host.checks.fail("no helper")
+      }
       host.checks.expect(first.isAlive, "the helper is dead")
       _ = try served.attach(AttachRequest(zone: "b"), netns: zones[1].namespace)
-      host.checks.expect(try NetworkState.read(host.directories.state("default"))?.helper == first, "a second helper was started")
+      host.checks.expect(
+        try NetworkState.read(host.directories.state("default"))?.helper == first, "a second helper was started")
       try Pidfd.open(first.pid).signal(SIGKILL)
       _ = try Pidfd.open(first.pid).waitUntilEnd(timeout: 2000)
       _ = try served.attach(AttachRequest(zone: "c"), netns: zones[2].namespace)
-      guard let second = try NetworkState.read(host.directories.state("default"))?.helper else { return host.checks.fail("no helper") }
+      guard let second = try NetworkState.read(host.directories.state("default"))?.helper else {
+        return host.checks.fail("no helper")
+      }
       host.checks.expect(second != first && second.isAlive, "a dead helper was not replaced")
       host.checks.expect(!FileSystem.exists("/proc/\(first.pid)"), "the dead helper was not reaped")
       for zone in ["a", "b", "c"] { try served.detach(zone: zone, network: "default", namespaceEnds: false) }
@@ -210,7 +249,11 @@ struct NetNamesTests {
         _ = SocketAddress.bind(datagrams, &place)
         _ = SocketAddress.bind(streams, &place)
         _ = listen(streams, 8)
-        for (target, source) in [(CInt(200), datagrams), (201, streams), (202, sockets.second.raw)] { dup2(source, target) }
+        var ready: UInt8 = 2
+        _ = send(sockets.second.raw, &ready, 1, 0)
+        for (target, source) in [(CInt(200), datagrams), (201, streams), (202, sockets.second.raw)] {
+          dup2(source, target)
+        }
         for (target, source) in [(CInt(3), CInt(200)), (4, 201), (5, 202)] { dup2(source, target) }
         NamesServer.run(directories, network: "default")
       }
@@ -222,13 +265,17 @@ struct NetNamesTests {
           waitpid(child, &status, 0)
         }
       }
+      host.checks.expect(
+        try Poll.wait(sockets.first.raw, for: Int16(POLLIN), timeout: 5000), "the child did not come so far")
       var word: UInt8 = 1
       host.checks.expect(send(sockets.first.raw, &word, 1, 0) == 1, "cannot let it go")
       let question = Self.question("web")
       let answer = try zone.inside { try Self.ask(gateway, question) }
       host.checks.expect(answer.map { Self.addresses($0, question: question) } == ["10.88.0.2"], "no answer")
       let status = String(decoding: try FileSystem.read("/proc/\(child)/status"), as: UTF8.self)
-      for line in ["CapEff:\t0000000000000000", "CapPrm:\t0000000000000000", "CapInh:\t0000000000000000", "NoNewPrivs:\t1"] {
+      for line in [
+        "CapEff:\t0000000000000000", "CapPrm:\t0000000000000000", "CapInh:\t0000000000000000", "NoNewPrivs:\t1",
+      ] {
         host.checks.expect(status.contains(line), "not \(line)")
       }
       try networks.detach(zone: "web", network: "default", namespaceEnds: false)

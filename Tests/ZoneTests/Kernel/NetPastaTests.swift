@@ -5,7 +5,11 @@ import Testing
 
 @testable import VirtualNet
 
-@Suite("pasta in the kernel", .serialized, .enabled(if: geteuid() == 0 && access("/usr/bin/pasta", X_OK) == 0, "needs root (to become an ordinary user) and the passt package"))
+@Suite(
+  "pasta in the kernel", .serialized,
+  .enabled(
+    if: geteuid() == 0 && access("/usr/bin/pasta", X_OK) == 0,
+    "needs root (to become an ordinary user) and the passt package"))
 struct NetPastaKernelTests {
   /// An ordinary user's zone: user and network namespace of a child that waits, below /proc/PID/ns.
   private static func zone() throws -> CInt {
@@ -52,7 +56,8 @@ struct NetPastaKernelTests {
         let child = try Self.zone()
         defer { kill(child, SIGKILL) }
         let target = Pasta.Target(
-          networkNamespace: "/proc/\(child)/ns/net", userNamespace: "/proc/\(child)/ns/user", ports: [PublishedPort(hostPort: 18080, zonePort: 80)])
+          networkNamespace: "/proc/\(child)/ns/net", userNamespace: "/proc/\(child)/ns/user",
+          ports: [PublishedPort(hostPort: 18080, zonePort: 80)])
         let instance = try Pasta.start(Pasta.find(searchPath: "/usr/bin"), target, folder: folder)
         guard instance.isAlive else { throw NetFailure("not alive") }
         let client = fork()
@@ -66,16 +71,20 @@ struct NetPastaKernelTests {
         defer { kill(client, SIGKILL) }
         // A single-threaded child may join: first the user namespace, then what it owns.
         let joined = try NetFork.run(seconds: 10) {
-          let user = try OwnedFD.open(target.userNamespace, O_RDONLY), net = try OwnedFD.open(target.networkNamespace, O_RDONLY)
+          let user = try OwnedFD.open(target.userNamespace, O_RDONLY)
+          let net = try OwnedFD.open(target.networkNamespace, O_RDONLY)
           try check(zns_setns(user.raw, 0x1000_0000), "setns user")
           try check(zns_setns(net.raw, 0x4000_0000), "setns net")
           let listener = try NetTCP.listen("0.0.0.0", 80)
-          let loopback = try NetTCP.connect("192.0.2.2", 2222, milliseconds: 500) == nil && NetTCP.connect("127.0.0.1", 2222, milliseconds: 500) == nil
+          let loopback =
+            try NetTCP.connect("192.0.2.2", 2222, milliseconds: 500) == nil
+            && NetTCP.connect("127.0.0.1", 2222, milliseconds: 500) == nil
           guard try NetTCP.accept(listener, milliseconds: 6000) != nil else { return "port not reached" }
           return loopback ? "good" : "host's loopback reached"
         }
         try instance.end()
-        return (joined ?? "nothing") + (instance.isAlive ? ", alive" : ", ended") + (FileSystem.exists("\(folder)/pasta.pid") ? ", pid file left" : "")
+        return (joined ?? "nothing") + (instance.isAlive ? ", alive" : ", ended")
+          + (FileSystem.exists("\(folder)/pasta.pid") ? ", pid file left" : "")
       }
       _ = consume service
       host.checks.expect(said == "good, ended", said ?? "no answer")
@@ -89,7 +98,9 @@ struct NetPastaKernelTests {
       try FileSystem.makeDirectories(folder)
       chmod(folder, 0o777)
       let said = try Self.asUser(folder, tun: 0o600) {
-        _ = try Pasta.start("/usr/bin/pasta", Pasta.Target(networkNamespace: "/proc/self/ns/net", userNamespace: "/proc/self/ns/user"), folder: folder)
+        _ = try Pasta.start(
+          "/usr/bin/pasta", Pasta.Target(networkNamespace: "/proc/self/ns/net", userNamespace: "/proc/self/ns/user"),
+          folder: folder)
         return "started"
       }
       host.checks.expect(said?.contains("/dev/net/tun") == true && said?.contains("EACCES") == true, said ?? "hung")

@@ -5,11 +5,15 @@ import Testing
 
 @testable import VirtualNet
 
-@Suite("published ports in the kernel", .serialized, .enabled(if: geteuid() == 0, "needs root: network namespaces, links, nftables"))
+@Suite(
+  "published ports in the kernel", .serialized,
+  .enabled(if: geteuid() == 0, "needs root: network namespaces, links, nftables"))
 struct NetPublishTests {
   private static let port = PublishedPort(hostPort: 8080, zonePort: 80)
 
-  @Test("a published port is reached from outside, from the host's addresses, from loopback and from its own network", arguments: [true, false])
+  @Test(
+    "a published port is reached from outside, from the host's addresses, from loopback and from its own network",
+    arguments: [true, false])
   func reached(bridgedFiltering: Bool) {
     NetHost.run(bridgedFiltering: bridgedFiltering) { host in
       let outside = try NetOutside(host)
@@ -20,14 +24,19 @@ struct NetPublishTests {
       _ = try networks.attach(AttachRequest(zone: "other"), netns: other.namespace)
       let listener = try web.inside { try NetTCP.listen("0.0.0.0", 80) }
       func reaches(_ what: String, _ connect: () throws -> OwnedFD?) throws {
-        guard let client = try connect(), let server = try NetTCP.accept(listener) else { return host.checks.fail("not reached \(what)") }
-        host.checks.expect(try NetTCP.carries(client, server) && NetTCP.carries(server, client), "nothing passes \(what)")
+        guard let client = try connect(), let server = try NetTCP.accept(listener) else {
+          return host.checks.fail("not reached \(what)")
+        }
+        host.checks.expect(
+          try NetTCP.carries(client, server) && NetTCP.carries(server, client), "nothing passes \(what)")
       }
       try reaches("from outside") { try outside.zone.inside { try NetTCP.connect("192.0.2.1", 8080) } }
       try reaches("on loopback") { try NetTCP.connect("127.0.0.1", 8080) }
       try reaches("on the host's address") { try NetTCP.connect("192.0.2.1", 8080) }
       try reaches("on the gateway's address") { try NetTCP.connect("10.88.0.1", 8080) }
-      try reaches("from a neighbour by the host's address") { try other.inside { try NetTCP.connect("192.0.2.1", 8080) } }
+      try reaches("from a neighbour by the host's address") {
+        try other.inside { try NetTCP.connect("192.0.2.1", 8080) }
+      }
       try reaches("from itself by the host's address") { try web.inside { try NetTCP.connect("192.0.2.1", 8080) } }
       let unpublished = try outside.zone.inside { try NetTCP.connect("192.0.2.1", 80, milliseconds: 300) } == nil
       host.checks.expect(unpublished, "an unpublished port was reached")
@@ -50,8 +59,10 @@ struct NetPublishTests {
       let elsewhere = try outside.zone.inside { try NetTCP.connect("192.0.2.1", 8080, milliseconds: 300) } == nil
       host.checks.expect(elsewhere, "reached on another address")
       try networks.republish(zone: "web", network: "default", ports: [])
-      host.checks.expect(try !NetTCP.carries(client, server, milliseconds: 400), "a revoked port's flow lives (to the zone)")
-      host.checks.expect(try !NetTCP.carries(server, client, milliseconds: 400), "a revoked port's flow lives (from the zone)")
+      host.checks.expect(
+        try !NetTCP.carries(client, server, milliseconds: 400), "a revoked port's flow lives (to the zone)")
+      host.checks.expect(
+        try !NetTCP.carries(server, client, milliseconds: 400), "a revoked port's flow lives (from the zone)")
     }
   }
 
@@ -65,7 +76,9 @@ struct NetPublishTests {
       _ = try networks.attach(AttachRequest(zone: "web", ports: [Self.port, second]), netns: web.namespace)
       let listener = try web.inside { try NetTCP.listen("0.0.0.0", 80) }
       func pair(_ port: UInt16, local: Bool) throws -> Pair {
-        let client = local ? try NetTCP.connect("127.0.0.1", port) : try outside.zone.inside { try NetTCP.connect("192.0.2.1", port) }
+        let client =
+          local
+          ? try NetTCP.connect("127.0.0.1", port) : try outside.zone.inside { try NetTCP.connect("192.0.2.1", port) }
         guard let client, let server = try NetTCP.accept(listener) else { throw NetFailure("not reached") }
         return Pair(client: client, server: server)
       }
@@ -74,15 +87,23 @@ struct NetPublishTests {
       for flow in flows { host.checks.expect(try NetTCP.carries(flow.client, flow.server), "nothing passes") }
       try networks.republish(zone: "web", network: "default", ports: [second])
       for (index, flow) in flows.enumerated() {
-        host.checks.expect(try !NetTCP.carries(flow.client, flow.server, milliseconds: 400), "flow \(index) lives to the zone")
-        host.checks.expect(try !NetTCP.carries(flow.server, flow.client, milliseconds: 400), "flow \(index) lives from the zone")
+        host.checks.expect(
+          try !NetTCP.carries(flow.client, flow.server, milliseconds: 400), "flow \(index) lives to the zone")
+        host.checks.expect(
+          try !NetTCP.carries(flow.server, flow.client, milliseconds: 400), "flow \(index) lives from the zone")
       }
       host.checks.expect(try NetTCP.carries(kept.client, kept.server), "a port that stayed was cut")
       try networks.republish(zone: "web", network: "default", ports: [Self.port, second])
       _ = try pair(8080, local: false)
     }
   }
-  final class Pair { let client: OwnedFD, server: OwnedFD; init(client: consuming OwnedFD, server: consuming OwnedFD) { self.client = client; self.server = server } }
+  final class Pair {
+    let client: OwnedFD, server: OwnedFD
+    init(client: consuming OwnedFD, server: consuming OwnedFD) {
+      self.client = client
+      self.server = server
+    }
+  }
 
   @Test("a UDP flow follows its port to the zone that has it next", arguments: [true, false])
   func datagrams(bridgedFiltering: Bool) {

@@ -5,11 +5,13 @@ import Testing
 
 @testable import VirtualNet
 
-@Suite("networks after a kill", .serialized, .enabled(if: geteuid() == 0, "needs root: network namespaces, links, nftables"))
+@Suite(
+  "networks after a kill", .serialized, .enabled(if: geteuid() == 0, "needs root: network namespaces, links, nftables"))
 struct NetRecoveryTests {
   /// What the host has of networks: links but the dying ones of ended zones, rules, forwarding, state.
   static func leftovers(_ host: NetHost) throws -> String {
-    try host.output("nft", "list", "ruleset") + host.output("ip", "-o", "link").split(separator: "\n").dropFirst().joined()
+    try host.output("nft", "list", "ruleset")
+      + host.output("ip", "-o", "link").split(separator: "\n").dropFirst().joined()
       + (Sysctls.value(Sysctls.forwarding) == "0" ? "" : "forwarding")
       + FileSystem.list(host.directories.stateFolder).filter { !$0.hasSuffix(".tmp") }.joined()
   }
@@ -96,8 +98,28 @@ struct NetRecoveryTests {
       _ = try host.output("ip", "addr", "add", "10.88.0.129/26", "dev", "other")
       let moved = try networks.attach(AttachRequest(zone: "web"), netns: zone.namespace)
       host.checks.expect(moved.address.description == "10.88.1.2", "it is \(moved.address)")
-      host.checks.expect(host.notices.contains { $0.contains("moves from 10.88.0.0/24 to 10.88.1.0/24") }, "\(host.notices)")
+      host.checks.expect(
+        host.notices.contains { $0.contains("moves from 10.88.0.0/24 to 10.88.1.0/24") }, "\(host.notices)")
       try networks.detach(zone: "web", network: "default", namespaceEnds: false)
+    }
+  }
+
+  @Test("leases that somebody deleted are not given a second time, a damaged file is told")
+  func deletedLeases() {
+    NetHost.run { host in
+      let networks = try host.networks()
+      let zones = [try NetZone(), try NetZone()]
+      let first = try networks.attach(AttachRequest(zone: "one"), netns: zones[0].namespace)
+      try FileSystem.removeTree(host.directories.leases("default"))
+      let second = try networks.attach(AttachRequest(zone: "two"), netns: zones[1].namespace)
+      host.checks.expect(first.address != second.address, "one address for two zones")
+      host.checks.expect(
+        try networks.addresses(zone: "one").map(\.address) == [first.address], "the lease did not come back")
+      try FileSystem.replace(host.directories.leases("default"), with: Array("zones-leases 1\nrubbish\n".utf8))
+      do {
+        _ = try networks.attach(AttachRequest(zone: "two"), netns: zones[1].namespace)
+        host.checks.fail("rubbish was read")
+      } catch { host.checks.expect("\(error)".contains("line 2") && "\(error)".contains("move it away"), "\(error)") }
     }
   }
 
@@ -115,8 +137,9 @@ struct NetRecoveryTests {
         times.append(Double(Clock.monotonicNanoseconds() - start) / 1e6)
       }
       let median = { (slice: ArraySlice<Double>) in slice.sorted()[slice.count / 2] }
-      print("networks: first attach (makes the network) \(times[0]) ms; zones 2 to 11 \(median(times[1...10])) ms, "
-        + "191 to 200 \(median(times[190...199])) ms, least \(times.min()!) ms")
+      print(
+        "networks: first attach (makes the network) \(times[0]) ms; zones 2 to 11 \(median(times[1...10])) ms, "
+          + "191 to 200 \(median(times[190...199])) ms, least \(times.min()!) ms")
       let start = Clock.monotonicNanoseconds()
       for index in 0..<200 { try networks.detach(zone: "zone-\(index)", network: "default") }
       print("networks: detach, mean of 200 with the last \(Double(Clock.monotonicNanoseconds() - start) / 2e8) ms")

@@ -5,7 +5,8 @@ import Testing
 
 @testable import VirtualNet
 
-@Suite("the rule set in the kernel", .serialized, .enabled(if: geteuid() == 0, "needs root: network namespaces, nftables"))
+@Suite(
+  "the rule set in the kernel", .serialized, .enabled(if: geteuid() == 0, "needs root: network namespaces, nftables"))
 struct NetRulesetTests {
   @Test("nft lists our tables as they are written down")
   func listing() throws {
@@ -14,14 +15,18 @@ struct NetRulesetTests {
       let networks = try host.networks()
       let zone = try NetZone()
       let ports = [
-        PublishedPort(hostPort: 8080, zonePort: 80), PublishedPort(hostAddress: "127.0.0.1", hostPort: 53, zonePort: 5353, transport: .udp),
+        PublishedPort(hostPort: 8080, zonePort: 80),
+        PublishedPort(hostAddress: "127.0.0.1", hostPort: 53, zonePort: 5353, transport: .udp),
       ]
       _ = try networks.attach(AttachRequest(zone: "web", ports: ports), netns: zone.namespace)
       // The index of the port's link differs from kernel to kernel.
-      let index = "\(if_nametoindex(try NetworkState.read(host.directories.state("default"))!.attachments[0].interface))"
+      let index =
+        "\(if_nametoindex(try NetworkState.read(host.directories.state("default"))!.attachments[0].interface))"
       let listed = try host.output("nft", "-n", "-s", "list", "ruleset")
         .replacing("elements = { \(index) .", with: "elements = { INDEX .")
-        .replacing("\"\(try NetworkState.read(host.directories.state("default"))!.attachments[0].interface)\" .", with: "INDEX .")
+        .replacing(
+          "\"\(try NetworkState.read(host.directories.state("default"))!.attachments[0].interface)\" .", with: "INDEX ."
+        )
       NetGolden.compare(listed, golden, "net-ruleset.nft", host.checks)
     }
   }
@@ -52,7 +57,8 @@ struct NetRulesetTests {
           return "none"
         } catch { return "\(error)" }
       }
-      _ = try host.output("nft", "add table inet zones; add table ip host; add chain ip host c; add rule ip host c counter")
+      _ = try host.output(
+        "nft", "add table inet zones; add table ip host; add chain ip host c; add rule ip host c counter")
       var said = refusal()
       host.checks.expect(said.contains("inet zones") && said.contains("not ours"), said)
       _ = try host.output("nft", "delete", "table", "inet", "zones")
@@ -99,7 +105,8 @@ struct NetRulesetTests {
       _ = try networks.attach(AttachRequest(zone: "web"), netns: zone.namespace)
       try networks.detach(zone: "web", network: "default", namespaceEnds: false)
       host.checks.expect(try Sysctls.value(Sysctls.forwarding) == "1", "the host's own forwarding was turned off")
-      host.checks.expect(!host.notices.contains { $0.contains("ip_forward") }, "announced without a change: \(host.notices)")
+      host.checks.expect(
+        !host.notices.contains { $0.contains("ip_forward") }, "announced without a change: \(host.notices)")
     }
   }
 }
@@ -115,9 +122,13 @@ enum NetGolden {
   static var records: Bool { getenv("ZONES_RECORD") != nil }
 
   static func compare(_ found: String, _ golden: String, _ name: String, _ checks: NetChecks) {
-    if records { try? FileSystem.replace(path(name), with: Array(found.utf8), mode: 0o644) } else {
+    if records {
+      try? FileSystem.replace(path(name), with: Array(found.utf8), mode: 0o644)
+    } else {
       checks.expect(found == golden, "\(name) differs from:\n\(found)")
     }
   }
-  static func sorted(_ text: String) -> [String] { text.split(whereSeparator: { "\n ,{}".contains($0) }).map(String.init).sorted() }
+  static func sorted(_ text: String) -> [String] {
+    text.split(whereSeparator: { "\n ,{}".contains($0) }).map(String.init).sorted()
+  }
 }

@@ -50,7 +50,8 @@ final class NetHost {
 
   /// Runs `body` on a new thread in a new network namespace with `lo` up, and reports what it found.
   static func run(
-    tag: String = "", bridgedFiltering: Bool? = nil, sourceLocation: SourceLocation = #_sourceLocation, _ body: @escaping (NetHost) throws -> Void
+    tag: String = "", bridgedFiltering: Bool? = nil, sourceLocation: SourceLocation = #_sourceLocation,
+    _ body: @escaping (NetHost) throws -> Void
   ) {
     let checks = NetChecks()
     // Run state lies on a tmpfs in life, too: a disk would add its own waiting to each change.
@@ -62,6 +63,8 @@ final class NetHost {
       do {
         let own = try OwnedFD.open("/proc/thread-self/ns/net", O_RDONLY)
         try Loopback.up(netns: own)
+        // A new namespace begins with the real host's settings, whatever these are now.
+        try Sysctls.write(Sysctls.forwarding, "0")
         if let bridgedFiltering, FileSystem.exists("/proc/sys/net/bridge") {
           try Sysctls.write("net/bridge/bridge-nf-call-iptables", bridgedFiltering ? "1" : "0")
           try Sysctls.write("net/bridge/bridge-nf-call-arptables", bridgedFiltering ? "1" : "0")
@@ -142,10 +145,14 @@ enum NetTCP {
 
   /// - Returns: nil where no connection came about within the time; the errno is thrown away.
   static func connect(_ address: String, _ port: UInt16, milliseconds: CInt = 1500) throws -> OwnedFD? {
-    let socket = OwnedFD(raw: Glibc.socket(AF_INET, CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue) | CInt(SOCK_NONBLOCK.rawValue), 0))
+    let socket = OwnedFD(
+      raw: Glibc.socket(
+        AF_INET, CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue) | CInt(SOCK_NONBLOCK.rawValue), 0))
     var place = SocketAddress.ipv4(IPv4Address(address)!, port)
     if SocketAddress.connect(socket.raw, &place) != 0 {
-      guard errno == EINPROGRESS, try Poll.wait(socket.raw, for: Int16(POLLOUT), timeout: milliseconds) else { return nil }
+      guard errno == EINPROGRESS, try Poll.wait(socket.raw, for: Int16(POLLOUT), timeout: milliseconds) else {
+        return nil
+      }
       var error: CInt = 0
       var size = socklen_t(4)
       getsockopt(socket.raw, SOL_SOCKET, SO_ERROR, &error, &size)
@@ -161,7 +168,9 @@ enum NetTCP {
   }
 
   /// Sends text one way and sees whether it comes out at the other end.
-  static func carries(_ one: borrowing OwnedFD, _ other: borrowing OwnedFD, _ text: String = "hello", milliseconds: CInt = 1500) throws -> Bool {
+  static func carries(
+    _ one: borrowing OwnedFD, _ other: borrowing OwnedFD, _ text: String = "hello", milliseconds: CInt = 1500
+  ) throws -> Bool {
     let bytes = Array(text.utf8)
     guard send(one.raw, bytes, bytes.count, CInt(truncatingIfNeeded: MSG_NOSIGNAL)) == bytes.count,
       try Poll.wait(other.raw, for: Int16(POLLIN), timeout: milliseconds)

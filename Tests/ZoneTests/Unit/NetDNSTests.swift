@@ -20,18 +20,23 @@ struct NetDNSTests {
     var state = NetworkState(bridge: "b", subnet: IPv4Subnet("10.88.0.0/24")!, boot: "x")
     for number in 2...200 {
       state.attachments.append(
-        .init(zone: "z\(number)", phase: .up, interface: "i", index: UInt32(number), address: IPv4Address("10.88.0.\(number)")!,
+        .init(
+          zone: "z\(number)", phase: .up, interface: "i", index: UInt32(number),
+          address: IPv4Address("10.88.0.\(number)")!,
           mac: MACAddress(zone: "z\(number)", network: "n"), aliases: ["all", "z2", "all"]))
     }
     state.attachments.append(
-      .init(zone: "half", phase: .making, interface: "i", index: 0, address: IPv4Address("10.88.0.201")!, mac: MACAddress(zone: "h", network: "n")))
+      .init(
+        zone: "half", phase: .making, interface: "i", index: 0, address: IPv4Address("10.88.0.201")!,
+        mac: MACAddress(zone: "h", network: "n")))
     return NameTable(state)
   }
 
   @Test("questions are read")
   func read() {
     let question = Self.parsed(Self.question("WwW.Example", edns: 4096))
-    #expect(question?.name == "www.example" && question?.id == 0x1234 && question?.edns == true && question?.room == 1232)
+    #expect(
+      question?.name == "www.example" && question?.id == 0x1234 && question?.edns == true && question?.room == 1232)
     #expect(Self.parsed(Self.question("a"))?.room == 512)
     #expect(Self.parsed(Self.question("a", edns: 100))?.room == 512)
   }
@@ -51,10 +56,14 @@ struct NetDNSTests {
     #expect(DNSQuestion.parse(two) == .refuse(id: 0x1234, code: 1))
     // A pointer to itself, forward, into the header, and two that lead to each other.
     let head = Array(good[..<12])
-    for name: [UInt8] in [[0xc0, 12], [0xc0, 14], [0xc0, 0], [0xc0, 11], [0xc0, 14, 0xc0, 12], [0xff, 0xff], [0x40, 1], [0x80, 1], [1, 97, 0xc0, 12]] {
+    for name: [UInt8] in [
+      [0xc0, 12], [0xc0, 14], [0xc0, 0], [0xc0, 11], [0xc0, 14, 0xc0, 12], [0xff, 0xff], [0x40, 1], [0x80, 1],
+      [1, 97, 0xc0, 12],
+    ] {
       #expect(Self.parsed(head + name + [0, 1, 0, 1]) == nil, "\(name)")
     }
-    let longest = [UInt8](repeating: 0, count: 0) + (0..<4).flatMap { _ in [UInt8(63)] + [UInt8](repeating: 97, count: 63) }
+    let longest =
+      [UInt8](repeating: 0, count: 0) + (0..<4).flatMap { _ in [UInt8(63)] + [UInt8](repeating: 97, count: 63) }
     #expect(Self.parsed(head + longest + [0, 0, 1, 0, 1]) == nil, "a name of 257 bytes")
     var records = good
     records[10] = 0xff
@@ -81,7 +90,9 @@ struct NetDNSTests {
   @Test("zones, aliases, addresses and what is not ours")
   func answers() throws {
     let table = Self.table
-    func answer(_ name: String, _ type: UInt16 = 1) throws -> NameTable.Answer { table.answer(try #require(Self.parsed(Self.question(name, type: type)))) }
+    func answer(_ name: String, _ type: UInt16 = 1) throws -> NameTable.Answer {
+      table.answer(try #require(Self.parsed(Self.question(name, type: type))))
+    }
     #expect(try answer("z7") == .addresses([IPv4Address("10.88.0.7")!]))
     #expect(try answer("z2") == .addresses([IPv4Address("10.88.0.2")!]), "another's alias took a zone's name")
     guard case .addresses(let all) = try answer("all") else { return #expect(Bool(false)) as Void }
@@ -123,7 +134,10 @@ struct NetDNSTests {
 
   @Test("resolv.conf is read as the C library reads it")
   func resolvers() {
-    let found = Resolvers.parse("# c\nsearch x\nnameserver 127.0.0.53\nnameserver\t::1\nnameserver bad\nnameserver fe80::1%lo\nnameserver 9.9.9.9\n")
-    #expect(found.count == 3 && found[0].ipv4?.description == "127.0.0.53" && found[1].ipv6?.last == 1 && found[2].scope == 1)
+    let found = Resolvers.parse(
+      "# c\nsearch x\nnameserver 127.0.0.53\nnameserver\t::1\nnameserver bad\nnameserver fe80::1%lo\nnameserver 9.9.9.9\n"
+    )
+    #expect(
+      found.count == 3 && found[0].ipv4?.description == "127.0.0.53" && found[1].ipv6?.last == 1 && found[2].scope == 1)
   }
 }

@@ -36,7 +36,9 @@ struct NetForeignTests {
   func input() {
     let base = Chain(family: 2, table: "filter", name: "INPUT", hook: 1, policy: 0, type: "filter")
     let found = ForeignFirewall.judge(base, .input, rules: [], chains: [], bridge: "zbr-default")
-    #expect(found?.chain == "ip filter INPUT (policy drop)" && found?.mend == "let it pass: iptables -I INPUT -i zbr-default -j ACCEPT")
+    #expect(
+      found?.chain == "ip filter INPUT (policy drop)"
+        && found?.mend == "let it pass: iptables -I INPUT -i zbr-default -j ACCEPT")
     let rule = Rule(chain: "INPUT", acceptsIn: "zbr-default", dropsAll: false)
     #expect(ForeignFirewall.judge(base, .input, rules: [rule], chains: [], bridge: "zbr-default") == nil)
   }
@@ -58,21 +60,27 @@ struct NetPastaTests {
     let target = Pasta.Target(
       networkNamespace: "/proc/7/ns/net", userNamespace: "/proc/7/ns/user",
       ports: [
-        PublishedPort(hostPort: 8080, zonePort: 80), PublishedPort(hostAddress: "127.0.0.1", hostPort: 81, zonePort: 81),
+        PublishedPort(hostPort: 8080, zonePort: 80),
+        PublishedPort(hostAddress: "127.0.0.1", hostPort: 81, zonePort: 81),
         PublishedPort(hostPort: 53, zonePort: 5353, transport: .udp),
       ])
     #expect(
       Pasta.arguments(target, pidFile: "/run/p") == [
-        "--quiet", "--config-net", "--no-map-gw", "--dns-forward", "169.254.53.53", "--ns-ifname", "eth0", "-T", "none", "-U", "none", "-t", "8080:80", "-t", "127.0.0.1/81:81",
+        "--quiet", "--config-net", "--no-map-gw", "--dns-forward", "169.254.53.53", "--ns-ifname", "eth0", "-T", "none",
+        "-U", "none", "-t", "8080:80", "-t", "127.0.0.1/81:81",
         "-u", "53:5353", "--pid", "/run/p", "--userns", "/proc/7/ns/user", "--netns", "/proc/7/ns/net",
       ])
     let bare = Pasta.arguments(Pasta.Target(networkNamespace: "n", userNamespace: "u"), pidFile: "p")
-    #expect(bare.contains("-t") && bare[bare.firstIndex(of: "-t")! + 1] == "none" && bare[bare.firstIndex(of: "-u")! + 1] == "none")
+    #expect(
+      bare.contains("-t") && bare[bare.firstIndex(of: "-t")! + 1] == "none"
+        && bare[bare.firstIndex(of: "-u")! + 1] == "none")
   }
 
   @Test("a missing pasta is told with the package that has it")
   func missing() {
-    if let found = try? Pasta.find(searchPath: nil) { #expect(found.hasSuffix("/pasta")) } else {
+    if let found = try? Pasta.find(searchPath: nil) {
+      #expect(found.hasSuffix("/pasta"))
+    } else {
       let error = #expect(throws: NetworkError.self) { try Pasta.find(searchPath: "/nonexistent") }
       #expect(error?.description.contains("passt package") == true)
     }

@@ -24,7 +24,9 @@ struct NetLeaseTests {
     }
     #expect(try Leases(leases.bytes, path: "f") == leases)
     leases.move(to: IPv4Subnet("172.29.3.0/24")!)
-    for (zone, address) in leases.zones { #expect(address.bytes[3] == model[zone]?.bytes[3] && leases.subnet.contains(address)) }
+    for (zone, address) in leases.zones {
+      #expect(address.bytes[3] == model[zone]?.bytes[3] && leases.subnet.contains(address))
+    }
   }
 
   @Test("a full network says so")
@@ -35,23 +37,31 @@ struct NetLeaseTests {
     #expect(error?.description.contains("network n is full") == true)
   }
 
-  @Test("a damaged lease file is refused with its line", arguments: [
-    ("", 1), ("zones-leases 1\n", 2), ("zones-leases 1\nsubnet 10.88.0.0/24\nzone a 10.88.0.2", 1), ("other 1\n", 1),
-    ("zones-leases 1\nsubnet 10.88.0.0/16\n", 2), ("zones-leases 1\nsubnet 10.88.0.0/24\nzone a 10.88.1.2\n", 3),
-    ("zones-leases 1\nsubnet 10.88.0.0/24\nzone a 10.88.0.2\nzone b 10.88.0.2\n", 4),
-    ("zones-leases 1\nsubnet 10.88.0.0/24\nzone a 10.88.0.1\n", 3), ("zones-leases 1\nsubnet 10.88.0.0/24\nzone a 10.88.0.2\n\n", 4),
-  ])
+  @Test(
+    "a damaged lease file is refused with its line",
+    arguments: [
+      ("", 1), ("zones-leases 1\n", 2), ("zones-leases 1\nsubnet 10.88.0.0/24\nzone a 10.88.0.2", 1), ("other 1\n", 1),
+      ("zones-leases 1\nsubnet 10.88.0.0/16\n", 2), ("zones-leases 1\nsubnet 10.88.0.0/24\nzone a 10.88.1.2\n", 3),
+      ("zones-leases 1\nsubnet 10.88.0.0/24\nzone a 10.88.0.2\nzone b 10.88.0.2\n", 4),
+      ("zones-leases 1\nsubnet 10.88.0.0/24\nzone a 10.88.0.1\n", 3),
+      ("zones-leases 1\nsubnet 10.88.0.0/24\nzone a 10.88.0.2\n\n", 4),
+    ])
   func damaged(_ text: String, _ line: Int) {
     let error = #expect(throws: NetworkError.self) {
       try Leases(Array(text.utf8), path: "/x")
     }
-    guard case .damaged(_, let found, _)? = error else { return #expect(Bool(false), "\(String(describing: error))") as Void }
+    guard case .damaged(_, let found, _)? = error else {
+      return #expect(Bool(false), "\(String(describing: error))") as Void
+    }
     #expect(found == line)
   }
 
-  @Test("addresses are read strictly", arguments: [
-    "", "1.2.3", "1.2.3.4.5", "1..2.3", ".1.2.3", "1.2.3.", "01.2.3.4", "1.2.3.00", "256.1.1.1", "1.2.3.4 ", "1.2.3.a", "99999999999.1.1.1", "-1.2.3.4",
-  ])
+  @Test(
+    "addresses are read strictly",
+    arguments: [
+      "", "1.2.3", "1.2.3.4.5", "1..2.3", ".1.2.3", "1.2.3.", "01.2.3.4", "1.2.3.00", "256.1.1.1", "1.2.3.4 ",
+      "1.2.3.a", "99999999999.1.1.1", "-1.2.3.4",
+    ])
   func strict(_ text: String) {
     #expect(IPv4Address(text) == nil)
     #expect(MACAddress(text) == nil)
@@ -61,7 +71,8 @@ struct NetLeaseTests {
   func text(_ text: String) {
     #expect(IPv4Address(text)?.description == text)
     #expect(MACAddress("02:aB:00:ff:10:09")?.description == "02:ab:00:ff:10:09")
-    for wrong in ["02:ab:00:ff:10", "02:ab:00:ff:10:09:01", "2:ab:00:ff:10:09", "02:ab:00:ff:10:0g", "02:ab:00:ff:10:"] {
+    for wrong in ["02:ab:00:ff:10", "02:ab:00:ff:10:09:01", "2:ab:00:ff:10:09", "02:ab:00:ff:10:0g", "02:ab:00:ff:10:"]
+    {
       #expect(MACAddress(wrong) == nil)
     }
   }
@@ -79,18 +90,30 @@ struct NetLeaseTests {
     var state = NetworkState(bridge: "zbr-a", subnet: IPv4Subnet("10.88.2.0/24")!, boot: "b-1")
     state.helper = ProcessRecord(pid: 7, started: 99)
     state.attachments = [
-      .init(zone: "web", phase: .up, interface: "dzv-1", index: 9, address: IPv4Address("10.88.2.2")!, mac: MACAddress("02:00:00:00:00:01")!,
-        aliases: ["www", "w"], ports: [PublishedPort(hostPort: 1, zonePort: 2), PublishedPort(hostAddress: "127.0.0.1", hostPort: 3, zonePort: 4, transport: .udp)]),
-      .init(zone: "db", phase: .making, interface: "dzv-2", index: 0, address: IPv4Address("10.88.2.3")!, mac: MACAddress("02:00:00:00:00:02")!),
+      .init(
+        zone: "web", phase: .up, interface: "dzv-1", index: 9, address: IPv4Address("10.88.2.2")!,
+        mac: MACAddress("02:00:00:00:00:01")!,
+        aliases: ["www", "w"],
+        ports: [
+          PublishedPort(hostPort: 1, zonePort: 2),
+          PublishedPort(hostAddress: "127.0.0.1", hostPort: 3, zonePort: 4, transport: .udp),
+        ]),
+      .init(
+        zone: "db", phase: .making, interface: "dzv-2", index: 0, address: IPv4Address("10.88.2.3")!,
+        mac: MACAddress("02:00:00:00:00:02")!),
     ]
     #expect(try NetworkState(state.bytes, path: "f") == state)
   }
 
-  @Test("the prefix chosen meets no route of the host", arguments: [
-    ([], "10.88.0.0/24"), (["0.0.0.0/0", "0.0.0.0/1", "128.0.0.0/1"], "10.88.0.0/24"), (["10.88.0.0/24", "10.88.1.7/32"], "10.88.2.0/24"),
-    (["10.88.0.0/23", "10.88.2.128/25"], "10.88.3.0/24"), (["10.88.0.0/16"], "10.89.0.0/24"), (["10.0.0.0/8"], "172.29.0.0/24"),
-    (["10.0.0.0/8", "172.16.0.0/12"], "192.168.128.0/24"), (["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"], nil),
-  ] as [([String], String?)])
+  @Test(
+    "the prefix chosen meets no route of the host",
+    arguments: [
+      ([], "10.88.0.0/24"), (["0.0.0.0/0", "0.0.0.0/1", "128.0.0.0/1"], "10.88.0.0/24"),
+      (["10.88.0.0/24", "10.88.1.7/32"], "10.88.2.0/24"),
+      (["10.88.0.0/23", "10.88.2.128/25"], "10.88.3.0/24"), (["10.88.0.0/16"], "10.89.0.0/24"),
+      (["10.0.0.0/8"], "172.29.0.0/24"),
+      (["10.0.0.0/8", "172.16.0.0/12"], "192.168.128.0/24"), (["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"], nil),
+    ] as [([String], String?)])
   func subnet(_ routes: [String], _ chosen: String?) {
     #expect(SubnetChoice.choose(avoiding: routes.map { IPv4Subnet($0)! })?.description == chosen)
   }
@@ -119,6 +142,8 @@ struct NetLeaseTests {
     for marker in [Firewall.Marker(version: 1), Firewall.Marker(version: 12, forwardingBefore: "0")] {
       #expect(Firewall.Marker(marker.text) == marker)
     }
-    for text in ["", "made by zones", "made by zones, ruleset x", "made by others, ruleset 1"] { #expect(Firewall.Marker(text) == nil) }
+    for text in ["", "made by zones", "made by zones, ruleset x", "made by others, ruleset 1"] {
+      #expect(Firewall.Marker(text) == nil)
+    }
   }
 }

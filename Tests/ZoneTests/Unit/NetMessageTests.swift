@@ -12,7 +12,9 @@ struct NetMessageTests {
     for (number, message) in messages.enumerated() {
       let bytes = try message.finished(sequence: UInt32(number + 1))
       for start in stride(from: 0, to: bytes.count, by: 16) {
-        text += bytes[start..<min(start + 16, bytes.count)].map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined(separator: " ") + "\n"
+        text +=
+          bytes[start..<min(start + 16, bytes.count)].map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined(
+            separator: " ") + "\n"
       }
       text += "\n"
     }
@@ -24,16 +26,29 @@ struct NetMessageTests {
   private static let ruleset = Ruleset(tableName: "zones", portPrefix: "dzv-")
 
   static let verbs: [(name: String, messages: [NetlinkMessage])] = [
-    ("net-link-bridge.hex", [Bridge.make("zbr-default", mac: mac), Bridge.mark(7, "zones network default"), Bridge.openPort(9)]),
+    (
+      "net-link-bridge.hex",
+      [Bridge.make("zbr-default", mac: mac), Bridge.mark(7, "zones network default"), Bridge.openPort(9)]
+    ),
     ("net-link-veth.hex", [Veth.make("dzv-0000001", bridge: 7, peer: "eth0", mac: mac, zone: 11)]),
     ("net-link-verbs.hex", [Link.setUp(7), Link.quietIPv6(7), Link.delete(7)]),
-    ("net-address-route.hex", [
-      Address.add(IPv4Address("10.88.0.2")!, subnet: subnet, link: 2), Route.addDefault(via: subnet.gateway, link: 2),
-    ]),
+    (
+      "net-address-route.hex",
+      [
+        Address.add(IPv4Address("10.88.0.2")!, subnet: subnet, link: 2), Route.addDefault(via: subnet.gateway, link: 2),
+      ]
+    ),
     ("net-nft-tables.hex", ruleset.tables.flatMap { NftMessage.make($0, comment: Firewall.Marker(version: 1).text) }),
-    ("net-nft-elements.hex", NftMessage.elements(.add,
-      Ruleset.network(bridge: "zbr-default", subnet: subnet) + [Ruleset.port(index: 9, mac: mac, address: IPv4Address("10.88.0.2")!)]
-        + Ruleset.published(PublishedPort(hostPort: 8080, zonePort: 80), to: IPv4Address("10.88.0.2")!), table: "zones")),
+    (
+      "net-nft-elements.hex",
+      NftMessage.elements(
+        .add,
+        Ruleset.network(bridge: "zbr-default", subnet: subnet) + [
+          Ruleset.port(index: 9, mac: mac, address: IPv4Address("10.88.0.2")!)
+        ]
+          + Ruleset.published(PublishedPort(hostPort: 8080, zonePort: 80), to: IPv4Address("10.88.0.2")!),
+        table: "zones")
+    ),
   ]
 
   @Test("each verb's bytes are those that were tried", arguments: verbs.map(\.name))
@@ -43,7 +58,9 @@ struct NetMessageTests {
     #expect(try NetGolden.text(name) == found)
   }
 
-  @Test("an attribute longer than its length field is refused, not wrapped (CVE-2021-43784)", arguments: [65531, 65532, 65536, 70000])
+  @Test(
+    "an attribute longer than its length field is refused, not wrapped (CVE-2021-43784)",
+    arguments: [65531, 65532, 65536, 70000])
   func overflow(_ length: Int) throws {
     var message = NetlinkMessage(type: 1, flags: 1)
     message.attribute(2, [UInt8](repeating: 7, count: length))
@@ -76,7 +93,9 @@ struct NetMessageTests {
   func broken() {
     var generator = NetRandom(seed: 42)
     for _ in 0..<20000 {
-      let bytes = (0..<Int.random(in: 0...80, using: &generator)).map { _ in UInt8.random(in: 0...(Bool.random(using: &generator) ? 255 : 20), using: &generator) }
+      let bytes = (0..<Int.random(in: 0...80, using: &generator)).map { _ in
+        UInt8.random(in: 0...(Bool.random(using: &generator) ? 255 : 20), using: &generator)
+      }
       for reply in NetlinkReply.split(bytes[...]) {
         _ = Link.parse(reply)
         _ = ForeignFirewall.rule(reply)
