@@ -92,16 +92,19 @@ if !runtimeOnly {
     .target(
       name: "Orchestrator",
       dependencies: [
-        "ZoneRuntime", "ResourceControl", "VirtualNet", "LinuxNS",
+        "ZoneRuntime", "ResourceControl", "VirtualNet", "LinuxNS", "CLinuxNS",
         .product(name: "Yams", package: "Yams"),
         .product(name: "GRDB", package: "GRDB.swift"),
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "NIOConcurrencyHelpers", package: "swift-nio"),
+        .product(name: "HummingbirdCore", package: "hummingbird"),
         .product(name: "NIOHTTP1", package: "swift-nio"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+        .product(name: "UnixSignals", package: "swift-service-lifecycle"),
       ],
       path: "Sources/Orchestrator",
       exclude: ["Service"],
@@ -109,14 +112,19 @@ if !runtimeOnly {
     .executableTarget(
       name: "orchestrator",
       dependencies: [
-        "Orchestrator",
+        "Orchestrator", "ZoneRuntime", "LinuxNS",
+        .product(name: "Logging", package: "swift-log"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       path: "Sources/Orchestrator/Service",
       swiftSettings: strict),
     .testTarget(
       name: "FleetTests",
-      dependencies: ["Orchestrator", "ZoneRuntime", "LinuxNS"],
+      dependencies: [
+        "Orchestrator", "ZoneRuntime", "ResourceControl", "VirtualNet", "LinuxNS",
+        .product(name: "GRDB", package: "GRDB.swift"),
+        .product(name: "Logging", package: "swift-log"),
+      ],
       path: "Tests/FleetTests",
       swiftSettings: strict),
   ]

@@ -10,11 +10,14 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -219,6 +222,12 @@ long zns_spawn(const struct zns_spawn *spawn, int *pidfd) {
   return pid;
 }
 
+long zns_filesystem_type(const char *path) {
+  struct statfs status;
+  long result = RESULT(statfs(path, &status));
+  return result < 0 ? result : (long)((unsigned long)status.f_type & 0xfffffffful);
+}
+
 const char *zns_errno_name(int number) { return strerrorname_np(number); }
 const char *zns_errno_text(int number) { return strerrordesc_np(number); }
 
@@ -238,4 +247,33 @@ long zns_read_signalfd(int fd) {
   do got = RESULT(read(fd, &info, sizeof info));
   while (got == -EINTR);
   return got < 0 ? got : (long)info.ssi_signo;
+}
+long zns_drop_capabilities(void) {
+  struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+  struct __user_cap_data_struct none[2];
+  memset(none, 0, sizeof none);
+  return RESULT(syscall(SYS_capset, &header, none));
+}
+
+// 444 on every architecture (since 5.13); the libc's headers may be older than the kernel.
+long zns_landlock_abi(void) { return RESULT(syscall(444, NULL, 0, 1u)); }
+
+long zns_file_facts(const char *path, int follow, struct zns_file_facts *facts) {
+  struct stat status;
+  if ((follow ? stat(path, &status) : lstat(path, &status)) != 0) return -errno;
+  facts->inode = status.st_ino;
+  facts->device_major = major(status.st_dev);
+  facts->device_minor = minor(status.st_dev);
+  facts->size = status.st_size;
+  facts->modified_seconds = status.st_mtim.tv_sec;
+  facts->modified_nanoseconds = status.st_mtim.tv_nsec;
+  facts->mode = status.st_mode;
+  facts->uid = status.st_uid;
+  return 0;
+}
+
+long zns_ended_child(void) {
+  siginfo_t information = {0};
+  if (waitid(P_ALL, 0, &information, WEXITED | WNOHANG | WNOWAIT) != 0) return errno == ECHILD ? 0 : -errno;
+  return information.si_pid;
 }

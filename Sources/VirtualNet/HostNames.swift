@@ -20,14 +20,16 @@ struct HostNames: Equatable, Sendable {
 
   /// The name of a port: seven of 0-9 and a-z.
   func port(_ number: UInt64) -> String {
-    let text = String(number % 78_364_164_096 /* 36^7 */, radix: 36)
+    let power7: UInt64 = 78_364_164_096  // 36 to the 7th
+    let text = String(number % power7, radix: 36)
     return portPrefix + String(repeating: "0", count: 7 - text.count) + text
   }
 
   /// `zbr-NAME`, or `zbr_` and a hash where that is longer than 15 bytes or the instance has a tag.
   func bridge(_ network: String) -> String {
     if tag.isEmpty && network.utf8.count <= 11 { return "zbr-\(network)" }
-    let text = String(fnv1a("\(tag)/\(network)") % 131_621_703_842_267_136 /* 36^11 */, radix: 36)
+    let power11: UInt64 = 131_621_703_842_267_136  // 36 to the 11th
+    let text = String(fnv1a("\(tag)/\(network)") % power11, radix: 36)
     return "zbr_" + String(repeating: "0", count: 11 - text.count) + text
   }
 

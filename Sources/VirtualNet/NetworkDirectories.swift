@@ -16,7 +16,8 @@ public struct NetworkDirectories: Equatable, Sendable {
 
   /// A tag from the path of a directory: 20 bits of a hash.
   public static func tag(of path: String) -> String {
-    let text = String(fnv1a(path) % 1_679_616 /* 36^4 */, radix: 36)
+    let power4: UInt64 = 1_679_616  // 36 to the 4th
+    let text = String(fnv1a(path) % power4, radix: 36)
     return String(repeating: "0", count: 4 - text.count) + text
   }
 

@@ -29,7 +29,8 @@ public enum NetworkError: Error, Equatable, Sendable, CustomStringConvertible {
       "cannot publish host port \(port): \(holder) has it (choose another host port or stop its holder)"
     case .foreignFirewall(let chain, let mend):
       "cannot attach to the network: the host's firewall drops forwarded packets in \(chain), which beats our accept (\(mend))"
-    case .damaged(let path, let line, let mend): "cannot read \(path): line \(line) is not what we write there (\(mend))"
+    case .damaged(let path, let line, let mend):
+      "cannot read \(path): line \(line) is not what we write there (\(mend))"
     }
   }
 }

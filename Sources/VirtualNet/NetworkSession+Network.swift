@@ -4,17 +4,26 @@ internal import LinuxNS
 /// A network's own things: bridge, prefix, tables, forwarding.
 extension NetworkSession {
   /// The network as it stands, made where it does not.
-  mutating func raise(_ network: String, leases: inout Leases?) throws(NetworkError) -> NetworkState {
-    if let state = try state(network) {
-      if leases == nil { leases = Leases(subnet: state.subnet) }
-      if leases?.subnet == state.subnet { return state }
-      throw .conflict("network \(network) stands on \(state.subnet), but its leases are of \(leases!.subnet) (stop its zones first)")
+  mutating func raise(_ network: String, _ standing: NetworkState?, leases: inout Leases?) throws(NetworkError)
+    -> NetworkState
+  {
+    if let state = standing, !state.attachments.isEmpty {
+      let subnet = leases?.subnet ?? state.subnet
+      guard subnet == state.subnet else {
+        throw .conflict(
+          "network \(network) stands on \(state.subnet), but its leases are of \(subnet) (stop its zones first)")
+      }
+      // Where somebody deleted the leases, who is attached still holds his.
+      leases = leases ?? Leases(state)
+      return state
     }
+    if let half = standing { try lower(network, half) }  // its maker was killed, or who took its last zone off
     if try states().isEmpty { try firewall.removeTables() }  // of a run whose state was deleted
     let bridge = networks.names.bridge(network)
     if let old = try Link.find(bridge, on: &route) {
       guard old.alias == networks.names.mark(network) else {
-        throw .conflict("cannot make bridge \(bridge): a link of that name is there and is not ours (rename or delete it)")
+        throw .conflict(
+          "cannot make bridge \(bridge): a link of that name is there and is not ours (rename or delete it)")
       }
       try route.perform("delete the left-over bridge \(bridge)", Link.delete(old.index), tolerating: [ENODEV])
     }
@@ -36,7 +45,7 @@ extension NetworkSession {
     throw .conflict("cannot make network \(network): every prefix tried was taken meanwhile by another program")
   }
 
-  private mutating func choose(_ network: String, leases: inout Leases?, avoiding: [IPv4Subnet]) throws(NetworkError)
+  mutating func choose(_ network: String, leases: inout Leases?, avoiding: [IPv4Subnet]) throws(NetworkError)
     -> IPv4Subnet
   {
     var taken = try Route.prefixes(on: &route).map(\.subnet) + avoiding
@@ -46,7 +55,9 @@ extension NetworkSession {
     }
     if let held = leases?.subnet, !taken.contains(where: { $0.length >= 8 && $0.overlaps(held) }) { return held }
     guard let subnet = SubnetChoice.choose(avoiding: taken) else {
-      throw .conflict("cannot make network \(network): the host has routes into every private prefix we use (10.88.0.0/16, 10.89.0.0/16, 172.29.0.0/16, 192.168.128.0/17)")
+      throw .conflict(
+        "cannot make network \(network): the host has routes into every private prefix we use (10.88.0.0/16, 10.89.0.0/16, 172.29.0.0/16, 192.168.128.0/17)"
+      )
     }
     if var held = leases {
       networks.notice("network \(network) moves from \(held.subnet) to \(subnet): the host now has a route there")
@@ -63,6 +74,12 @@ extension NetworkSession {
   /// - Returns: false where somebody else's route into the prefix appeared meanwhile.
   private mutating func build(_ state: NetworkState, _ network: String) throws(NetworkError) -> Bool {
     noteLegacyTables()
+    if !networks.helper.isEmpty, let finding = try firewall.foreignDrop(.input, bridge: state.bridge) {
+      // Only names need it, and our own input chain lets nothing else through; so it is told and not refused.
+      networks.notice(
+        "zones of network \(network) may find no names: the host's firewall drops what comes in, in \(finding.chain) (\(finding.mend))"
+      )
+    }
     let note = try noteForwarding(network)
     try ensureTables()
     try firewall.change(add: state.elements)
@@ -74,8 +91,10 @@ extension NetworkSession {
     try route.perform([
       ("mark bridge \(state.bridge)", Bridge.mark(bridge.index, networks.names.mark(network)), []),
       ("quiet IPv6 on \(state.bridge)", Link.quietIPv6(bridge.index), [EAFNOSUPPORT, EOPNOTSUPP]),
-      ("add \(state.subnet.gateway) to \(state.bridge)",
-        Address.add(state.subnet.gateway, subnet: state.subnet, link: bridge.index), []),
+      (
+        "add \(state.subnet.gateway) to \(state.bridge)",
+        Address.add(state.subnet.gateway, subnet: state.subnet, link: bridge.index), []
+      ),
       ("set \(state.bridge) up", Link.setUp(bridge.index), []),
     ])
     try Sysctls.write(Sysctls.routeLocalnet(state.bridge), "1")
@@ -97,7 +116,9 @@ extension NetworkSession {
   /// Takes the network away; what is not there any more is passed over, so it may be repeated.
   private mutating func lower(_ network: String, _ state: NetworkState) throws(NetworkError) {
     try state.helper?.end()
-    if let bridge = try Link.find(state.bridge, on: &route), bridge.alias == networks.names.mark(network) || bridge.alias == nil {
+    if let bridge = try Link.find(state.bridge, on: &route),
+      bridge.alias == networks.names.mark(network) || bridge.alias == nil
+    {
       try route.perform("delete bridge \(state.bridge)", Link.delete(bridge.index), tolerating: [ENODEV])
     }
     if try states().contains(where: { $0.network != network }) {
@@ -163,6 +184,7 @@ extension NetworkSession {
       tables.split(whereSeparator: { $0 == "\n" || $0 == " " }).contains("filter")
     else { return }
     networks.notice(
-      "legacy iptables rules are loaded, which we cannot read; where zones reach nothing outside, look at iptables-legacy -S FORWARD")
+      "legacy iptables rules are loaded, which we cannot read; where zones reach nothing outside, look at iptables-legacy -S FORWARD"
+    )
   }
 }

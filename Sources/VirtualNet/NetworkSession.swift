@@ -62,21 +62,20 @@ struct NetworkSession: ~Copyable {
   mutating func attach(_ request: AttachRequest, netns: borrowing OwnedFD) throws(NetworkError) -> Attachment {
     let network = request.network
     var leases = try Leases.read(directories.leases(network))
-    if try state(network)?.attachments.contains(where: { $0.zone == request.zone }) == true {
+    var standing = try state(network)
+    if standing?.attachments.contains(where: { $0.zone == request.zone }) == true {
       try detach(zone: request.zone, network: network, deleteLink: true)
+      standing = try state(network)
     }
     let bridge = networks.names.bridge(network)
-    if let finding = try firewall.foreignDrop(bridge: bridge) {
+    if let finding = try firewall.foreignDrop(.forward, bridge: bridge) {
       throw .foreignFirewall(chain: finding.chain, mend: finding.mend)
     }
-    try checkFree(request.ports, except: request.zone)
+    if try checkFree(request.ports, except: request.zone, on: network) { standing = try state(network) }
 
     let hadLease = leases?.zones[request.zone] != nil
-    var state = try raise(network, leases: &leases)
+    var state = try raise(network, standing, leases: &leases)
     do throws(NetworkError) {
-      guard state.attachments.count < Bridge.portLimit else {
-        throw .conflict("cannot attach \(request.zone): network \(network) has \(Bridge.portLimit) zones, all a bridge takes")
-      }
       // raise() has seen to it that there are leases.
       var held = leases ?? Leases(subnet: state.subnet)
       let address = try held.lease(request.zone, network: network)
@@ -98,12 +97,10 @@ struct NetworkSession: ~Copyable {
   ) throws(NetworkError) -> Attachment {
     let network = request.network
     guard let bridge = try Link.find(state.bridge, on: &route) else {
-      throw .conflict("cannot find bridge \(state.bridge) of network \(network): somebody deleted it (stop its zones first)")
+      throw .conflict(
+        "cannot find bridge \(state.bridge) of network \(network): somebody deleted it (stop its zones first)")
     }
-    if !networks.helper.isEmpty, state.helper?.isAlive != true {
-      try state.helper?.end()
-      state.helper = try HelperProcess.start(networks.helper + [network], gateway: state.subnet.gateway)
-    }
+    try answerNames(network, &state)
     var record = NetworkState.Attachment(
       zone: request.zone, phase: .making, interface: networks.names.port(Self.random()), index: 0, address: address,
       mac: MACAddress(zone: request.zone, network: "\(networks.names.tag)/\(network)"), aliases: request.aliases,
@@ -126,8 +123,11 @@ struct NetworkSession: ~Copyable {
       request.interface, address: address, subnet: state.subnet, defaultRoute: request.defaultRoute, on: &inside)
     try route.perform([
       ("quiet IPv6 on \(record.interface)", Link.quietIPv6(port.index), [EAFNOSUPPORT, EOPNOTSUPP]),
-      ("set \(record.interface) up", Link.setUp(port.index), []),
+      ("set \(record.interface) up", Bridge.openPort(port.index), []),
     ])
+    try Link.settle(record.interface, on: &route)
+    try Link.settle(request.interface, on: &inside)
+    try Link.settle(state.bridge, on: &route)
     record.phase = .up
     state.attachments[state.attachments.count - 1] = record
     try write(state, network)
@@ -138,7 +138,9 @@ struct NetworkSession: ~Copyable {
   }
 
   mutating func detach(zone: String, network: String, deleteLink: Bool) throws(NetworkError) {
-    guard var state = try state(network), let place = state.attachments.firstIndex(where: { $0.zone == zone }) else { return }
+    guard var state = try state(network), let place = state.attachments.firstIndex(where: { $0.zone == zone }) else {
+      return
+    }
     let record = state.attachments[place]
     var gone = record.elements
     if record.index == 0 { gone += try firewall.strayPorts(mac: record.mac, address: record.address) }
@@ -163,11 +165,12 @@ struct NetworkSession: ~Copyable {
   }
 
   mutating func republish(zone: String, network: String, ports: [PublishedPort]) throws(NetworkError) {
+    let held = try state(network)?.attachments.first { $0.zone == zone }?.ports ?? []
+    _ = try checkFree(ports.filter { !held.contains($0) }, except: zone, on: network)
     guard var state = try state(network), let place = state.attachments.firstIndex(where: { $0.zone == zone }) else {
       throw .notFound("cannot publish ports of \(zone): it is not on network \(network)")
     }
     let before = state.attachments[place]
-    try checkFree(ports.filter { !before.ports.contains($0) }, except: zone)
     let going = before.ports.filter { !ports.contains($0) }
     let coming = ports.filter { !before.ports.contains($0) }
     // Both are noted while neither is certain, so that a detach after a kill looks for both.
@@ -197,25 +200,29 @@ struct NetworkSession: ~Copyable {
         }
       }
       try lowerIfEmpty(network)
-      guard !networks.helper.isEmpty, var left = try self.state(network), left.helper?.isAlive != true else { continue }
-      try left.helper?.end()
-      left.helper = try HelperProcess.start(networks.helper + [network], gateway: left.subnet.gateway)
-      try write(left, network)
+      if var left = try self.state(network) { try answerNames(network, &left) }
     }
   }
 
   // MARK: ports
 
+  /// - Returns: whether a zone that died without a word was taken off its network for it.
   /// - Throws: `.portTaken` with the holder: a zone of ours, of another instance, or a socket of the host.
-  private mutating func checkFree(_ ports: [PublishedPort], except zone: String) throws(NetworkError) {
-    guard !ports.isEmpty else { return }
+  private mutating func checkFree(_ ports: [PublishedPort], except zone: String, on own: String)
+    throws(NetworkError) -> Bool
+  {
+    var changed = false
+    guard !ports.isEmpty else { return changed }
+    let standing = try states()
     for port in ports {
-      for (network, state) in try states() {
-        for other in state.attachments where other.zone != zone && other.ports.contains(where: port.clashes) {
+      for (network, state) in standing {
+        for other in state.attachments
+        where (other.zone != zone || network != own) && other.ports.contains(where: port.clashes) {
           let link = try Link.find(other.interface, on: &route)
           guard link?.index == other.index, other.phase == .up else {
             // Its zone died without a word, and its ports with it.
             try detach(zone: other.zone, network: network, deleteLink: other.phase == .making)
+            changed = true
             continue
           }
           throw .portTaken(port.hostText, holder: "zone \(other.zone)")
@@ -232,6 +239,17 @@ struct NetworkSession: ~Copyable {
         throw .portTaken(port.hostText, holder: "a zone of another --root (nft table \(table))")
       }
     }
+    return changed
+  }
+
+  /// Starts the network's helper where none lives.
+  private func answerNames(_ network: String, _ state: inout NetworkState) throws(NetworkError) {
+    guard !networks.helper.isEmpty, state.helper?.isAlive != true else { return }
+    try state.helper?.end()  // reaps it where it was our child
+    let started = try HelperProcess.start(networks.helper + [network], gateway: state.subnet.gateway)
+    state.helper = started.record
+    try write(state, network)
+    try started.release()
   }
 
   private static func random() -> UInt64 { UInt64.random(in: .min ... .max) }

@@ -1,5 +1,5 @@
-public import LinuxNS
 internal import Glibc
+public import LinuxNS
 
 /// What a zone asks of a network.
 public struct AttachRequest: Equatable, Sendable {
@@ -98,7 +98,8 @@ public struct Networks: Sendable {
     try HostNames.check(request.zone, "zone")
     try HostNames.check(request.network, "network")
     for alias in request.aliases { try HostNames.check(alias, "alias") }
-    guard (1...15).contains(request.interface.utf8.count), !request.interface.utf8.contains(where: { $0 <= 32 || $0 == 47 })
+    guard (1...15).contains(request.interface.utf8.count),
+      !request.interface.utf8.contains(where: { $0 <= 32 || $0 == 47 })
     else { throw .invalid("interface '\(request.interface)': not a link's name of 1 to 15 bytes") }
     try check(request.ports)
     var session = try NetworkSession(self)
@@ -178,7 +179,8 @@ public struct Networks: Sendable {
     for (index, port) in ports.enumerated() {
       guard port.hostPort > 0, port.zonePort > 0 else { throw .invalid("publish '\(port.text)': port 0 is none") }
       if let address = port.hostAddress, IPv4Address(address) == nil {
-        throw .invalid("publish '\(port.text)': networks translate IPv4 only (name an IPv4 address of the host, or none)")
+        throw .invalid(
+          "publish '\(port.text)': networks translate IPv4 only (name an IPv4 address of the host, or none)")
       }
       if let other = ports[..<index].first(where: port.clashes) {
         throw .invalid("publish '\(port.text)': the same zone also publishes '\(other.text)'")

@@ -1,19 +1,20 @@
 import CommandLineTable
 import Glibc
 
-do {
+// Only what a start needs is touched here: the table, the parser, one verb.
+do throws(UsageError) {
   switch try zonectlTable.parse(Array(CommandLine.arguments.dropFirst())) {
-  case .help(nil): print(zonectlTable.help(), terminator: "")
-  case .help(let verb?): print(zonectlTable.help(verb), terminator: "")
-  case .version: print(zonectlTable.version)
-  case .run(let i):
-    switch i.zonectlVerb {
-    case .completion: print(zonectlTable.completion(shell: i.operands[0]) ?? "", terminator: "")
-    case .man: print(i.operands.isEmpty ? zonectlTable.manPage() : zonectlTable.manPage(zonectlTable.verb(i.operands[0])!), terminator: "")
-    default: print(i)
+  case .help(let verb):
+    Output.write(verb.map(zonectlTable.help) ?? zonectlTable.help())
+  case .version:
+    Output.line("\(zonectlTable.program) \(zonectlTable.version)")
+  case .run(let invocation):
+    do {
+      exit(try action(of: invocation)(invocation))
+    } catch {
+      exit(Failure.tell(error, of: invocation))
     }
   }
 } catch {
-  print("zonectl: \(error)")
-  exit(2)
+  exit(Failure.tell(error, of: nil))
 }

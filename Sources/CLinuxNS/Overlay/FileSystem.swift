@@ -97,6 +97,17 @@ public enum FileSystem {
 
   public static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 
+  /// The target of a link that was opened with O_PATH and O_NOFOLLOW.
+  public static func readLink(of link: borrowing OwnedFD, _ name: String) throws(SyscallError) -> String {
+    var room = [UInt8](repeating: 0, count: 4096)
+    let count = room.withUnsafeMutableBytes {
+      readlinkat(link.raw, "", $0.baseAddress!.assumingMemoryBound(to: CChar.self), $0.count)
+    }
+    let error = errno
+    guard count >= 0 else { throw SyscallError(call: "readlinkat", errno: error, path: name) }
+    return String(decoding: room[0..<count], as: UTF8.self)
+  }
+
   public static func readLink(_ path: String) throws(SyscallError) -> String {
     var room = [UInt8](repeating: 0, count: 4096)
     let count = room.withUnsafeMutableBytes { readlink(path, $0.baseAddress!.assumingMemoryBound(to: CChar.self), $0.count) }
@@ -116,14 +127,21 @@ public enum FileSystem {
 
   /// The names in a directory, sorted, without `.` and `..`.
   public static func list(_ path: String) throws(SyscallError) -> [String] {
-    guard let stream = opendir(path) else { throw SyscallError(call: "opendir", errno: errno, path: path) }
+    try list(of: try OwnedFD.open(path, O_RDONLY | O_DIRECTORY), path)
+  }
+
+  /// The names in an open directory, from its position on.
+  public static func list(of directory: borrowing OwnedFD, _ name: String) throws(SyscallError) -> [String] {
+    let copy = try directory.duplicate()
+    guard let stream = fdopendir(copy.raw) else { throw SyscallError(call: "fdopendir", errno: errno, path: name) }
+    _ = copy.take()  // the stream's now
     defer { closedir(stream) }
     var names: [String] = []
     while let entry = readdir(stream) {
-      let name = withUnsafePointer(to: &entry.pointee.d_name) {
+      let entryName = withUnsafePointer(to: &entry.pointee.d_name) {
         $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
       }
-      if name != "." && name != ".." { names.append(name) }
+      if entryName != "." && entryName != ".." { names.append(entryName) }
     }
     return names.sorted()
   }
@@ -149,7 +167,7 @@ public enum FileSystem {
   }
 
   private static func removeContents(of directory: borrowing OwnedFD, device: dev_t, name: String) throws(SyscallError) {
-    for entry in try list("/proc/self/fd/\(directory.raw)") {
+    for entry in try list(of: directory, name) {
       let path = "\(name)/\(entry)"
       if unlinkat(directory.raw, entry, 0) == 0 { continue }
       let error = errno

@@ -75,7 +75,7 @@ public struct StageOp: Sendable, Equatable {
 
 /// The block of memory that a launch hands to the stage (stage_plan.h): the only writer of that format.
 public struct StagePlan: Sendable {
-  public enum Mode: Sendable { case launch, exec }
+  public enum Mode: Sendable { case launch, exec, files }
   public enum Tier: Sendable { case host, user }
 
   public var mode: Mode
@@ -151,7 +151,12 @@ public struct StagePlan: Sendable {
 
     header.magic = UInt32(STAGE_MAGIC)
     header.version = UInt32(STAGE_PLAN_VERSION)
-    header.mode = UInt32(mode == .launch ? STAGE_LAUNCH.rawValue : STAGE_EXEC.rawValue)
+    header.mode =
+      switch mode {
+      case .launch: UInt32(STAGE_LAUNCH.rawValue)
+      case .exec: UInt32(STAGE_EXEC.rawValue)
+      case .files: UInt32(STAGE_FILES.rawValue)
+      }
     header.tier = UInt32(tier == .host ? STAGE_TIER_HOST.rawValue : STAGE_TIER_USER.rawValue)
     header.joiner_flags = joinerFlags
     header.zone_flags = zoneFlags

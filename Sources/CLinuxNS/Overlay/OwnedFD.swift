@@ -1,6 +1,9 @@
 internal import CLinuxNS
 internal import Glibc
 
+/// open(2)'s O_PATH, which Glibc's module hides behind a feature macro.
+public let O_PATH: CInt = 0o10_000_000
+
 /// A file descriptor with one owner: borrow it to use it, consume it to give it away; it closes when it ends.
 ///
 /// Every descriptor of ours is close-on-exec; what a program is to inherit is passed by number at the spawn.

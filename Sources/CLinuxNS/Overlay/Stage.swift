@@ -27,6 +27,11 @@ public struct StageProcess: ~Copyable, Sendable {
     return StageProcess(pid: pidfd.pid, pidfd: Pidfd(OwnedFD(raw: pidfd.pidfd)), control: sockets.takeFirst())
   }
 
+  /// Gives the process and the socket to their next owners.
+  public consuming func split<Result: ~Copyable>(
+    _ body: (consuming Pidfd, consuming OwnedFD) -> Result
+  ) -> Result { body(pidfd, control) }
+
   private init(pid: Int32, pidfd: consuming Pidfd, control: consuming OwnedFD) {
     self.pid = pid
     self.pidfd = pidfd

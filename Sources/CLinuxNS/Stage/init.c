@@ -69,12 +69,16 @@ static void watch(int gate, int command) {
 void be_first_process(int gate, int exec_pipe) {
   int32_t step = 0;
   sys_prctl(PR_SET_NAME, (unsigned long)"zone-init", 0, 0, 0);
+  // "zone-keeper NAME", in place: the zone's ps(1) shows its own pid 1, with blanks to the old length.
+  static const char name[] = "zone-init  ";
+  if (length(program_name) >= sizeof name - 1) memcpy(program_name, name, sizeof name - 1);
   long result = run_section(STAGE_SECTION_ZONE, &step);
   if (result < 0) fail(gate, STAGE_SECTION_ZONE, step, result);
 
-  int fds[2], fd_count = 0;
-  if (devpts_fd >= 0) fds[fd_count++] = devpts_fd;
-  if (master_fd >= 0) fds[fd_count++] = master_fd;
+  // The keeper makes later terminals below this mount. Opened now, while nothing foreign has run in here.
+  devpts_fd = (int)sys_open(AT_FDCWD, "/dev/pts", O_PATH | O_DIRECTORY | O_NOFOLLOW, 0);
+  if (devpts_fd < 0) fail(gate, STAGE_SECTION_ZONE, STAGE_STEP_TERMINALS, devpts_fd);
+  int fds[2] = {devpts_fd, master_fd}, fd_count = master_fd >= 0 ? 2 : 1;
   char ready = GATE_READY;
   result = send_message(gate, &ready, 1, fds, fd_count, 0);
   if (result < 0) sys_exit(125);

@@ -2,6 +2,7 @@
 // and tells the end; the joiner, born in the zone's cgroup, which enters the namespaces; and the command, a child of
 // the watcher (CLONE_PARENT) in the zone's pid namespace.
 #include "kernel.h"
+#include "files.h"
 #include "process.h"
 
 static void fail(int32_t step, long error) __attribute__((noreturn));
@@ -38,7 +39,7 @@ static void join(int answer, int exec_pipe) {
   if (pid == 0) {
     sys_close(answer);
     int32_t step = 0;
-    result = execute_process(exec_pipe, &step);
+    result = plan->mode == STAGE_FILES ? serve_files(exec_pipe, &step) : execute_process(exec_pipe, &step);
     fail(step, result);
   }
   int32_t number = (int32_t)pid;

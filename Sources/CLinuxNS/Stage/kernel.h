@@ -149,6 +149,9 @@ long send_message(int socket, const void *bytes, size_t n, const int *fds, int f
 /// `fds` (at most *fd_count).
 long receive_message(int socket, void *bytes, size_t room, int *fds, int *fd_count, int *sender, int flags);
 
+/// argv[0], to be written over by who is another program in ps(1) than the one that was executed.
+extern char *program_name;
+
 // The plan
 extern const struct stage_plan *plan;
 static inline const char *text(uint32_t offset) { return offset ? (const char *)plan + offset : 0; }

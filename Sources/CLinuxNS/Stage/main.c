@@ -4,7 +4,10 @@
 
 const struct stage_plan *plan;
 
-__attribute__((noreturn, used)) static void begin(void) {
+char *program_name;
+
+__attribute__((noreturn, used)) static void begin(char **stack) {
+  program_name = stack[1];  // argc, argv[0], …
   struct statx status;
   int32_t numbers[3] = {-1, STAGE_STEP_PLAN, 0};
   long result = SYS5(__NR_statx, STAGE_FD_PLAN, "", AT_EMPTY_PATH, STATX_SIZE, &status);
@@ -17,10 +20,12 @@ __attribute__((noreturn, used)) static void begin(void) {
         plan->size == status.stx_size) {
       sys_close(STAGE_FD_PLAN);
       // All signals stay blocked here and in the zone's init; the command gets an empty mask.
+      // Modes are the plan's, whole.
+      SYS1(__NR_umask, 0);
       uint64_t all = ~0ull;
       SYS4(__NR_rt_sigprocmask, 2 /* SIG_SETMASK */, &all, 0, 8);
       if (plan->mode == STAGE_LAUNCH) keep_zone();
-      if (plan->mode == STAGE_EXEC) join_zone();
+      if (plan->mode == STAGE_EXEC || plan->mode == STAGE_FILES) join_zone();
     }
   }
 failed:
@@ -31,7 +36,7 @@ failed:
 
 // The kernel enters with no return address; the ABI wants the stack aligned at a call.
 #if defined(__x86_64__)
-__asm__(".globl _start\n_start:\n xor %ebp, %ebp\n and $-16, %rsp\n call begin\n hlt\n");
+__asm__(".globl _start\n_start:\n xor %ebp, %ebp\n mov %rsp, %rdi\n and $-16, %rsp\n call begin\n hlt\n");
 #else
-__asm__(".globl _start\n_start:\n mov x29, #0\n bl begin\n brk #0\n");
+__asm__(".globl _start\n_start:\n mov x29, #0\n mov x0, sp\n bl begin\n brk #0\n");
 #endif

@@ -74,6 +74,7 @@ static long execute(const char *const *argv, const char *const *envp) {
 long execute_process(int announce, int32_t *step) {
   *step = STAGE_STEP_EXECUTE;
   SYS0(__NR_setsid);
+  SYS1(__NR_umask, 022);
   long result = set_stdio();
   if (result < 0) return result;
   if (plan->terminal) {

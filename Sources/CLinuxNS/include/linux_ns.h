@@ -70,6 +70,9 @@ struct zns_spawn {
 /// Returns the pid and sets *pidfd, or -errno (also of a failed execveat).
 long zns_spawn(const struct zns_spawn *spawn, int *pidfd);
 
+/// statfs(2)'s f_type, or -errno.
+long zns_filesystem_type(const char *path);
+
 /// strerrorname_np: "EINVAL", or NULL.
 const char *zns_errno_name(int number);
 /// strerrordesc_np: "Invalid argument", or NULL.
@@ -80,5 +83,28 @@ long zns_signalfd(uint64_t signals);
 
 /// The number of the next signal that waits in a signalfd, or -EAGAIN.
 long zns_read_signalfd(int fd);
+
+/// capset(2) of the calling thread: effective, permitted and inheritable all empty.
+long zns_drop_capabilities(void);
+
+/// The Landlock ABI version (landlock_create_ruleset(2) with LANDLOCK_CREATE_RULESET_VERSION), -ENOSYS or -EOPNOTSUPP.
+long zns_landlock_abi(void);
+
+
+/// What stat(2) tells of a file, in types that Swift sees in one module only: `struct stat` is in as many as are imported.
+struct zns_file_facts {
+  uint64_t inode;
+  uint64_t device_major;
+  uint64_t device_minor;
+  int64_t size;
+  int64_t modified_seconds;
+  int64_t modified_nanoseconds;
+  uint32_t mode;
+  uint32_t uid;
+};
+long zns_file_facts(const char *path, int follow, struct zns_file_facts *facts);
+
+/// The pid of a child that has ended and was not waited for yet, left as it is (waitid(2), WNOWAIT); 0: there is none.
+long zns_ended_child(void);
 
 #endif

@@ -21,6 +21,7 @@ enum {
 enum stage_mode {
   STAGE_LAUNCH = 1,  // become the keeper of a new zone
   STAGE_EXEC = 2,    // join a living zone and execute in it
+  STAGE_FILES = 3,   // join a living zone and open its files for the launcher, who asks on fd_stdin
 };
 
 // Who attaches the host's trees.
@@ -57,6 +58,7 @@ enum stage_step {
   STAGE_STEP_EXECUTE,
   STAGE_STEP_DIED,
   STAGE_STEP_SETNS,
+  STAGE_STEP_TERMINALS,
 };
 
 enum stage_op_code {
@@ -175,5 +177,13 @@ enum stage_message {
 };
 
 enum { STAGE_MESSAGE_ROOM = 16384 };
+
+// STAGE_FILES: what is asked in the zone, on a SEQPACKET socket. The answer is STAGE_SAYS_DESCRIPTORS, or
+// STAGE_SAYS_NO with an errno (0: done).
+enum stage_file_request {
+  STAGE_FILE_OPEN = 'o',     // i32 flags, i32 mode, path
+  STAGE_FILE_MKDIR = 'd',    // i32 0, i32 mode, path
+  STAGE_FILE_SYMLINK = 's',  // i32 0, i32 length of the target, target, path
+};
 
 #endif

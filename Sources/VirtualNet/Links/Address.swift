@@ -1,5 +1,3 @@
-internal import Glibc
-
 /// An IPv4 address as a number in the host's byte order, so that subnets are arithmetic.
 public struct IPv4Address: Hashable, Comparable, Sendable, Codable, CustomStringConvertible {
   public var number: UInt32
@@ -7,10 +5,28 @@ public struct IPv4Address: Hashable, Comparable, Sendable, Codable, CustomString
   public init(_ number: UInt32) { self.number = number }
 
   /// Four decimal parts without leading zeros, the strict form of inet_pton(3).
-  public init?(_ text: some StringProtocol) {
-    var raw = in_addr()
-    guard inet_pton(AF_INET, String(text), &raw) == 1 else { return nil }
-    number = UInt32(bigEndian: raw.s_addr)
+  public init?(_ text: some StringProtocol) { self.init(text: text.utf8) }
+
+  init?(text: some Sequence<UInt8>) {
+    var parts = 0
+    var digits = 0
+    var part: UInt32 = 0
+    var whole: UInt32 = 0
+    for byte in text {
+      switch byte {
+      case UInt8(ascii: "."):
+        guard digits > 0, parts < 3 else { return nil }
+        whole = whole << 8 | part
+        (parts, digits, part) = (parts + 1, 0, 0)
+      case 48...57:
+        guard digits == 0 || part > 0 else { return nil }
+        (digits, part) = (digits + 1, part * 10 + UInt32(byte - 48))
+        guard part <= 255 else { return nil }
+      default: return nil
+      }
+    }
+    guard parts == 3, digits > 0 else { return nil }
+    number = whole << 8 | part
   }
 
   init?(bytes: some Collection<UInt8>) {
@@ -21,7 +37,8 @@ public struct IPv4Address: Hashable, Comparable, Sendable, Codable, CustomString
   public init(from decoder: any Decoder) throws {
     let text = try decoder.singleValueContainer().decode(String.self)
     guard let address = IPv4Address(text) else {
-      throw DecodingError.dataCorrupted(.init(codingPath: decoder.codingPath, debugDescription: "'\(text)' is no IPv4 address"))
+      throw DecodingError.dataCorrupted(
+        .init(codingPath: decoder.codingPath, debugDescription: "'\(text)' is no IPv4 address"))
     }
     self = address
   }
@@ -32,7 +49,9 @@ public struct IPv4Address: Hashable, Comparable, Sendable, Codable, CustomString
   }
 
   public var bytes: [UInt8] { (0..<4).map { UInt8(truncatingIfNeeded: number >> (24 - 8 * $0)) } }
-  public var description: String { bytes.map(String.init).joined(separator: ".") }
+  public var description: String {
+    "\(number >> 24).\(number >> 16 & 0xff).\(number >> 8 & 0xff).\(number & 0xff)"
+  }
   public static func < (one: Self, other: Self) -> Bool { one.number < other.number }
   var isLoopback: Bool { number >> 24 == 127 }
 }
@@ -80,11 +99,31 @@ public struct MACAddress: Hashable, Sendable, Codable, CustomStringConvertible {
     self.bytes = bytes
   }
 
-  public init?(_ text: some StringProtocol) {
-    let parts = text.split(separator: ":", omittingEmptySubsequences: false)
-    let bytes = parts.compactMap { $0.utf8.count == 2 ? UInt8($0, radix: 16) : nil }
-    guard parts.count == 6, bytes.count == 6 else { return nil }
-    self.bytes = bytes
+  public init?(_ text: some StringProtocol) { self.init(text: text.utf8) }
+
+  init?(text: some Sequence<UInt8>) {
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(6)
+    var digits = 0
+    var part: UInt8 = 0
+    for byte in text {
+      let digit: UInt8
+      switch byte {
+      case UInt8(ascii: ":"):
+        guard digits == 2, bytes.count < 5 else { return nil }
+        bytes.append(part)
+        (digits, part) = (0, 0)
+        continue
+      case 48...57: digit = byte - 48
+      case 97...102: digit = byte - 87
+      case 65...70: digit = byte - 55
+      default: return nil
+      }
+      guard digits < 2 else { return nil }
+      (digits, part) = (digits + 1, part << 4 | digit)
+    }
+    guard digits == 2, bytes.count == 5 else { return nil }
+    self.bytes = bytes + [part]
   }
 
   /// The address that a zone has on a network, always the same: 46 bits of a hash, locally administered, unicast.
@@ -98,7 +137,8 @@ public struct MACAddress: Hashable, Sendable, Codable, CustomStringConvertible {
   public init(from decoder: any Decoder) throws {
     let text = try decoder.singleValueContainer().decode(String.self)
     guard let address = MACAddress(text) else {
-      throw DecodingError.dataCorrupted(.init(codingPath: decoder.codingPath, debugDescription: "'\(text)' is no MAC address"))
+      throw DecodingError.dataCorrupted(
+        .init(codingPath: decoder.codingPath, debugDescription: "'\(text)' is no MAC address"))
     }
     self = address
   }
@@ -109,7 +149,15 @@ public struct MACAddress: Hashable, Sendable, Codable, CustomStringConvertible {
   }
 
   public var description: String {
-    bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined(separator: ":")
+    let digits = Array("0123456789abcdef".utf8)
+    var text: [UInt8] = []
+    text.reserveCapacity(17)
+    for (index, byte) in bytes.enumerated() {
+      if index > 0 { text.append(UInt8(ascii: ":")) }
+      text.append(digits[Int(byte >> 4)])
+      text.append(digits[Int(byte & 15)])
+    }
+    return String(decoding: text, as: UTF8.self)
   }
 }
 

@@ -1,4 +1,5 @@
 internal import Glibc
+internal import LinuxNS
 
 /// What the kernel tells of a link.
 struct LinkState: Equatable, Sendable {
@@ -17,11 +18,16 @@ enum Link {
     static let address: UInt16 = 1, name: UInt16 = 3, master: UInt16 = 10, info: UInt16 = 18, alias: UInt16 = 20
     static let familyData: UInt16 = 26, namespaceFD: UInt16 = 28
     static let infoKind: UInt16 = 1, infoData: UInt16 = 2
+    static let operationalState: UInt16 = 16  // IFLA_OPERSTATE
+    static let addressGeneration: UInt16 = 8  // IFLA_INET6_ADDR_GEN_MODE, of which 1 is none
   }
   static let up: UInt32 = 1
+  static let operationallyUp: UInt8 = 6  // IF_OPER_UP
 
   /// A request that begins with struct ifinfomsg.
-  static func message(_ type: UInt16, flags: UInt16, index: UInt32 = 0, set: UInt32 = 0, change: UInt32 = 0) -> NetlinkMessage {
+  static func message(_ type: UInt16, flags: UInt16, index: UInt32 = 0, set: UInt32 = 0, change: UInt32 = 0)
+    -> NetlinkMessage
+  {
     var message = NetlinkMessage(type: type, flags: NetlinkFlag.request | flags)
     message.append(header(index: index, set: set, change: change))
     return message
@@ -42,7 +48,7 @@ enum Link {
   static func quietIPv6(_ index: UInt32) -> NetlinkMessage {
     var message = message(setLink, flags: NetlinkFlag.acknowledge, index: index)
     message.nested(Attribute.familyData) {
-      $0.nested(UInt16(AF_INET6)) { $0.attribute(8 /* IFLA_INET6_ADDR_GEN_MODE */, number: UInt8(1) /* none */) }
+      $0.nested(UInt16(AF_INET6)) { $0.attribute(Attribute.addressGeneration, number: UInt8(1)) }
     }
     return message
   }
@@ -57,6 +63,25 @@ enum Link {
     var message = message(getLink, flags: 0)
     message.attribute(Attribute.name, string: name)
     return try socket.get(message, "look for link \(name)").map(parse)
+  }
+
+  /// Waits until a link that was set up carries packets (IFLA_OPERSTATE is up), 500 ms at most.
+  ///
+  /// A carrier's change takes effect by the kernel's link watch, some moments later: until then a bridge port forwards
+  /// nothing and a first ARP request is lost, which costs its sender a second. From 6.8 on the question itself makes
+  /// the link watch run (facd15dfd691); before, we ask again.
+  static func settle(_ name: String, on socket: inout NetlinkSocket) throws(NetworkError) {
+    var message = message(getLink, flags: 0)
+    message.attribute(Attribute.name, string: name)
+    let deadline = Clock.monotonicNanoseconds() + 500_000_000
+    while true {
+      guard let reply = try socket.get(message, "look for link \(name)") else {
+        throw .conflict("cannot find link \(name): it was taken away while it was set up")
+      }
+      let state = reply.attributes(after: 16)[Attribute.operationalState]?.first
+      if state == operationallyUp || Clock.monotonicNanoseconds() >= deadline { return }
+      usleep(100)
+    }
   }
 
   /// `ip link show`

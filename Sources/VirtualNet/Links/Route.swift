@@ -1,17 +1,29 @@
 internal import Glibc
 
+private enum RouteNumber {
+  static let newAddress: UInt16 = 20  // RTM_NEWADDR
+  static let local: UInt16 = 2  // IFA_LOCAL
+  static let address: UInt16 = 1  // IFA_ADDRESS
+  static let broadcast: UInt16 = 4  // IFA_BROADCAST
+  static let newRoute: UInt16 = 24  // RTM_NEWROUTE
+  static let gateway: UInt16 = 5  // RTA_GATEWAY
+  static let outgoingLink: UInt16 = 4  // RTA_OIF
+  static let getRoute: UInt16 = 26  // RTM_GETROUTE
+  static let destination: UInt16 = 1  // RTA_DST
+}
+
 /// rtnetlink's address verbs.
 enum Address {
   /// `ip addr add ADDRESS/LENGTH broadcast + dev INDEX`
   static func add(_ address: IPv4Address, subnet: IPv4Subnet, link: UInt32) -> NetlinkMessage {
     var message = NetlinkMessage(
-      type: 20 /* RTM_NEWADDR */,
+      type: RouteNumber.newAddress,
       flags: NetlinkFlag.request | NetlinkFlag.acknowledge | NetlinkFlag.create | NetlinkFlag.exclusive)
     message.append([UInt8(AF_INET), UInt8(subnet.length), 0, 0])  // struct ifaddrmsg
     message.append(link)
-    message.attribute(2 /* IFA_LOCAL */, address.bytes)
-    message.attribute(1 /* IFA_ADDRESS */, address.bytes)
-    message.attribute(4 /* IFA_BROADCAST */, subnet.broadcast.bytes)
+    message.attribute(RouteNumber.local, address.bytes)
+    message.attribute(RouteNumber.address, address.bytes)
+    message.attribute(RouteNumber.broadcast, subnet.broadcast.bytes)
     return message
   }
 }
@@ -21,13 +33,13 @@ enum Route {
   /// `ip route add default via GATEWAY dev INDEX`
   static func addDefault(via gateway: IPv4Address, link: UInt32) -> NetlinkMessage {
     var message = NetlinkMessage(
-      type: 24 /* RTM_NEWROUTE */,
+      type: RouteNumber.newRoute,
       flags: NetlinkFlag.request | NetlinkFlag.acknowledge | NetlinkFlag.create | NetlinkFlag.exclusive)
     // struct rtmsg: family, lengths of dst and src, tos, table main, protocol boot, scope universe, type unicast
     message.append([UInt8(AF_INET), 0, 0, 0, 254, 3, 0, 1])
     message.append(UInt32(0))
-    message.attribute(5 /* RTA_GATEWAY */, gateway.bytes)
-    message.attribute(4 /* RTA_OIF */, number: link)
+    message.attribute(RouteNumber.gateway, gateway.bytes)
+    message.attribute(RouteNumber.outgoingLink, number: link)
     return message
   }
 
@@ -39,15 +51,15 @@ enum Route {
 
   /// `ip -4 route show table all`: every prefix the host has a route or an address in.
   static func prefixes(on socket: inout NetlinkSocket) throws(NetworkError) -> [Prefix] {
-    var message = NetlinkMessage(type: 26 /* RTM_GETROUTE */, flags: NetlinkFlag.request | NetlinkFlag.dump)
+    var message = NetlinkMessage(type: RouteNumber.getRoute, flags: NetlinkFlag.request | NetlinkFlag.dump)
     message.append([UInt8(AF_INET), 0, 0, 0, 0, 0, 0, 0])
     message.append(UInt32(0))
     return try socket.dump(message, "list routes").compactMap { reply in
       guard let length = reply.payload.dropFirst(1).first, length <= 32 else { return nil }
       let attributes = reply.attributes(after: 12)
-      let destination = attributes[1 /* RTA_DST */].flatMap { IPv4Address(bytes: $0) } ?? IPv4Address(0)
+      let destination = attributes[RouteNumber.destination].flatMap { IPv4Address(bytes: $0) } ?? IPv4Address(0)
       return Prefix(
-        subnet: IPv4Subnet(destination, length: Int(length)), link: attributes.number(4 /* RTA_OIF */) ?? 0)
+        subnet: IPv4Subnet(destination, length: Int(length)), link: attributes.number(RouteNumber.outgoingLink) ?? 0)
     }
   }
 }

@@ -3,6 +3,10 @@ public import LinuxNS
 
 /// The pair of links between a bridge and a zone.
 enum Veth {
+  private enum Option {
+    static let peer: UInt16 = 1  // VETH_INFO_PEER
+  }
+
   /// `ip link add NAME master BRIDGE type veth peer name PEER address MAC netns ZONE`
   ///
   /// The peer is born in the zone's namespace under its last name: moving it there afterwards costs 19 ms.
@@ -14,7 +18,7 @@ enum Veth {
     message.nested(Link.Attribute.info) {
       $0.attribute(Link.Attribute.infoKind, string: "veth")
       $0.nested(Link.Attribute.infoData) {
-        $0.nested(1 /* VETH_INFO_PEER */) {
+        $0.nested(Option.peer) {
           $0.append(Link.header())
           $0.attribute(Link.Attribute.name, string: peer)
           $0.attribute(Link.Attribute.address, mac.bytes)

@@ -48,7 +48,9 @@ struct NetlinkAttributes: Sendable {
   func number<T: FixedWidthInteger>(_ type: UInt16, as: T.Type = T.self) -> T? { self[type]?.number(T.self, at: 0) }
 
   /// A number in network byte order.
-  func big<T: FixedWidthInteger>(_ type: UInt16, as: T.Type = T.self) -> T? { number(type, as: T.self).map { T(bigEndian: $0) } }
+  func big<T: FixedWidthInteger>(_ type: UInt16, as: T.Type = T.self) -> T? {
+    number(type, as: T.self).map { T(bigEndian: $0) }
+  }
 
   func string(_ type: UInt16) -> String? {
     self[type].map { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }

@@ -12,7 +12,13 @@ struct NetlinkRefusal: Error, Equatable, Sendable {
 struct NetlinkSocket: ~Copyable {
   static let newNetwork: CInt = 0x4000_0000  // CLONE_NEWNET
 
-  enum Family: CInt { case route = 0, netfilter = 12 }
+  enum Family: CInt {
+    case route = 0
+    case netfilter = 12
+  }
+
+  private static let errorType: UInt16 = 2  // NLMSG_ERROR, also an acknowledgement
+  private static let doneType: UInt16 = 3  // NLMSG_DONE
 
   private let socket: OwnedFD
   private var sequence: UInt32 = 1
@@ -24,7 +30,9 @@ struct NetlinkSocket: ~Copyable {
     socket = OwnedFD(raw: number)
     let solNetlink: CInt = 270
     var on: CInt = 1
-    for option: CInt in [10 /* NETLINK_CAP_ACK */, 11 /* NETLINK_EXT_ACK */] {
+    let capAck: CInt = 10
+    let extAck: CInt = 11
+    for option in [capAck, extAck] {
       setsockopt(number, solNetlink, option, &on, socklen_t(MemoryLayout<CInt>.size))  // older kernels: plain errors
     }
     // The kernel answers within the send; the limit is for an answer lost to a full buffer.
@@ -91,7 +99,7 @@ struct NetlinkSocket: ~Copyable {
     var outcomes = [NetlinkRefusal?](repeating: nil, count: messages.count)
     var open = messages.count
     while open > 0 {
-      for reply in try receive() where reply.type == 2 /* NLMSG_ERROR */ {
+      for reply in try receive() where reply.type == Self.errorType {
         let index = Int(reply.sequence &- first)
         guard index < messages.count else { continue }
         outcomes[index] = Self.refusal(reply)
@@ -112,7 +120,7 @@ struct NetlinkSocket: ~Copyable {
     let end = first &+ UInt32(messages.count)
     while true {
       var acknowledged = false
-      for reply in try receive() where reply.type == 2 {
+      for reply in try receive() where reply.type == Self.errorType {
         if let refusal = Self.refusal(reply) {
           drain()
           return refusal
@@ -135,7 +143,7 @@ struct NetlinkSocket: ~Copyable {
     let number = try send([message])
     while true {
       for reply in try receive() where reply.sequence == number {
-        if reply.type != 2 { return reply }
+        if reply.type != Self.errorType { return reply }
         guard let refusal = Self.refusal(reply) else { continue }
         if [ENOENT, ENODEV, ENXIO].contains(refusal.errno) { return nil }
         throw .refused(verb, refusal.errno, refusal.text)
@@ -154,14 +162,18 @@ struct NetlinkSocket: ~Copyable {
         for reply in try receive() where reply.sequence == number {
           if reply.flags & NetlinkFlag.dumpInterrupted != 0 { interrupted = true }
           switch reply.type {
-          case 2:
+          case Self.errorType:
             if let refusal = Self.refusal(reply) {
               if refusal.errno == ENOENT { return [] }
-              if refusal.errno == EINTR || refusal.errno == EAGAIN { interrupted = true; done = true; continue }
+              if refusal.errno == EINTR || refusal.errno == EAGAIN {
+                interrupted = true
+                done = true
+                continue
+              }
               throw .refused(verb, refusal.errno, refusal.text)
             }
             done = true
-          case 3:
+          case Self.doneType:
             done = true
             if let error = reply.payload.number(Int32.self, at: 0), error < 0 {
               if -error == ENOENT { return [] }

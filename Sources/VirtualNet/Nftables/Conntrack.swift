@@ -2,6 +2,15 @@ internal import Glibc
 
 /// Forgetting flows (ctnetlink, linux/netfilter/nfnetlink_conntrack.h).
 enum Conntrack {
+  private enum Number {
+    static let get: UInt16 = 1  // IPCTNL_MSG_CT_GET
+    static let delete: UInt16 = 2  // IPCTNL_MSG_CT_DELETE
+    static let original: UInt16 = 1  // CTA_TUPLE_ORIG
+    static let answer: UInt16 = 2  // CTA_TUPLE_REPLY
+    static let source: UInt16 = 1  // CTA_IP_V4_SRC
+    static let transport: UInt16 = 2  // CTA_TUPLE_PROTO
+  }
+
   /// `conntrack -D -p udp --orig-port-dst HOST --reply-src ZONE --reply-port-src PORT`, for the UDP ports among these.
   ///
   /// The rules already drop what a revoked port's flows send. But each dropped datagram also refreshes its flow, so a
@@ -11,19 +20,19 @@ enum Conntrack {
       ports.filter { $0.transport == .udp }.map { ($0.hostPort, $0.zonePort) }, uniquingKeysWith: { first, _ in first })
     guard !hostPorts.isEmpty else { return }
     var socket = try NetlinkSocket(.netfilter)
-    var dump = NetlinkMessage(type: 1 << 8 | 1 /* IPCTNL_MSG_CT_GET */, flags: NetlinkFlag.request | NetlinkFlag.dump)
+    var dump = NetlinkMessage(type: 1 << 8 | Number.get, flags: NetlinkFlag.request | NetlinkFlag.dump)
     dump.append([UInt8(AF_INET), 0, 0, 0])
     var deletions: [NetlinkMessage] = []
     for reply in try socket.dump(dump, "list flows") {
       let attributes = reply.attributes(after: 4)
-      guard let original = attributes[1 /* CTA_TUPLE_ORIG */], let answer = attributes.nested(2 /* CTA_TUPLE_REPLY */),
-        let sender = answer.nested(1)?[1 /* CTA_IP_V4_SRC */].flatMap({ IPv4Address(bytes: $0) }), sender == zone,
-        let transport = NetlinkAttributes(original).nested(2 /* CTA_TUPLE_PROTO */), transport[1]?.first == 17,
+      guard let original = attributes[Number.original], let answer = attributes.nested(Number.answer),
+        let sender = answer.nested(1)?[Number.source].flatMap({ IPv4Address(bytes: $0) }), sender == zone,
+        let transport = NetlinkAttributes(original).nested(Number.transport), transport[1]?.first == 17,
         let target = transport.big(3, as: UInt16.self), let inside = answer.nested(2)?.big(2, as: UInt16.self),
         hostPorts[target] == inside
       else { continue }
       var delete = NetlinkMessage(
-        type: 1 << 8 | 2 /* IPCTNL_MSG_CT_DELETE */, flags: NetlinkFlag.request | NetlinkFlag.acknowledge)
+        type: 1 << 8 | Number.delete, flags: NetlinkFlag.request | NetlinkFlag.acknowledge)
       delete.append([UInt8(AF_INET), 0, 0, 0])
       delete.nested(1) { $0.append(Array(original)) }
       deletions.append(delete)

@@ -47,7 +47,9 @@ struct Firewall: ~Copyable {
     return nil
   }
 
-  private mutating func marker(_ family: NftTable.Family, _ name: String) throws(NetworkError) -> (exists: Bool, marker: Marker?) {
+  private mutating func marker(_ family: NftTable.Family, _ name: String) throws(NetworkError) -> (
+    exists: Bool, marker: Marker?
+  ) {
     guard let reply = try socket.get(NftMessage.getTable(family, name), "look for nft table \(name)") else {
       return (false, nil)
     }
@@ -62,7 +64,8 @@ struct Firewall: ~Copyable {
       guard exists else { return false }
       guard let found else {
         throw .conflict(
-          "cannot make nft table \(table.family) \(table.name): one that is not ours has that name (rename or delete it)")
+          "cannot make nft table \(table.family) \(table.name): one that is not ours has that name (rename or delete it)"
+        )
       }
       if found.version != Ruleset.version { return false }
     }
@@ -115,7 +118,9 @@ struct Firewall: ~Copyable {
     var found: [NftElement] = []
     for reply in try socket.dump(message, "list nft set own4") {
       for element in reply.attributes(after: 4).nested(3)?.all ?? [] {
-        guard let key = NetlinkAttributes(element.value).nested(1)?[1], key.dropFirst(4).elementsEqual(tail) else { continue }
+        guard let key = NetlinkAttributes(element.value).nested(1)?[1], key.dropFirst(4).elementsEqual(tail) else {
+          continue
+        }
         found.append(NftElement(family: .bridge, set: "own4", key: Array(key)))
       }
     }
@@ -133,9 +138,11 @@ struct Firewall: ~Copyable {
     }
   }
 
-  /// The chains of other programs that would drop what we forward.
-  mutating func foreignDrop(bridge: String) throws(NetworkError) -> ForeignFirewall.Finding? {
-    try ForeignFirewall.find(bridge: bridge, on: &socket)
+  /// The first chain of another program that would drop what we let pass.
+  mutating func foreignDrop(_ hook: ForeignFirewall.Hook, bridge: String) throws(NetworkError) -> ForeignFirewall
+    .Finding?
+  {
+    try ForeignFirewall.find(hook, bridge: bridge, on: &socket)
   }
 
   private mutating func commit(_ messages: [NetlinkMessage], _ verb: String) throws(NetworkError) {

@@ -1,4 +1,4 @@
-/// Other programs' base chains on the forward hook that drop: Docker's and ufw's policies, firewalld's closing reject,
+/// Other programs' base chains that drop what we let pass: Docker's and ufw's policies, firewalld's closing reject,
 /// an administrator's own. nf_tables asks every base chain, so their drop beats our accept.
 enum ForeignFirewall {
   struct Finding: Equatable, Sendable {
@@ -6,6 +6,9 @@ enum ForeignFirewall {
     var chain: String
     var mend: String
   }
+
+  /// The hooks our packets pass, by their numbers in the families ip, inet and bridge.
+  enum Hook: UInt32, Sendable { case input = 1, forward = 2 }
 
   struct Chain: Equatable, Sendable {
     var family: UInt8
@@ -27,39 +30,52 @@ enum ForeignFirewall {
   }
 
   /// - Returns: nil where nothing drops, or where rules let the bridge's packets through in both directions.
-  static func find(bridge: String, on socket: inout NetlinkSocket) throws(NetworkError) -> Finding? {
+  static func find(_ hook: Hook, bridge: String, on socket: inout NetlinkSocket) throws(NetworkError) -> Finding? {
     let chains = try socket.dump(NftMessage.message(4, 0, flags: NetlinkFlag.dump), "list nft chains").map(chain)
-    for base in chains where isForwardFilter(base) && !(base.table == "zones" || base.table.hasPrefix("zones-")) {
-      var message = NftMessage.message(7, base.family, flags: NetlinkFlag.dump)
-      message.attribute(1, string: base.table)
-      let rules = try socket.dump(message, "list the rules of nft table \(base.table)").map(rule)
-      if let finding = judge(base, rules: rules, chains: chains, bridge: bridge) { return finding }
+    for base in chains where filters(base, hook) && !(base.table == "zones" || base.table.hasPrefix("zones-")) {
+      // Its own rules are few; those of the whole table, thousands on some hosts, are read only where it drops.
+      let own = try rules(of: base, wholeTable: false, on: &socket)
+      guard judge(base, hook, rules: own, chains: chains, bridge: bridge) != nil else { continue }
+      let all = try rules(of: base, wholeTable: true, on: &socket)
+      if let finding = judge(base, hook, rules: all, chains: chains, bridge: bridge) { return finding }
     }
     return nil
   }
 
-  /// Families ip, inet and bridge; hook 2 is forward in each.
-  static func isForwardFilter(_ chain: Chain) -> Bool {
-    chain.hook == 2 && chain.type == "filter" && [1, 2, 7].contains(chain.family)
+  private static func rules(of base: Chain, wholeTable: Bool, on socket: inout NetlinkSocket) throws(NetworkError)
+    -> [Rule]
+  {
+    var message = NftMessage.message(7, base.family, flags: NetlinkFlag.dump)
+    message.attribute(1, string: base.table)
+    if !wholeTable { message.attribute(2, string: base.name) }
+    return try socket.dump(message, "list the rules of nft table \(base.table)").map(rule)
   }
 
-  static func judge(_ base: Chain, rules: [Rule], chains: [Chain], bridge: String) -> Finding? {
+  private static func filters(_ chain: Chain, _ hook: Hook) -> Bool {
+    chain.hook == hook.rawValue && chain.type == "filter" && [1, 2, 7].contains(chain.family)
+  }
+
+  static func judge(_ base: Chain, _ hook: Hook, rules: [Rule], chains: [Chain], bridge: String) -> Finding? {
     let closing = rules.last { $0.chain == base.name }?.dropsAll == true
     guard base.policy == 0 || closing else { return nil }
     func names(_ pattern: String?) -> Bool {
       guard let pattern else { return false }
       return pattern.hasSuffix("*") ? bridge.hasPrefix(pattern.dropLast()) : pattern == bridge
     }
-    if rules.contains(where: { names($0.acceptsIn) }) && rules.contains(where: { names($0.acceptsOut) }) { return nil }
+    let incoming = rules.contains { names($0.acceptsIn) }
+    let outgoing = hook == .input || rules.contains { names($0.acceptsOut) }
+    if incoming && outgoing { return nil }
     let family = [1: "inet", 2: "ip", 7: "bridge"][base.family] ?? "\(base.family)"
-    let iptables = base.family == 2 && base.table == "filter" && base.name == "FORWARD"
-    let docker = iptables && chains.contains { $0.family == 2 && $0.table == "filter" && $0.name == "DOCKER-USER" }
-    let target = docker ? "DOCKER-USER" : "FORWARD"
-    let mend =
+    let iptables = base.family == 2 && base.table == "filter" && (base.name == "FORWARD" || base.name == "INPUT")
+    let docker =
+      base.name == "FORWARD" && chains.contains { $0.family == 2 && $0.table == "filter" && $0.name == "DOCKER-USER" }
+    let target = docker ? "DOCKER-USER" : base.name
+    var commands =
       iptables
-      ? "let it pass: iptables -I \(target) -i \(bridge) -j ACCEPT; iptables -I \(target) -o \(bridge) -j ACCEPT"
-      : "let it pass: nft insert rule \(family) \(base.table) \(base.name) iifname \(bridge) accept; "
-        + "nft insert rule \(family) \(base.table) \(base.name) oifname \(bridge) accept"
+      ? ["iptables -I \(target) -i \(bridge) -j ACCEPT", "iptables -I \(target) -o \(bridge) -j ACCEPT"]
+      : ["iifname", "oifname"].map { "nft insert rule \(family) \(base.table) \(base.name) \($0) \(bridge) accept" }
+    if hook == .input { commands.removeLast() }
+    let mend = "let it pass: " + commands.joined(separator: "; ")
     return Finding(
       chain: "\(family) \(base.table) \(base.name) (\(base.policy == 0 ? "policy drop" : "its last rule"))", mend: mend)
   }
@@ -85,7 +101,9 @@ enum ForeignFirewall {
         guard interface == nil, let key = data?.big(2, as: UInt32.self), key == 6 || key == 7 else { return result }
         loaded = key
       case "cmp":
-        guard let key = loaded, data?.big(2, as: UInt32.self) == 0, let value = data?.nested(3)?[1] else { return result }
+        guard let key = loaded, data?.big(2, as: UInt32.self) == 0, let value = data?.nested(3)?[1] else {
+          return result
+        }
         let text = String(decoding: value.prefix { $0 != 0 }, as: UTF8.self)
         interface = (key == 6, value.contains(0) ? text : text + "*")
         loaded = nil

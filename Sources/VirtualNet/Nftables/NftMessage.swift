@@ -22,7 +22,8 @@ enum NftMessage {
     var message = message(0, table.family.rawValue, flags: NetlinkFlag.create)
     message.attribute(1, string: table.name)
     let text = Array(comment.utf8.prefix(127)) + [0]
-    message.attribute(6, [0 /* NFTNL_UDATA_TABLE_COMMENT */, UInt8(text.count)] + text)
+    let tableComment: UInt8 = 0  // NFTNL_UDATA_TABLE_COMMENT
+    message.attribute(6, [tableComment, UInt8(text.count)] + text)
     return message
   }
 
@@ -46,7 +47,8 @@ enum NftMessage {
     var message = message(9, table.family.rawValue, flags: NetlinkFlag.create)
     message.attribute(1, string: table.name)
     message.attribute(2, string: set.name)
-    message.attribute(3, big: UInt32(set.value.isEmpty ? 0 : 8 /* NFT_SET_MAP */))
+    let map: UInt32 = 8  // NFT_SET_MAP
+    message.attribute(3, big: set.value.isEmpty ? 0 : map)
     message.attribute(4, big: NftType.number(set.key))
     message.attribute(5, big: UInt32(NftType.length(set.key)))
     if !set.value.isEmpty {
@@ -54,6 +56,10 @@ enum NftMessage {
       message.attribute(7, big: UInt32(NftType.length(set.value)))
     }
     message.attribute(10, big: id)
+    if set.key.count == 1, set.key[0].isHostOrder {
+      // NFTNL_UDATA_SET_KEYBYTEORDER, host order: without it `nft list` prints names as empty.
+      message.attribute(13, [0, 4] + NftElement.bytes(host: UInt32(1)))
+    }
     return message
   }
 

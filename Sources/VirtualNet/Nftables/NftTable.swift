@@ -1,6 +1,10 @@
 /// A table as a value, from which the messages that make it come.
 struct NftTable: Equatable, Sendable {
-  enum Family: UInt8, Sendable { case ipv4 = 2, inet = 1, bridge = 7 }
+  enum Family: UInt8, Sendable {
+    case ipv4 = 2
+    case inet = 1
+    case bridge = 7
+  }
 
   struct Set: Equatable, Sendable {
     var name: String
@@ -24,7 +28,10 @@ struct NftTable: Equatable, Sendable {
 
   /// Where a chain is hooked in; the policy is always accept, since these tables see the host's own packets too.
   struct Base: Equatable, Sendable {
-    enum Hook: UInt32, Sendable { case prerouting = 0, input, forward, output, postrouting }
+    enum Hook: UInt32, Sendable {
+      case prerouting = 0
+      case input, forward, output, postrouting
+    }
     var type: String
     var hook: Hook
     var priority: Int32
@@ -38,7 +45,12 @@ struct NftTable: Equatable, Sendable {
 
 /// The types of nft(8) that our keys have: its number (by which `nft list` prints it) and bytes.
 enum NftType: UInt32, Sendable {
-  case ipv4 = 7, ethernet = 9, transport = 12, port = 13, interfaceIndex = 20, interfaceName = 41
+  case ipv4 = 7
+  case ethernet = 9
+  case transport = 12
+  case port = 13
+  case interfaceIndex = 20
+  case interfaceName = 41
 
   var length: Int {
     switch self {
@@ -49,6 +61,9 @@ enum NftType: UInt32, Sendable {
     case .interfaceName: 16
     }
   }
+
+  /// nft(8) keeps names and indices in the host's byte order, all else in the network's.
+  var isHostOrder: Bool { self == .interfaceName || self == .interfaceIndex }
 
   /// In a concatenation every field is filled to a multiple of four bytes.
   static func length(_ fields: [NftType]) -> Int {
@@ -75,6 +90,8 @@ struct NftElement: Hashable, Sendable {
     return bytes + [UInt8](repeating: 0, count: 16 - bytes.count)
   }
 
-  static func bytes(big number: some FixedWidthInteger) -> [UInt8] { withUnsafeBytes(of: number.bigEndian) { Array($0) } }
+  static func bytes(big number: some FixedWidthInteger) -> [UInt8] {
+    withUnsafeBytes(of: number.bigEndian) { Array($0) }
+  }
   static func bytes(host number: some FixedWidthInteger) -> [UInt8] { withUnsafeBytes(of: number) { Array($0) } }
 }

@@ -34,8 +34,13 @@ struct Ruleset: Sendable {
     [.conntrack(.direction, original: false, 1), .compare(1, equal: true, [original ? 0 : 1])]
   }
   private static let invalid: UInt32 = 1, established: UInt32 = 2, related: UInt32 = 4
+  private static let destinationTranslated: UInt32 = 0x20  // IPS_DST_NAT
   private static let translated: [NftExpression] =
-    [.conntrack(.status, original: false, 1)] + bitTest(0x20 /* IPS_DST_NAT */, any: true)
+    [.conntrack(.status, original: false, 1)] + bitTest(destinationTranslated, any: true)
+  /// `ip saddr & 255.255.255.0 @prefixes`: an address of ours, by the prefix. Every network's has 24 bits.
+  private static func ours(addressAt offset: UInt32) -> [NftExpression] {
+    ipv4 + [.payload(.network, offset: offset, length: 4, 1), .and(1, [255, 255, 255, 0]), .lookup("prefixes", 1)]
+  }
   private static let accept: [NftExpression] = [.verdict(.accept)]
   private static let drop: [NftExpression] = [.verdict(.drop)]
 
@@ -49,7 +54,10 @@ struct Ruleset: Sendable {
           let slots: [UInt32] = address ? [9, 10, 11] : [9, 10]
           let key: [NftExpression] =
             address
-            ? [.conntrack(.addressDestination, original: true, 1), .conntrack(.portDestination, original: true, slots[0])]
+            ? [
+              .conntrack(.addressDestination, original: true, 1),
+              .conntrack(.portDestination, original: true, slots[0]),
+            ]
             : [.conntrack(.portDestination, original: true, 1)]
           rules.append(
             ipv4 + transport(number) + direction(original: original) + key + [
@@ -78,6 +86,7 @@ struct Ruleset: Sendable {
       family: .inet, name: tableName,
       sets: [
         .init(name: "nets", key: [.interfaceName]),
+        .init(name: "prefixes", key: [.ipv4]),
         .init(name: "crossings", key: [.interfaceName, .interfaceName]),
         .init(name: "services", key: [.interfaceName, .ipv4, .transport, .port]),
         .init(name: "ports4", key: [.transport, .port], value: [.ipv4, .port]),
@@ -87,67 +96,88 @@ struct Ruleset: Sendable {
       ],
       chains: [
         // iifname @nets ip daddr 127.0.0.0/8 drop: route_localnet is on for our bridges, and a zone must not use it
-        .init("raw", .init(type: "filter", hook: .prerouting, priority: -300), [
-          s.fromNetworks + s.ipv4 + [.payload(.network, offset: 16, length: 1, 1), .compare(1, equal: true, [127])] + s.drop
-        ]),
+        .init(
+          "raw", .init(type: "filter", hook: .prerouting, priority: -300),
+          [
+            s.fromNetworks + s.ipv4 + [.payload(.network, offset: 16, length: 1, 1), .compare(1, equal: true, [127])]
+              + s.drop
+          ]),
         // dnat ip to meta l4proto . th dport map @ports4, and by address
-        .init("publish", nil, [
-          s.ipv4 + [
-            .meta(.transport, 1), .payload(.transport, offset: 2, length: 2, 9), .lookup("ports4", 1, into: 1),
-            .destinationNAT(address: 1, port: 9),
-          ],
-          s.ipv4 + [
-            .meta(.transport, 1), .payload(.network, offset: 16, length: 4, 9),
-            .payload(.transport, offset: 2, length: 2, 10), .lookup("ports4a", 1, into: 1),
-            .destinationNAT(address: 1, port: 9),
-          ],
-        ]),
+        .init(
+          "publish", nil,
+          [
+            s.ipv4 + [
+              .meta(.transport, 1), .payload(.transport, offset: 2, length: 2, 9), .lookup("ports4", 1, into: 1),
+              .destinationNAT(address: 1, port: 9),
+            ],
+            s.ipv4 + [
+              .meta(.transport, 1), .payload(.network, offset: 16, length: 4, 9),
+              .payload(.transport, offset: 2, length: 2, 10), .lookup("ports4a", 1, into: 1),
+              .destinationNAT(address: 1, port: 9),
+            ],
+          ]),
         // meta l4proto tcp fib daddr type local jump publish
         .init("translate", .init(type: "nat", hook: .prerouting, priority: -100), translate),
         .init("translate-own", .init(type: "nat", hook: .output, priority: -100), translate),
-        .init("source", .init(type: "nat", hook: .postrouting, priority: 100), [
-          // iifname @nets oifname @nets ct status dnat masquerade: a zone that uses a published port (hairpin)
-          s.ipv4 + s.fromNetworks + s.toNetworks + s.translated + [.masquerade],
-          // iifname @nets oifname != @nets masquerade
-          s.ipv4 + s.fromNetworks + s.notToNetworks + [.masquerade],
-          // oifname @nets ip saddr 127.0.0.0/8 masquerade: the host's own 127.0.0.1:PORT
-          s.toNetworks + s.ipv4 + [.payload(.network, offset: 12, length: 1, 1), .compare(1, equal: true, [127]), .masquerade],
-        ]),
-        .init("forward", .init(type: "filter", hook: .forward, priority: 0), [
-          s.fromNetworks + [.verdict(.goto("wall"))], s.toNetworks + [.verdict(.goto("wall"))],
-        ]),
-        .init("wall", nil, [
-          s.state(s.invalid, any: true) + s.drop,
-          s.translated + [.verdict(.goto("published"))],
-          s.direction(original: true) + [.verdict(.goto("begin"))],
-          s.state(s.established | s.related, any: false) + s.drop,
-          // oifname . iifname @crossings accept: answers, so that taking a pair away cuts both directions
-          [.meta(.nameOut, 1), .meta(.nameIn, 2), .lookup("crossings", 1)] + s.accept,
-          s.toNetworks + s.notFromNetworks + s.accept,
-          s.drop,
-        ]),
-        .init("begin", nil, [
-          [.meta(.nameIn, 1), .meta(.nameOut, 2), .lookup("crossings", 1)] + s.accept,
-          s.fromNetworks + s.notToNetworks + s.accept,
-          s.drop,
-        ]),
+        .init(
+          "source", .init(type: "nat", hook: .postrouting, priority: 100),
+          [
+            // ip saddr & 255.255.255.0 @prefixes oifname @nets ct status dnat masquerade: a zone that uses a published
+            // port (hairpin). Not by iifname, which br_netfilter leaves empty here.
+            s.ours(addressAt: 12) + s.toNetworks + s.translated + [.masquerade],
+            // iifname @nets oifname != @nets masquerade
+            s.ipv4 + s.fromNetworks + s.notToNetworks + [.masquerade],
+            // oifname @nets ip saddr 127.0.0.0/8 masquerade: the host's own 127.0.0.1:PORT
+            s.toNetworks + s.ipv4 + [
+              .payload(.network, offset: 12, length: 1, 1), .compare(1, equal: true, [127]), .masquerade,
+            ],
+          ]),
+        .init(
+          "forward", .init(type: "filter", hook: .forward, priority: 0),
+          [
+            s.fromNetworks + [.verdict(.goto("wall"))], s.toNetworks + [.verdict(.goto("wall"))],
+          ]),
+        .init(
+          "wall", nil,
+          [
+            s.state(s.invalid, any: true) + s.drop,
+            s.translated + [.verdict(.goto("published"))],
+            s.direction(original: true) + [.verdict(.goto("begin"))],
+            s.state(s.established | s.related, any: false) + s.drop,
+            // oifname . iifname @crossings accept: answers, so that taking a pair away cuts both directions
+            [.meta(.nameOut, 1), .meta(.nameIn, 2), .lookup("crossings", 1)] + s.accept,
+            s.toNetworks + s.notFromNetworks + s.accept,
+            s.drop,
+          ]),
+        .init(
+          "begin", nil,
+          [
+            [.meta(.nameIn, 1), .meta(.nameOut, 2), .lookup("crossings", 1)] + s.accept,
+            s.fromNetworks + s.notToNetworks + s.accept,
+            s.drop,
+          ]),
         .init("published", nil, s.published),
-        .init("input", .init(type: "filter", hook: .input, priority: 0), [
-          s.notFromNetworks + s.accept,
-          // ct status dnat goto published: answers to the host's own use of a published port
-          s.translated + [.verdict(.goto("published"))],
-          s.direction(original: false) + s.state(s.established | s.related, any: true) + s.accept,
-          // iifname . ip daddr . meta l4proto . th dport @services accept
-          s.ipv4 + [
-            .meta(.nameIn, 1), .payload(.network, offset: 16, length: 4, 12), .meta(.transport, 13),
-            .payload(.transport, offset: 2, length: 2, 14), .lookup("services", 1),
-          ] + s.accept,
-          s.drop,
-        ]),
-        // oifname @nets ct status dnat goto published: the host's own use of a port that was taken back
-        .init("output", .init(type: "filter", hook: .output, priority: 0), [
-          s.toNetworks + s.translated + [.verdict(.goto("published"))]
-        ]),
+        .init(
+          "input", .init(type: "filter", hook: .input, priority: 0),
+          [
+            s.notFromNetworks + s.accept,
+            // ct status dnat goto published: answers to the host's own use of a published port
+            s.translated + [.verdict(.goto("published"))],
+            s.direction(original: false) + s.state(s.established | s.related, any: true) + s.accept,
+            // iifname . ip daddr . meta l4proto . th dport @services accept
+            s.ipv4 + [
+              .meta(.nameIn, 1), .payload(.network, offset: 16, length: 4, 12), .meta(.transport, 13),
+              .payload(.transport, offset: 2, length: 2, 14), .lookup("services", 1),
+            ] + s.accept,
+            s.drop,
+          ]),
+        // ct status dnat ip daddr & 255.255.255.0 @prefixes goto published: the host's own use of a port that was taken
+        // back. Not by oifname: the route that translation changed is not yet to be seen in this hook.
+        .init(
+          "output", .init(type: "filter", hook: .output, priority: 0),
+          [
+            s.translated + s.ours(addressAt: 16) + [.verdict(.goto("published"))]
+          ]),
       ])
   }
 
@@ -168,25 +198,29 @@ struct Ruleset: Sendable {
       family: .bridge, name: tableName,
       sets: [.init(name: "own4", key: [.interfaceIndex, .ethernet, .ipv4])],
       chains: [
-        .init("ports", .init(type: "filter", hook: .prerouting, priority: -300), [
-          // ether type ip iif . ether saddr . ip saddr @own4 accept: first, since it is nearly every frame
-          etherType([0x08, 0x00]) + owns(.link, 6, addressOffset: 12) + s.accept,
-          // iifname != "dzv-*" accept
-          [.meta(.nameIn, 1), .compare(1, equal: false, Array(portPrefix.utf8))] + s.accept,
-          etherType([0x08, 0x06]) + [.verdict(.goto("arp"))],
-          s.drop,
-        ]),
-        .init("arp", nil, [
-          // arp htype 1 arp ptype ip arp hlen 6 arp plen 4, or drop
-          [.payload(.network, offset: 0, length: 4, 1), .compare(1, equal: false, [0, 1, 8, 0])] + s.drop,
-          [.payload(.network, offset: 4, length: 2, 1), .compare(1, equal: false, [6, 4])] + s.drop,
-          // iif . arp saddr ether . arp saddr ip @own4 iif . ether saddr . arp saddr ip @own4 accept
-          owns(.network, 8, addressOffset: 14) + owns(.link, 6, addressOffset: 14) + s.accept,
-          // the same with the target's address, for a probe from 0.0.0.0 (RFC 5227)
-          [.payload(.network, offset: 14, length: 4, 1), .compare(1, equal: true, [0, 0, 0, 0])]
-            + owns(.network, 8, addressOffset: 24) + owns(.link, 6, addressOffset: 24) + s.accept,
-          s.drop,
-        ]),
+        .init(
+          "ports", .init(type: "filter", hook: .prerouting, priority: -300),
+          [
+            // ether type ip iif . ether saddr . ip saddr @own4 accept: first, since it is nearly every frame
+            etherType([0x08, 0x00]) + owns(.link, 6, addressOffset: 12) + s.accept,
+            // iifname != "dzv-*" accept
+            [.meta(.nameIn, 1), .compare(1, equal: false, Array(portPrefix.utf8))] + s.accept,
+            etherType([0x08, 0x06]) + [.verdict(.goto("arp"))],
+            s.drop,
+          ]),
+        .init(
+          "arp", nil,
+          [
+            // arp htype 1 arp ptype ip arp hlen 6 arp plen 4, or drop
+            [.payload(.network, offset: 0, length: 4, 1), .compare(1, equal: false, [0, 1, 8, 0])] + s.drop,
+            [.payload(.network, offset: 4, length: 2, 1), .compare(1, equal: false, [6, 4])] + s.drop,
+            // iif . arp saddr ether . arp saddr ip @own4 iif . ether saddr . arp saddr ip @own4 accept
+            owns(.network, 8, addressOffset: 14) + owns(.link, 6, addressOffset: 14) + s.accept,
+            // the same with the target's address, for a probe from 0.0.0.0 (RFC 5227)
+            [.payload(.network, offset: 14, length: 4, 1), .compare(1, equal: true, [0, 0, 0, 0])]
+              + owns(.network, 8, addressOffset: 24) + owns(.link, 6, addressOffset: 24) + s.accept,
+            s.drop,
+          ]),
       ])
   }
 }

@@ -4,16 +4,18 @@ internal import Glibc
 extension Ruleset {
   /// A network: its bridge, crossings of it with itself (bridged frames are routed ones where br_netfilter is on),
   /// and the one service of the host its zones reach, names.
-  static func network(bridge: String, gateway: IPv4Address) -> [NftElement] {
+  static func network(bridge: String, subnet: IPv4Subnet) -> [NftElement] {
+    precondition(subnet.length == 24, "the rules mask addresses with 24 bits")
     let name = NftElement.name(bridge)
     return [
       NftElement(family: .inet, set: "nets", key: name),
+      NftElement(family: .inet, set: "prefixes", key: subnet.base.bytes),
       NftElement(family: .inet, set: "crossings", key: name + name),
     ]
       + [UInt8(6), 17].map {
         NftElement(
           family: .inet, set: "services",
-          key: NftElement.concatenate([name, gateway.bytes, [$0], NftElement.bytes(big: UInt16(53))]))
+          key: NftElement.concatenate([name, subnet.gateway.bytes, [$0], NftElement.bytes(big: UInt16(53))]))
       }
   }
 
@@ -38,7 +40,8 @@ extension Ruleset {
     return [
       NftElement(
         family: .inet, set: "ports4a", key: NftElement.concatenate([[transport], address.bytes, host]), value: target),
-      NftElement(family: .inet, set: "\(port.transport.rawValue)4a", key: NftElement.concatenate([address.bytes, host]) + target),
+      NftElement(
+        family: .inet, set: "\(port.transport.rawValue)4a", key: NftElement.concatenate([address.bytes, host]) + target),
     ]
   }
 }

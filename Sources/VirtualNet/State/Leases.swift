@@ -12,6 +12,12 @@ struct Leases: Equatable, Sendable {
 
   init(subnet: IPv4Subnet) { self.subnet = subnet }
 
+  /// Those of the zones that are attached.
+  init(_ state: NetworkState) {
+    subnet = state.subnet
+    for one in state.attachments { zones[one.zone] = one.address }
+  }
+
   /// The zone's address; the lowest free one where it has none yet.
   /// - Throws: `.conflict` where the network is full.
   mutating func lease(_ zone: String, network: String) throws(NetworkError) -> IPv4Address {
@@ -36,27 +42,33 @@ struct Leases: Equatable, Sendable {
   }
 
   static func read(_ path: String) throws(NetworkError) -> Leases? {
-    guard let file = try RecordFile.read(path, kind: kind, version: 1, mend: mend) else { return nil }
-    return try Leases(file, path: path)
+    try RecordFile.read(path).map { (bytes) throws(NetworkError) in try Leases(bytes, path: path) }
   }
 
-  init(_ file: RecordFile, path: String) throws(NetworkError) {
-    guard let first = file.records.first, first.count == 2, first[0] == "subnet", let subnet = IPv4Subnet(first[1]),
-      subnet.length == 24
-    else { throw .damaged(path: path, line: 2, mend: Self.mend) }
-    self.subnet = subnet
+  init(_ bytes: [UInt8], path: String) throws(NetworkError) {
+    var subnet: IPv4Subnet?
+    var zones: [String: IPv4Address] = [:]
     var seen: Set<IPv4Address> = []
-    for (line, record) in file.records.enumerated().dropFirst() {
-      guard record.count == 3, record[0] == "zone", let address = IPv4Address(record[2]),
-        subnet.zones.contains(address.number), zones[record[1]] == nil, seen.insert(address).inserted
-      else { throw .damaged(path: path, line: line + 2, mend: Self.mend) }
-      zones[record[1]] = address
+    try RecordFile.parse(bytes, kind: Self.kind, version: 1, path: path, mend: Self.mend) { line in
+      guard let known = subnet else {
+        guard line.kind == "subnet", line.count == 2 else { return false }
+        subnet = IPv4Subnet(line[1])
+        return subnet?.length == 24
+      }
+      guard line.kind == "zone", line.count == 3, let address = line.address(2), known.zones.contains(address.number),
+        seen.insert(address).inserted
+      else { return false }
+      return zones.updateValue(address, forKey: line[1]) == nil
     }
+    guard let subnet else { throw .damaged(path: path, line: 2, mend: Self.mend) }
+    self.subnet = subnet
+    self.zones = zones
   }
 
   var bytes: [UInt8] {
-    RecordFile.text(
-      kind: Self.kind, version: 1,
-      [["subnet", "\(subnet)"]] + zones.sorted { $0.value < $1.value }.map { ["zone", $0.key, "\($0.value)"] })
+    var file = RecordFile.Writer(kind: Self.kind, version: 1)
+    file.line("subnet", "\(subnet)")
+    for (zone, address) in zones.sorted(by: { $0.value < $1.value }) { file.line("zone", zone, "\(address)") }
+    return file.bytes
   }
 }

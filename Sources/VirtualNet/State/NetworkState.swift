@@ -34,8 +34,7 @@ struct NetworkState: Equatable, Sendable {
   private static let mend = "stop the zones of this network, then remove the file"
 
   static func read(_ path: String) throws(NetworkError) -> NetworkState? {
-    guard let file = try RecordFile.read(path, kind: kind, version: 1, mend: mend) else { return nil }
-    return try NetworkState(file, path: path)
+    try RecordFile.read(path).map { (bytes) throws(NetworkError) in try NetworkState(bytes, path: path) }
   }
 
   init(bridge: String, subnet: IPv4Subnet, boot: String) {
@@ -44,61 +43,69 @@ struct NetworkState: Equatable, Sendable {
     self.boot = boot
   }
 
-  init(_ file: RecordFile, path: String) throws(NetworkError) {
-    guard let first = file.records.first, first.count == 4, first[0] == "network", let subnet = IPv4Subnet(first[2]) else {
-      throw .damaged(path: path, line: 2, mend: Self.mend)
+  init(_ bytes: [UInt8], path: String) throws(NetworkError) {
+    var state: NetworkState?
+    try RecordFile.parse(bytes, kind: Self.kind, version: 1, path: path, mend: Self.mend) { line in
+      if state != nil { return state!.take(line) }
+      guard line.kind == "network", line.count == 4, let subnet = IPv4Subnet(line[2]), subnet.length == 24 else {
+        return false
+      }
+      state = NetworkState(bridge: line[1], subnet: subnet, boot: line[3])
+      return true
     }
-    self.init(bridge: first[1], subnet: subnet, boot: first[3])
-    for (line, words) in file.records.enumerated().dropFirst() where !take(words) {
-      throw .damaged(path: path, line: line + 2, mend: Self.mend)
-    }
+    guard let state else { throw .damaged(path: path, line: 2, mend: Self.mend) }
+    self = state
   }
 
-  private mutating func take(_ words: [String]) -> Bool {
-    switch (words.first, words.count) {
+  /// Aliases and ports follow their zone.
+  private mutating func take(_ line: RecordFile.Line) -> Bool {
+    let last = attachments.count - 1
+    switch (line.kind, line.count) {
     case ("helper", 3):
-      guard let pid = Int32(words[1]), let started = UInt64(words[2]) else { return false }
+      guard let pid = Int32(line[1]), let started = line.unsigned(2, as: UInt64.self) else { return false }
       helper = ProcessRecord(pid: pid, started: started)
     case ("zone", 7):
-      guard let phase = Attachment.Phase(rawValue: words[2]), let index = UInt32(words[4]),
-        let address = IPv4Address(words[5]), let mac = MACAddress(words[6])
+      guard let phase = Attachment.Phase(rawValue: line[2]), let index = line.unsigned(4, as: UInt32.self),
+        let address = line.address(5), let mac = line.mac(6)
       else { return false }
       attachments.append(
-        Attachment(zone: words[1], phase: phase, interface: words[3], index: index, address: address, mac: mac))
+        Attachment(zone: line[1], phase: phase, interface: line[3], index: index, address: address, mac: mac))
     case ("alias", 3):
-      guard let zone = attachments.firstIndex(where: { $0.zone == words[1] }) else { return false }
-      attachments[zone].aliases.append(words[2])
+      guard last >= 0, attachments[last].zone == line[1] else { return false }
+      attachments[last].aliases.append(line[2])
     case ("port", 6):
-      guard let zone = attachments.firstIndex(where: { $0.zone == words[1] }),
-        let transport = PublishedPort.Transport(rawValue: words[2]), let host = UInt16(words[4]),
-        let inside = UInt16(words[5])
+      guard last >= 0, attachments[last].zone == line[1], let transport = PublishedPort.Transport(rawValue: line[2]),
+        let host = line.unsigned(4, as: UInt16.self), let inside = line.unsigned(5, as: UInt16.self)
       else { return false }
-      attachments[zone].ports.append(
+      attachments[last].ports.append(
         PublishedPort(
-          hostAddress: words[3] == "*" ? nil : words[3], hostPort: host, zonePort: inside, transport: transport))
+          hostAddress: line[3] == "*" ? nil : line[3], hostPort: host, zonePort: inside, transport: transport))
     default: return false
     }
     return true
   }
 
   var bytes: [UInt8] {
-    var records = [["network", bridge, "\(subnet)", boot]]
-    if let helper { records.append(["helper", "\(helper.pid)", "\(helper.started)"]) }
+    var file = RecordFile.Writer(kind: Self.kind, version: 1)
+    file.line("network", bridge, "\(subnet)", boot)
+    if let helper { file.line("helper", "\(helper.pid)", "\(helper.started)") }
     for one in attachments {
-      records.append(["zone", one.zone, one.phase.rawValue, one.interface, "\(one.index)", "\(one.address)", "\(one.mac)"])
-      for alias in one.aliases { records.append(["alias", one.zone, alias]) }
+      file.line(
+        "zone", one.zone, one.phase.rawValue, one.interface, String(one.index), one.address.description,
+        one.mac.description)
+      for alias in one.aliases { file.line("alias", one.zone, alias) }
       for port in one.ports {
-        records.append([
-          "port", one.zone, port.transport.rawValue, port.hostAddress ?? "*", "\(port.hostPort)", "\(port.zonePort)",
-        ])
+        file.line(
+          "port", one.zone, port.transport.rawValue, port.hostAddress ?? "*", String(port.hostPort),
+          String(port.zonePort))
       }
     }
-    return RecordFile.text(kind: Self.kind, version: 1, records)
+    return file.bytes
   }
 
   /// What the rules must hold for it.
   var elements: [NftElement] {
-    Ruleset.network(bridge: bridge, gateway: subnet.gateway)
+    Ruleset.network(bridge: bridge, subnet: subnet)
       + attachments.flatMap { $0.phase == .up ? $0.elements : [] }
   }
 }

@@ -9,7 +9,9 @@ enum PortHolder {
     let type = port.transport == .tcp ? SOCK_STREAM : SOCK_DGRAM
     let number = socket(AF_INET, CInt(type.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)
     let failure = errno
-    guard number >= 0 else { throw .system("probe host port \(port.hostText)", SyscallError(call: "socket", errno: failure)) }
+    guard number >= 0 else {
+      throw .system("probe host port \(port.hostText)", SyscallError(call: "socket", errno: failure))
+    }
     let probe = OwnedFD(raw: number)
     if port.transport == .tcp {
       // Connections that only wait for their end do not hold the port; a listener still does.
@@ -44,7 +46,9 @@ enum PortHolder {
     guard !inodes.isEmpty else { return nil }
     for pid in (try? FileSystem.list("/proc")) ?? [] where Int32(pid) != nil {
       for descriptor in (try? FileSystem.list("/proc/\(pid)/fd")) ?? [] {
-        guard let target = try? FileSystem.readLink("/proc/\(pid)/fd/\(descriptor)"), inodes.contains(target) else { continue }
+        guard let target = try? FileSystem.readLink("/proc/\(pid)/fd/\(descriptor)"), inodes.contains(target) else {
+          continue
+        }
         return "\((try? FileSystem.readLine("/proc/\(pid)/comm")) ?? "a process") (pid \(pid))"
       }
     }

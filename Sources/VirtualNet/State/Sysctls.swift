@@ -24,26 +24,32 @@ struct Sysctls: Equatable, Sendable {
   /// - Returns: an empty note where there is none, or one of an earlier start of the machine.
   static func read(_ path: String, boot: String) throws(NetworkError) -> Sysctls {
     var result = Sysctls(boot: boot)
-    guard let file = try RecordFile.read(path, kind: kind, version: 1, mend: mend) else { return result }
-    for (line, words) in file.records.enumerated() {
-      switch (words.first, words.count) {
-      case ("boot", 2): if words[1] != boot { return result }
-      case ("set", 4): result.changes.append(Change(path: words[1], before: words[2], set: words[3]))
-      case ("user", 2): result.users.append(words[1])
-      default: throw .damaged(path: path, line: line + 2, mend: mend)
+    var current = true
+    guard let bytes = try RecordFile.read(path) else { return result }
+    try RecordFile.parse(bytes, kind: kind, version: 1, path: path, mend: mend) { line in
+      switch (line.kind, line.count) {
+      case ("boot", 2): current = line[1] == boot
+      case ("set", 4): result.changes.append(Change(path: line[1], before: line[2], set: line[3]))
+      case ("user", 2): result.users.append(line[1])
+      default: return false
       }
+      return true
     }
-    return result
+    return current ? result : Sysctls(boot: boot)
   }
 
   var bytes: [UInt8] {
-    RecordFile.text(
-      kind: Self.kind, version: 1,
-      [["boot", boot]] + changes.map { ["set", $0.path, $0.before, $0.set] } + users.map { ["user", $0] })
+    var file = RecordFile.Writer(kind: Self.kind, version: 1)
+    file.line("boot", boot)
+    for change in changes { file.line("set", change.path, change.before, change.set) }
+    for user in users { file.line("user", user) }
+    return file.bytes
   }
 
   static func value(_ path: String) throws(NetworkError) -> String {
-    do { return try FileSystem.readLine("/proc/sys/\(path)") } catch { throw .system("read sysctl \(dotted(path))", error) }
+    do { return try FileSystem.readLine("/proc/sys/\(path)") } catch {
+      throw .system("read sysctl \(dotted(path))", error)
+    }
   }
 
   static func write(_ path: String, _ value: String) throws(NetworkError) {

@@ -4,8 +4,8 @@ enum KeeperMessage: Equatable {
   /// From the keeper: bytes of standard output, or of the terminal.
   case output(ArraySlice<UInt8>)
   case error(ArraySlice<UInt8>)
-  /// The command has ended: its code, or the signal where that is not 0.
-  case exit(code: Int32, signal: Int32)
+  /// The command has ended: its code, or the signal where that is not 0; whether the OOM killer was it.
+  case exit(code: Int32, signal: Int32, oomKilled: Bool)
   /// A kind that a later version speaks: passed over.
   case unknown(UInt8)
 
@@ -18,7 +18,9 @@ enum KeeperMessage: Equatable {
     case UInt8(ascii: "R"): self = .error(rest)
     case UInt8(ascii: "X"):
       guard rest.count >= 8 else { return nil }
-      self = .exit(code: KeeperMessage.number(rest), signal: KeeperMessage.number(rest.dropFirst(4)))
+      self = .exit(
+        code: KeeperMessage.number(rest), signal: KeeperMessage.number(rest.dropFirst(4)),
+        oomKilled: rest.count >= 12 && KeeperMessage.number(rest.dropFirst(8)) != 0)
     default: self = .unknown(kind)
     }
   }
@@ -40,6 +42,6 @@ enum KeeperMessage: Equatable {
   }
   /// The most bytes of input in a message: the keeper's room (STAGE_MESSAGE_ROOM) less the kind.
   static let mostInput = (16 << 10) - 1
-  /// Room for any message of a keeper; a longer one is an error, never cut.
-  static let room = 256 << 10
+  /// Room for any message of a keeper (STAGE_MESSAGE_ROOM); a longer one is an error, never cut.
+  static let room = 16 << 10
 }

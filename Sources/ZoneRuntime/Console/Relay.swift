@@ -7,12 +7,11 @@ internal import LinuxNS
 /// and nothing is lost or piled up.
 struct Relay: ~Copyable {
   enum FarEnd {
-    /// A pseudo-terminal's master, and the pidfd of the process whose end is the end.
-    case master(CInt, process: CInt)
+    /// A pseudo-terminal's master, and what becomes readable when its command has ended.
+    case master(CInt, end: CInt)
     /// A keeper's socket, which tells the end itself.
     case keeper(CInt)
   }
-  enum End { case processEnded, outcome(TerminalClient.Outcome) }
 
   private let client: TerminalClient
   private let far: FarEnd
@@ -30,11 +29,11 @@ struct Relay: ~Copyable {
   private var endTold = false
   private var sizeWaits: Bool
   private var farOpen = true
-  private var processEnded = false
+  private var ended = false
   /// A read after the process's end found nothing more.
   private var drained = false
-  /// What the keeper told.
-  private var exit: ExitStatus?
+  /// The keeper's last word.
+  private var told: TerminalClient.Outcome?
 
   /// Bytes that may wait in one direction before reading stops.
   private static let mostWaiting = 64 << 10
@@ -55,17 +54,17 @@ struct Relay: ~Copyable {
     inputOpen = client.passesInput
   }
 
-  mutating func ask() { control.append(KeeperMessage.attach) }
+  mutating func attach() { control.append(KeeperMessage.attach) }
 
-  mutating func run() throws(SyscallError) -> End {
+  mutating func run() throws(SyscallError) -> TerminalClient.Outcome {
     while true {
       if sizeWaits { try passSize() }
       if !control.isEmpty { try sendControl() }
-      while processEnded && farOpen && !drained && output.pending.count < Relay.mostWaiting { try readFar() }
+      while ended && farOpen && !drained && output.pending.count < Relay.mostWaiting { try readFar() }
       if let end = finished() { return end }
       var polled = interests()
       let timeout = millisecondsLeft()
-      if timeout == 0 { return .outcome(.timedOut) }
+      if timeout == 0 { return .timedOut }
       let count = poll(&polled, nfds_t(polled.count), timeout)
       let number = errno
       if count < 0 {
@@ -74,12 +73,12 @@ struct Relay: ~Copyable {
       }
       // In the order of `interests`.
       if polled[0].revents != 0, let end = try takeSignals() { return end }
-      if polled[1].revents != 0, try readInput() { return .outcome(.detached) }
+      if polled[1].revents != 0, try readInput() { return .detached }
       if polled[2].revents & Int16(POLLOUT) != 0 { try writeFar() }
       if polled[2].revents & ~Int16(POLLOUT) != 0 { try readFar() }
-      if polled[3].revents != 0, try !output.write() { return .outcome(.interrupted(SIGPIPE)) }
-      if polled[4].revents != 0, try !error.write() { return .outcome(.interrupted(SIGPIPE)) }
-      if polled[5].revents != 0 { processEnded = true }
+      if polled[3].revents != 0, try !output.write() { return .interrupted(SIGPIPE) }
+      if polled[4].revents != 0, try !error.write() { return .interrupted(SIGPIPE) }
+      if polled[5].revents != 0 { ended = true }
     }
   }
 
@@ -87,11 +86,11 @@ struct Relay: ~Copyable {
 
   private func interests() -> [pollfd] {
     let farFD: CInt
-    var process: CInt = -1
+    var endFD: CInt = -1
     switch far {
-    case .master(let master, let pidfd):
+    case .master(let master, let end):
       farFD = master
-      process = processEnded ? -1 : pidfd
+      endFD = ended ? -1 : end
     case .keeper(let socket): farFD = socket
     }
     let readsInput = inputOpen && toFar.count < Relay.mostWaiting
@@ -106,20 +105,20 @@ struct Relay: ~Copyable {
         events: Int16(readsFar ? POLLIN : 0) | Int16(writesFar ? POLLOUT : 0), revents: 0),
       pollfd(fd: output.pending.isEmpty ? -1 : output.raw, events: Int16(POLLOUT), revents: 0),
       pollfd(fd: error.pending.isEmpty ? -1 : error.raw, events: Int16(POLLOUT), revents: 0),
-      pollfd(fd: process, events: Int16(POLLIN), revents: 0),
+      pollfd(fd: endFD, events: Int16(POLLIN), revents: 0),
     ]
   }
 
   /// The end, once everything that was written before it has been passed on.
-  private mutating func finished() -> End? {
+  private mutating func finished() -> TerminalClient.Outcome? {
     guard output.pending.isEmpty && error.pending.isEmpty else { return nil }
-    if let exit { return .outcome(.ended(exit)) }
+    if let told { return told }
     switch far {
-    case .keeper: return farOpen ? nil : .outcome(.lost)
+    case .keeper: return farOpen ? nil : .lost
     case .master:
       // What a background process keeps open is not waited for; what the command wrote is in the queue of the
       // terminal, and a read drains that before it says EAGAIN (n_tty_read flushes the work that carries it).
-      return processEnded && (!farOpen || drained) ? .processEnded : nil
+      return ended && (!farOpen || drained) ? .finished : nil
     }
   }
   private func millisecondsLeft() -> CInt {
@@ -130,7 +129,7 @@ struct Relay: ~Copyable {
 
   // MARK: signals and the window
 
-  private mutating func takeSignals() throws(SyscallError) -> End? {
+  private mutating func takeSignals() throws(SyscallError) -> TerminalClient.Outcome? {
     while let number = try signals.next() {
       switch number {
       case SIGWINCH: sizeWaits = client.isTerminal && Terminal.isTerminal(client.input)
@@ -148,7 +147,7 @@ struct Relay: ~Copyable {
         sizeWaits = client.isTerminal && Terminal.isTerminal(client.input)
       case SIGPIPE: break  // the write itself said EPIPE
       default:
-        guard client.forwardsSignals, case .keeper = far else { return .outcome(.interrupted(number)) }
+        guard client.forwardsSignals, case .keeper = far else { return .interrupted(number) }
         control.append(KeeperMessage.signal(number))
       }
     }
@@ -173,7 +172,7 @@ struct Relay: ~Copyable {
 
   /// - Returns: true where the detach keys were typed.
   private mutating func readInput() throws(SyscallError) -> Bool {
-    let got = read(client.input, &room, 16 << 10)
+    let got = read(client.input, &room, room.count)
     let number = errno
     if got > 0 { return matcher.feed(room[0..<got], into: &toFar) }
     if got < 0 && (number == EINTR || number == EAGAIN) { return false }
@@ -237,18 +236,20 @@ struct Relay: ~Copyable {
   private mutating func readFar() throws(SyscallError) {
     switch far {
     case .master(let master, _):
-      let got = read(master, &room, 1 << 16)
+      let got = read(master, &room, room.count)
       let number = errno
       if got > 0 { output.pending.append(room[0..<got]) }
       else if got == 0 || number == EIO { farOpen = false }
-      else if number == EAGAIN { drained = processEnded }
+      else if number == EAGAIN { drained = ended }
       else if number != EINTR { throw SyscallError(call: "read", errno: number, path: "terminal") }
     case .keeper(let socket):
       let got = recv(socket, &room, room.count, CInt(MSG_DONTWAIT | MSG_TRUNC))
       let number = errno
       if got < 0 {
-        if number == EAGAIN || number == EINTR { return }
-        guard number == ECONNRESET else { throw SyscallError(call: "recv", errno: number, path: "keeper.sock") }
+        // ECONNRESET: the keeper has closed with a message of ours unread. It is told once, before what is still queued,
+        // the keeper's last words among it (unix(7), net/core/datagram.c), so it is no end.
+        if number == EAGAIN || number == EINTR || number == ECONNRESET { return }
+        throw SyscallError(call: "recv", errno: number, path: "keeper.sock")
       }
       guard got <= room.count else { throw SyscallError(call: "recv", errno: EMSGSIZE, path: "keeper.sock") }
       guard got > 0, let message = KeeperMessage(room[0..<got]) else {
@@ -258,7 +259,7 @@ struct Relay: ~Copyable {
       switch message {
       case .output(let bytes): output.pending.append(bytes)
       case .error(let bytes): error.pending.append(bytes)
-      case .exit(let code, let signal): exit = signal != 0 ? .signaled(signal) : .exited(code)
+      case .exit(let code, let signal, let oom): told = .ended(signal != 0 ? .signaled(signal) : .exited(code), oomKilled: oom)
       case .unknown: break
       }
     }

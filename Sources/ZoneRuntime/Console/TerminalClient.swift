@@ -31,7 +31,10 @@ public struct TerminalClient: Sendable {
 
   /// How a relay ended.
   public enum Outcome: Equatable, Sendable {
-    case ended(ExitStatus)
+    /// The keeper told how.
+    case ended(ExitStatus, oomKilled: Bool)
+    /// The descriptor that stands for the end became readable, and what was written before has been passed on.
+    case finished
     /// By the detach keys; the command goes on.
     case detached
     /// A signal told us to go, or nobody reads our output any more (SIGPIPE); the command goes on.
@@ -42,24 +45,19 @@ public struct TerminalClient: Sendable {
     case lost
   }
 
-  /// Relays a pseudo-terminal whose master is ours (`exec -it`) until `process`, a child of ours, has ended, and reaps it.
-  public func relay(master: borrowing OwnedFD, process: borrowing Pidfd) throws(SyscallError) -> Outcome {
+  /// Relays a pseudo-terminal whose master is ours alone (`exec -it`).
+  /// - Parameter end: a descriptor that becomes readable when the command has ended: a pidfd, or a watcher's socket.
+  public func relay(master: borrowing OwnedFD, until end: CInt) throws(SyscallError) -> Outcome {
     try master.setNonBlocking()
-    var relay = try Relay(self, .master(master.raw, process: process.fd.raw))
-    switch try relay.run() {
-    case .processEnded: return .ended(try process.reap())
-    case .outcome(let outcome): return outcome
-    }
+    var relay = try Relay(self, .master(master.raw, end: end))
+    return try relay.run()
   }
 
   /// Relays what a keeper speaks over its SEQPACKET socket (`attach`, `run`) until it tells how the command ended.
-  /// - Parameter asks: ask for the output first; false where the socket is attached already.
-  public func relay(keeper: borrowing OwnedFD, asks: Bool = true) throws(SyscallError) -> Outcome {
-    var relay = try Relay(self, .keeper(keeper.raw))
-    if asks { relay.ask() }
-    switch try relay.run() {
-    case .processEnded: return .lost
-    case .outcome(let outcome): return outcome
-    }
+  /// - Parameter attaching: ask for the output first; false where the socket is attached already, by the start.
+  public func relay(keeper socket: CInt, attaching: Bool) throws(SyscallError) -> Outcome {
+    var relay = try Relay(self, .keeper(socket))
+    if attaching { relay.attach() }
+    return try relay.run()
   }
 }

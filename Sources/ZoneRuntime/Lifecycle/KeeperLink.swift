@@ -18,8 +18,13 @@ enum StageMessage: Equatable {
   init?(_ bytes: ArraySlice<UInt8>) {
     guard let kind = bytes.first else { return nil }
     let rest = bytes.dropFirst()
-    let numbers = stride(from: rest.startIndex, to: rest.startIndex + rest.count / 4 * 4, by: 4).map { at in
-      Int32(bitPattern: UInt32(rest[at]) | UInt32(rest[at + 1]) << 8 | UInt32(rest[at + 2]) << 16 | UInt32(rest[at + 3]) << 24)
+    var numbers: [Int32] = []
+    var at = rest.startIndex
+    while at + 4 <= rest.endIndex {
+      let low = UInt32(rest[at]) | UInt32(rest[at + 1]) << 8
+      let high = UInt32(rest[at + 2]) | UInt32(rest[at + 3]) << 8
+      numbers.append(Int32(bitPattern: low | high << 16))
+      at += 4
     }
     let is_ = { (message: stage_message) in kind == UInt8(message.rawValue) }
     if is_(STAGE_SAYS_OUTPUT) { self = .output(Array(rest)) }
@@ -69,7 +74,7 @@ struct KeeperLink: ~Copyable {
     let error = errno
     guard raw >= 0 else { throw .call("reach the keeper of \(files.name)", SyscallError(call: "socket", errno: error)) }
     let socket = OwnedFD(raw: raw)
-    do {
+    do throws(SyscallError) {
       let folder = try OwnedFD.open(files.run, O_PATH | O_DIRECTORY)
       var address = unixAddress("/proc/self/fd/\(folder.raw)/keeper.sock")
       try FileSystem.call("connect", files.socket) {

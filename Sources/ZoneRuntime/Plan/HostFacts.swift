@@ -1,3 +1,5 @@
+public import LinuxNS
+
 /// What the planner has to know of the machine and of the caller: values, so that planning stays a pure function.
 public struct HostFacts: Sendable {
   public var tier: WallTier
@@ -29,5 +31,5 @@ public struct HostFacts: Sendable {
   public var resolvConf: String
   public var hosts: String
   /// The terminal's size, if the command gets one.
-  public var terminalSize: (rows: UInt16, columns: UInt16)?
+  public var terminalSize: WindowSize?
 }

@@ -38,7 +38,7 @@ extension LaunchPlanner {
     for path in Self.readOnlyPaths { plan.zone.append(.readOnlyPath(path)) }
     plan.zone.append(.simple(.pivot, "pivot into the root and let the host's go"))
     if spec.terminal {
-      let size = facts.terminalSize ?? (24, 80)
+      let size = facts.terminalSize ?? WindowSize(rows: 24, columns: 80)
       plan.zone.append(.terminal(rows: UInt64(size.rows), columns: UInt64(size.columns)))
     }
   }

@@ -6,6 +6,8 @@ extension LaunchPlanner {
   ]
 
   mutating func planSparseRoot() {
+    // The layers of /etc are seen with the zone's ids; the host's own rights are needed to get there.
+    if byHost { plan.tree.append(.hostTree(tree(facts.dataRoot), on: facts.dataRoot)) }
     planRootTmpfs()
     for path in ["/dev", "/etc", "/home", "/media", "/mnt", "/proc", "/run", "/srv", "/sys", "/var"] {
       plan.tree.append(.directory(path, fresh: true))
@@ -43,9 +45,6 @@ extension LaunchPlanner {
   private mutating func planEtc() {
     var upper = "\(facts.dataDirectory)/root/etc"
     var work = "\(facts.dataDirectory)/root/.etc-work"
-    if byHost {
-      plan.tree.append(.hostTree(tree(facts.dataRoot), on: facts.dataRoot))
-    }
     if spec.ephemeral {
       // Below the overlay, out of sight and locked there.
       let owner = byHost ? ",uid=\(rootUID),gid=\(rootGID)" : ""

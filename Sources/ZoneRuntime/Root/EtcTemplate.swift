@@ -34,21 +34,24 @@ struct EtcTemplate {
     try FileSystem.makeDirectories(store, mode: 0o711)
     let draft = "\(path).\(getpid()).tmp"
     try FileSystem.removeTree(draft)
-    do {
-      try copyDirectory(from: source, to: draft, relative: "")
-      try writeAccounts(to: draft)
-      let made = rename(draft, path)
-      let error = errno
-      // Another start was faster: its template is as good.
-      guard made == 0 || error == EEXIST || error == ENOTEMPTY else {
-        throw SyscallError(call: "rename", errno: error, path: path)
-      }
-      if made != 0 { try FileSystem.removeTree(draft) }
+    do throws(SyscallError) {
+      try make(draft, as: path)
     } catch {
       try? FileSystem.removeTree(draft)  // best effort: the first error is the one to report
       throw error
     }
     return path
+  }
+
+  private func make(_ draft: String, as path: String) throws(SyscallError) {
+    try copyDirectory(from: source, to: draft, relative: "")
+    try writeAccounts(to: draft)
+    let result = rename(draft, path)
+    let error = errno
+    if result == 0 { return }
+    // Another start was faster: its template is as good.
+    guard error == EEXIST || error == ENOTEMPTY else { throw SyscallError(call: "rename", errno: error, path: path) }
+    try FileSystem.removeTree(draft)
   }
 
   /// Removes every template but those in use.
@@ -62,7 +65,10 @@ struct EtcTemplate {
   private func key() -> String {
     var hash: UInt64 = 0xcbf2_9ce4_8422_2325
     let mix = { (value: UInt64) in
-      for shift in stride(from: UInt64(0), to: 64, by: 8) { hash = (hash ^ (value >> shift & 0xff)) &* 0x100_0000_01b3 }
+      for byte in 0..<8 {
+        let next = (value >> UInt64(byte * 8)) & 0xff
+        hash = (hash ^ next) &* 0x100_0000_01b3
+      }
     }
     mix(2)  // the format's version
     for witness in Self.witnesses {

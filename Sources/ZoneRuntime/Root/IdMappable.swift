@@ -1,3 +1,4 @@
+internal import CLinuxNS
 internal import Glibc
 internal import LinuxNS
 
@@ -22,9 +23,7 @@ enum IdMappable {
 
   /// nil where it can be mapped; otherwise the file system's number.
   static func refusal(_ path: String) throws(SyscallError) -> UInt64? {
-    var status = statfs()
-    try FileSystem.call("statfs", path) { statfs(path, &status) }
-    let magic = UInt64(truncatingIfNeeded: status.f_type) & 0xffff_ffff
+    let magic = UInt64(try check(zns_filesystem_type(path), "statfs", path))
     return table.contains { $0.magic == magic && kernel >= $0.since } ? nil : magic
   }
 }

@@ -1,3 +1,4 @@
+internal import Glibc
 public import LinuxNS
 
 /// A privilege of capabilities(7), by its number.
@@ -111,7 +112,8 @@ public struct CapabilitySet: OptionSet, Hashable, Sendable, CustomStringConverti
     for text in add where !isAll(text) {
       let capability = try Capability(parsing: text)
       guard known.contains(capability) else {
-        throw SyntaxError(what: "capability", value: text, why: "this kernel has none of that name; leave it out or update the kernel")
+        throw SyntaxError(
+          what: "capability", value: text, why: "this kernel has none of that name; leave it out or update the kernel")
       }
       result.formUnion(CapabilitySet([capability]))
     }
@@ -136,7 +138,8 @@ extension Capability {
   public static func last(file: String = "/proc/sys/kernel/cap_last_cap") throws(SyscallError) -> Capability {
     let text = try FileSystem.readLine(file)
     guard let number = Int(text), let capability = Capability(number: number) else {
-      throw SyscallError(call: "read", errno: 22 /* EINVAL */, path: file, step: "learn the last capability from '\(text)'")
+      throw SyscallError(
+        call: "read", errno: EINVAL, path: file, step: "learn the last capability from '\(text)'")
     }
     return capability
   }

@@ -3,12 +3,14 @@ internal import CSeccomp
 internal import Glibc
 internal import LinuxNS
 
-/// Turns a profile into a program for seccomp(2), by libseccomp.
+/// Turns a profile into a program for seccomp(2).
 ///
-/// libseccomp has no order of rules: a call either has one rule or rules with tests, and what fits no test falls to
-/// the default of all calls. So a filter is two programs of libseccomp's, one after the other: the first tests
-/// arguments, and its default action, a mark, is replaced by a jump to the second, which knows calls only. The kernel
-/// finds out at load that most calls never depend on an argument, and does not run the program for them (since 5.11).
+/// A filter is two programs, one after the other. The first tests arguments and is libseccomp's; libseccomp has no order of
+/// rules (a call has either one rule or rules with tests, and what fits no test falls to the default of all calls), so
+/// its default action is a mark, which is replaced by a jump to the second. The second knows calls only, and is ours
+/// (SeccompCallTable): libseccomp's has two instructions a call, which cost each start 0.3 ms at the load, and linear
+/// ones 0.7 ms, for checking, translating and trying every call once. The kernel then finds that most calls
+/// never depend on an argument, and does not run the program for them (since 5.11).
 enum SeccompCompiler {
   /// `sock_filter` of linux/filter.h: code u16, jt u8, jf u8, k u32.
   static let instructionSize = 8
@@ -22,25 +24,28 @@ enum SeccompCompiler {
   static var architectures: [UInt32] {
     let native = seccomp_arch_native()
     switch native {
-    case tokenX86_64: return [native, tokenX86]
+    case tokenX8664: return [native, tokenX86]
     case tokenAArch64: return [native, tokenARM]
     default: return [native]
     }
   }
 
   // SCMP_ARCH_*: AUDIT_ARCH_* of linux/audit.h, macros that Swift cannot import.
-  static let tokenX86_64: UInt32 = 0xc000_003e
+  static let tokenX8664: UInt32 = 0xc000_003e
   static let tokenX86: UInt32 = 0x4000_0003
   static let tokenAArch64: UInt32 = 0xc000_00b7
   static let tokenARM: UInt32 = 0x4000_0028
 
-  static func compile(_ profile: SeccompProfile) throws(SeccompError) -> [UInt8] {
-    let first = try program(default: mark, level: 1) { profile.argumentRules(sockets: $0 != tokenX86) }
-    let plain = profile.plainRules()
-    let second = try program(default: value(of: .refuse(.noSuchCall)), level: 2) { _ in plain }
+  /// - Parameter architectures: the native one first; other machines' only to look at.
+  static func compile(_ profile: SeccompProfile, architectures: [UInt32] = architectures) throws(SeccompError)
+    -> [UInt8]
+  {
+    let first = try argumentProgram(architectures) { profile.argumentRules(sockets: $0 != tokenX86) }
+    let second = try SeccompCallTable.program(profile.plainRules(), architectures)
     let joined = try join(first, second)
     guard joined.count <= instructionLimit * instructionSize else {
-      throw SeccompError(step: "compile", why: "\(joined.count / instructionSize) instructions, the kernel takes \(instructionLimit)")
+      throw SeccompError(
+        step: "compile", why: "\(joined.count / instructionSize) instructions, the kernel takes \(instructionLimit)")
     }
     return joined
   }
@@ -68,22 +73,21 @@ enum SeccompCompiler {
 
   // MARK: libseccomp
 
-  private static func value(of action: SeccompAction) -> UInt32 {
+  static func value(of action: SeccompAction) -> UInt32 {
     switch action {
     case .allow: 0x7fff_0000  // SECCOMP_RET_ALLOW
     case .refuse(let error): 0x0005_0000 | UInt32(error.rawValue)  // SECCOMP_RET_ERRNO
     }
   }
 
-  /// - Parameter level: SCMP_FLTATR_CTL_OPTIMIZE; 2 looks calls up in a balanced tree instead of one after the other.
-  private static func program(default action: UInt32, level: UInt32, rules: (UInt32) -> [SeccompRule])
+  private static func argumentProgram(_ architectures: [UInt32], rules: (UInt32) -> [SeccompRule])
     throws(SeccompError) -> [UInt8]
   {
-    let context = try filter(default: action, level: level, architecture: architectures[0], rules: rules)
+    let context = try filter(architectures[0], rules)
     defer { seccomp_release(context) }
     // A context each, since rules differ from one to the other; merged, which gives the second away.
     for architecture in architectures.dropFirst() {
-      let other = try filter(default: action, level: level, architecture: architecture, rules: rules)
+      let other = try filter(architecture, rules)
       let result = seccomp_merge(context, other)
       if result != 0 {
         seccomp_release(other)
@@ -93,20 +97,19 @@ enum SeccompCompiler {
     return try export(context)
   }
 
-  private static func filter(
-    default action: UInt32, level: UInt32, architecture: UInt32, rules: (UInt32) -> [SeccompRule]
-  ) throws(SeccompError) -> scmp_filter_ctx {
-    guard let context = seccomp_init(action) else { throw SeccompError(step: "seccomp_init", errno: ENOMEM) }
+  private static func filter(_ architecture: UInt32, _ rules: (UInt32) -> [SeccompRule]) throws(SeccompError)
+    -> scmp_filter_ctx
+  {
+    guard let context = seccomp_init(mark) else { throw SeccompError(step: "seccomp_init", errno: ENOMEM) }
     do throws(SeccompError) {
       if architecture != seccomp_arch_native() {
-        try check(seccomp_arch_remove(context, 0 /* SCMP_ARCH_NATIVE */), "seccomp_arch_remove")
+        try check(seccomp_arch_remove(context, UInt32(SCMP_ARCH_NATIVE)), "seccomp_arch_remove")
         try check(seccomp_arch_add(context, architecture), "seccomp_arch_add")
       }
       // x32 calls and any other architecture do not exist, rather than kill who asks.
       let badArchitecture = value(of: .refuse(.noSuchCall))
       try check(seccomp_attr_set(context, SCMP_FLTATR_ACT_BADARCH, badArchitecture), "seccomp_attr_set")
-      try check(seccomp_attr_set(context, SCMP_FLTATR_CTL_OPTIMIZE, level), "seccomp_attr_set")
-      for rule in rules(architecture) { try add(rule, to: context, architecture) }
+      for rule in rules(architecture) { try add(rule, to: context) }
     } catch {
       seccomp_release(context)
       throw error
@@ -114,48 +117,30 @@ enum SeccompCompiler {
     return context
   }
 
-  private static func add(_ rule: SeccompRule, to context: scmp_filter_ctx, _ architecture: UInt32) throws(SeccompError) {
+  private static func add(_ rule: SeccompRule, to context: scmp_filter_ctx) throws(SeccompError) {
     // The library takes the native number (a made-up negative one where the native machine lacks the call) and
-    // translates it. Calls younger than it, which it cannot translate, are left to the native machine.
-    guard let number = number(of: rule.call, seccomp_arch_native()) else {
-      throw SeccompError(step: "compile", why: "libseccomp does not know the call \(rule.call)")
+    // translates it.
+    let number = seccomp_syscall_resolve_name(rule.call)
+    let unknown: CInt = -1  // __NR_SCMP_ERROR
+    guard number != unknown, let test = rule.test else {
+      throw SeccompError(step: "compile", why: "libseccomp cannot test arguments of \(rule.call)")
     }
-    let action = value(of: rule.action)
-    // The library refuses a rule that says what the default says.
-    if action == seccompDefault(context) { return }
-    var result: CInt
-    if let test = rule.test {
-      var comparison = scmp_arg_cmp(
-        arg: test.argument, op: SCMP_CMP_MASKED_EQ, datum_a: UInt64(test.mask), datum_b: UInt64(test.value))
-      result = seccomp_rule_add_array(context, action, number, 1, &comparison)
-    } else {
-      result = seccomp_rule_add_array(context, action, number, 0, nil)
-    }
-    // A call that this architecture does not have.
-    if result == -EDOM && number < 0 { result = 0 }
-    if result == -EFAULT && architecture != seccomp_arch_native() && SeccompTables.numbers[rule.call] != nil { result = 0 }
-    try check(result, "seccomp_rule_add \(rule.call)")
-  }
-
-  private static func seccompDefault(_ context: scmp_filter_ctx) -> UInt32 {
-    var value: UInt32 = 0
-    seccomp_attr_get(context, SCMP_FLTATR_ACT_DEFAULT, &value)
-    return value
-  }
-
-  /// Negative where the architecture lacks the call; nil where nobody knows it.
-  static func number(of call: String, _ architecture: UInt32) -> CInt? {
-    let number = seccomp_syscall_resolve_name_arch(architecture, call)
-    if number != -1 { return number }  // __NR_SCMP_ERROR
-    return SeccompTables.numbers[call]
+    var comparison = scmp_arg_cmp(
+      arg: test.argument, op: SCMP_CMP_MASKED_EQ, datum_a: UInt64(test.mask), datum_b: UInt64(test.value))
+    try check(
+      seccomp_rule_add_array(context, value(of: rule.action), number, 1, &comparison), "seccomp_rule_add \(rule.call)")
   }
 
   private static func export(_ context: scmp_filter_ctx) throws(SeccompError) -> [UInt8] {
     do {
-      let file = OwnedFD(raw: CInt(try LinuxNS.check(zns_memfd_create("zones-seccomp", 1 /* MFD_CLOEXEC */), "memfd_create")))
+      let closeOnExec: UInt32 = 1  // MFD_CLOEXEC
+      let file = OwnedFD(
+        raw: CInt(try LinuxNS.check(zns_memfd_create("zones-seccomp", closeOnExec), "memfd_create")))
       let result = seccomp_export_bpf(context, file.raw)
       guard result == 0 else { throw SeccompError(step: "seccomp_export_bpf", errno: -result) }
-      guard lseek(file.raw, 0, SEEK_SET) == 0 else { throw SeccompError(step: "lseek", errno: errno) }
+      let position = lseek(file.raw, 0, SEEK_SET)
+      let error = errno
+      guard position == 0 else { throw SeccompError(step: "lseek", errno: error) }
       let bytes = try FileSystem.read(file, name: "filter")
       guard !bytes.isEmpty, bytes.count % instructionSize == 0 else {
         throw SeccompError(step: "seccomp_export_bpf", why: "\(bytes.count) bytes are no program")

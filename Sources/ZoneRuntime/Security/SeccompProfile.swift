@@ -58,8 +58,8 @@ extension SeccompProfile {
   private static let personalities: [UInt32] = [0, 0x8, 0x0002_0000, 0x0002_0008, 0xffff_ffff]
 
   /// The rules that come first: those that look at arguments. What fits none is decided by `plainRules`.
-  /// - Parameter sockets: false for i386, whose socketcall(2) holds the family in memory where no filter sees it. A
-  ///   rule for some families would let that call make all of them, so 32-bit x86 programs make no sockets.
+  /// - Parameter sockets: false for i386, whose socketcall(2) holds the family in memory where no filter sees it. So
+  ///   that call makes no sockets there (but pairs), nor does socket(2), so that both say the same.
   func argumentRules(sockets: Bool) -> [SeccompRule] {
     var rules: [SeccompRule] = []
     let add = { (call: String, action: SeccompAction, mask: UInt32, value: UInt32) in
@@ -80,7 +80,11 @@ extension SeccompProfile {
       if !mayNamespaces { add("unshare", .refuse(.notPermitted), Self.newTime, Self.newTime) }
     }
     for personality in Self.personalities { add("personality", .allow, .max, personality) }
-    if sockets { for family in socketFamilies { add("socket", .allow, .max, family) } }
+    if sockets {
+      for family in socketFamilies { add("socket", .allow, .max, family) }
+    } else {
+      add("socketcall", .refuse(.noSuchFamily), .max, 1)  // SYS_SOCKET
+    }
     return rules
   }
 

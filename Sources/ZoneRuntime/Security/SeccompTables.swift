@@ -2,8 +2,8 @@
 /// and arm; one that a machine does not have is left out there. A call in no table is newer than them and answers
 /// ENOSYS, so that libraries fall back; a test keeps every call that libseccomp knows in exactly one table.
 enum SeccompTables {
-  /// Always there. `ioctl`, `clone` and `unshare` are here too: what is refused of them is told by their arguments.
-  /// Left out are socketcall(2) and ipc(2), which libseccomp takes apart into the calls they stand for.
+  /// Always there. `ioctl`, `clone`, `unshare` and `socketcall` are here too: what is refused of them is told by their
+  /// arguments.
   static let allowed = """
     _llseek _newselect accept accept4 access adjtimex alarm arch_prctl arm_fadvise64_64 arm_sync_file_range bind
     breakpoint brk cacheflush cachestat capget capset chdir chmod chown chown32 clock_adjtime clock_adjtime64
@@ -17,7 +17,7 @@ enum SeccompTables {
     getgroups getgroups32 getitimer getpeername getpgid getpgrp getpid getppid getpriority getrandom getresgid
     getresgid32 getresuid getresuid32 getrlimit getrusage getsid getsockname getsockopt gettid gettimeofday getuid
     getuid32 getxattr inotify_add_watch inotify_init inotify_init1 inotify_rm_watch io_cancel io_destroy io_getevents
-    io_pgetevents io_pgetevents_time64 io_setup io_submit ioctl ioprio_get ioprio_set kill landlock_add_rule
+    io_pgetevents io_pgetevents_time64 io_setup io_submit ioctl ioprio_get ioprio_set ipc kill landlock_add_rule
     landlock_create_ruleset landlock_restrict_self lchown lchown32 lgetxattr link linkat listen listxattr llistxattr
     lremovexattr lseek lsetxattr lstat lstat64 madvise map_shadow_stack membarrier memfd_create memfd_secret mincore
     mkdir mkdirat mknod mknodat mlock mlock2 mlockall mmap mmap2 modify_ldt mprotect mq_getsetattr mq_notify mq_open
@@ -36,7 +36,7 @@ enum SeccompTables {
     setgroups setgroups32 setitimer setpgid setpriority setregid setregid32 setresgid setresgid32 setresuid
     setresuid32 setreuid setreuid32 setrlimit setsid setsockopt setuid setuid32 setxattr sgetmask shmat shmctl shmdt
     shmget shutdown sigaction sigaltstack signal signalfd signalfd4 sigpending sigprocmask sigreturn sigsuspend
-    socketpair splice ssetmask stat stat64 statfs statfs64 statx symlink symlinkat sync sync_file_range syncfs sysinfo
+    socketcall socketpair splice ssetmask stat stat64 statfs statfs64 statx symlink symlinkat sync sync_file_range syncfs sysinfo
     tee tgkill time timer_create timer_delete timer_getoverrun timer_gettime timer_gettime64 timer_settime
     timer_settime64 timerfd_create timerfd_gettime timerfd_gettime64 timerfd_settime timerfd_settime64 times tkill
     truncate truncate64 ugetrlimit umask uname unlink unlinkat unshare utime utimensat utimensat_time64 utimes vfork
@@ -55,8 +55,10 @@ enum SeccompTables {
   /// EPERM unless the zone keeps one of the capabilities (the kernel would ask for it, but is not asked at all), or
   /// may nest zones.
   static let conditional: [(calls: String, capabilities: [Capability], nesting: Bool)] = [
-    ("mount umount umount2 pivot_root move_mount open_tree open_tree_attr fsopen fspick fsconfig fsmount mount_setattr",
-      [.sysAdmin], true),
+    (
+      "mount umount umount2 pivot_root move_mount open_tree open_tree_attr fsopen fspick fsconfig fsmount mount_setattr",
+      [.sysAdmin], true
+    ),
     ("setns sethostname setdomainname", [.sysAdmin], true),
     ("quotactl quotactl_fd fanotify_init lookup_dcookie", [.sysAdmin], false),
     ("bpf", [.sysAdmin, .bpf], false),
@@ -67,7 +69,10 @@ enum SeccompTables {
     ("chroot", [.sysChroot], true),
     ("open_by_handle_at", [.dacReadSearch], false),
     ("kcmp pidfd_getfd", [.sysPtrace], false),
-    ("process_madvise get_mempolicy set_mempolicy set_mempolicy_home_node mbind migrate_pages move_pages", [.sysNice], false),
+    (
+      "process_madvise get_mempolicy set_mempolicy set_mempolicy_home_node mbind migrate_pages move_pages", [.sysNice],
+      false
+    ),
     ("reboot", [.sysBoot], false),
     ("init_module finit_module delete_module", [.sysModule], false),
     ("acct", [.sysPacct], false),

@@ -9,7 +9,9 @@ public func nearest(_ word: String, in names: some Sequence<String>) -> String? 
   for name in names {
     let candidate = Array(name.lowercased().utf8.prefix(128))
     let distance = distance(wanted, candidate)
-    guard distance <= max(1, max(wanted.count, candidate.count) / 3), distance < best?.distance ?? .max else { continue }
+    guard distance <= max(1, max(wanted.count, candidate.count) / 3), distance < best?.distance ?? .max else {
+      continue
+    }
     best = (name, distance)
   }
   return best?.name

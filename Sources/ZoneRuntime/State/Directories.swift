@@ -44,22 +44,18 @@ public struct Directories: Sendable, Equatable {
 
   /// Makes the places, closed to everybody else, and refuses those that somebody else could change.
   func make() throws(ZoneError) {
-    do {
-      for path in [data, shared, run, sharedRun] {
+    for path in [data, shared, run, sharedRun] {
+      let status = try attempt("make the directories of the zones") { () throws(SyscallError) in
         try FileSystem.makeDirectories(path, mode: 0o700)
-        let status = try FileSystem.status(path)
-        guard status.st_uid == geteuid() else {
-          throw ZoneError.refused("cannot keep zones in \(path): it belongs to uid \(status.st_uid), not to uid \(geteuid())")
-        }
-        guard status.st_mode & 0o022 == 0 else {
-          throw ZoneError.refused("cannot keep zones in \(path): others may write there (chmod go-w \(path))")
-        }
+        return try FileSystem.status(path)
       }
-    } catch let error as SyscallError {
-      throw .call("make the directories of the zones", error)
-    } catch let error as ZoneError {
-      throw error
-    } catch { fatalError("unreachable: \(error)") }
+      guard status.st_uid == geteuid() else {
+        throw .refused("cannot keep zones in \(path): it belongs to uid \(status.st_uid), not to uid \(geteuid())")
+      }
+      guard status.st_mode & 0o022 == 0 else {
+        throw .refused("cannot keep zones in \(path): others may write there (chmod go-w \(path))")
+      }
+    }
   }
 
   /// FNV-1a, four letters and digits: names of links have 15 bytes at most.

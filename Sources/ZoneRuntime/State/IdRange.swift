@@ -97,7 +97,9 @@ extension IdRange: Codable {
 
   public init(from decoder: any Decoder) throws {
     let values = try decoder.container(keyedBy: Key.self)
-    let (start, count) = (try values.decode(UInt32.self, forKey: .start), try values.decode(UInt32.self, forKey: .count))
+    let (start, count) = (
+      try values.decode(UInt32.self, forKey: .start), try values.decode(UInt32.self, forKey: .count)
+    )
     guard let range = IdRange(start: start, count: count) else {
       throw SyntaxError(what: "id range", value: "\(start)+\(count)", why: "empty, or beyond \(UInt32.max - 1)")
     }

@@ -74,7 +74,9 @@ public struct IdRangeLeases: Sendable {
     let taken = Set(table.leases.map(\.range.start))
     let foreign = try foreignRanges()
     let starts = Array(Self.starts)
-    let first = table.next.flatMap { starts.firstIndex(of: $0) }.map { $0 + 1 } ?? Int(stableHash(directory) % UInt64(starts.count))
+    let first =
+      table.next.flatMap { starts.firstIndex(of: $0) }.map { $0 + 1 }
+      ?? Int(stableHash(directory) % UInt64(starts.count))
     for offset in starts.indices {
       let start = starts[(first + offset) % starts.count]
       let range = IdRange(start: start, count: Self.count)!

@@ -4,7 +4,9 @@ public enum SubordinateIds {
   /// last id counts up to it.
   static func all(in file: [UInt8]) -> [IdRange] {
     lines(file).compactMap { line in
-      guard line.count == 3, let start = StrictNumber.id(line[1]), let count = StrictNumber.number(line[2]) else { return nil }
+      guard line.count == 3, let start = StrictNumber.id(line[1]), let count = StrictNumber.number(line[2]) else {
+        return nil
+      }
       return IdRange(start: start, count: min(count, UInt32.max - start))
     }
   }

@@ -167,6 +167,8 @@ struct JSONUnkeyedDecoding: UnkeyedDecodingContainer {
   mutating func nestedContainer<Nested: CodingKey>(keyedBy type: Nested.Type) throws -> KeyedDecodingContainer<Nested> {
     try next { try $0.container(keyedBy: type) }
   }
-  mutating func nestedUnkeyedContainer() throws -> any UnkeyedDecodingContainer { try next { try $0.unkeyedContainer() } }
+  mutating func nestedUnkeyedContainer() throws -> any UnkeyedDecodingContainer {
+    try next { try $0.unkeyedContainer() }
+  }
   mutating func superDecoder() throws -> any Decoder { try next { $0 } }
 }

@@ -1,6 +1,6 @@
 internal import LinuxNS
-public import ResourceControl
-public import VirtualNet
+internal import ResourceControl
+internal import VirtualNet
 
 /// `run/NAME/state.json`: what a start has made or is about to make, written before it is made, so that whoever comes
 /// after a kill knows what to take away.
@@ -17,7 +17,7 @@ struct RunRecord: Codable, Sendable {
   /// The network it is, or will be, attached to.
   var network: String?
   var attachment: Attachment?
-  var pasta: Int32?
+  var pasta: Pasta.Instance?
   var restarts = 0
   /// The capabilities and the filter's profile, for `exec`.
   var capabilities: CapabilitySet

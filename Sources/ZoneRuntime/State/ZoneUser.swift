@@ -46,7 +46,9 @@ public struct ZoneUser: Codable, Equatable, Sendable {
   }
 
   /// nil for a name.
-  private static func number(_ text: [UInt8], _ what: String, _ refuse: (String) -> SyntaxError) throws(SyntaxError) -> UInt32? {
+  private static func number(_ text: [UInt8], _ what: String, _ refuse: (String) -> SyntaxError) throws(SyntaxError)
+    -> UInt32?
+  {
     guard let first = text.first, (48...57).contains(first) || first == UInt8(ascii: "-") || first == UInt8(ascii: "+")
     else { return nil }
     // Names that begin with a digit and go on with letters exist (useradd --badname), signs never.
@@ -89,7 +91,9 @@ public struct ZoneUser: Codable, Equatable, Sendable {
     return String(validating: field, as: UTF8.self)
   }
 
-  private static func gid(_ who: [UInt8], _ file: [UInt8], _ refuse: (String) -> SyntaxError) throws(SyntaxError) -> UInt32? {
+  private static func gid(_ who: [UInt8], _ file: [UInt8], _ refuse: (String) -> SyntaxError) throws(SyntaxError)
+    -> UInt32?
+  {
     if let number = try number(who, "group", refuse) { return number }
     for line in file.split(separator: 10) {
       let fields = line.split(separator: UInt8(ascii: ":"), omittingEmptySubsequences: false)
@@ -115,7 +119,9 @@ public struct ZoneUser: Codable, Equatable, Sendable {
         fields[3].split(separator: UInt8(ascii: ",")).contains(where: { $0.elementsEqual(name.utf8) })
       else { continue }
       guard fields.count == 4, let gid = StrictNumber.id(fields[2]) else {
-        throw refuse("a group of his in the zone's /etc/group cannot be read: '\(String(decoding: line.prefix(60), as: UTF8.self))'")
+        throw refuse(
+          "a group of his in the zone's /etc/group cannot be read: '\(String(decoding: line.prefix(60), as: UTF8.self))'"
+        )
       }
       if known.insert(gid).inserted { groups.append(gid) }
       guard groups.count <= groupLimit else { throw refuse("he is in more than \(groupLimit) groups") }

@@ -10,7 +10,8 @@ private let known = CapabilitySet.known(last: .checkpointRestore)
     // linux/capability.h, picked over the whole range.
     for (name, number) in [
       ("CHOWN", 0), ("SETPCAP", 8), ("LINUX_IMMUTABLE", 9), ("NET_ADMIN", 12), ("IPC_LOCK", 14), ("SYS_ADMIN", 21),
-      ("SYS_RESOURCE", 24), ("MKNOD", 27), ("SETFCAP", 31), ("SYSLOG", 34), ("AUDIT_READ", 37), ("CHECKPOINT_RESTORE", 40),
+      ("SYS_RESOURCE", 24), ("MKNOD", 27), ("SETFCAP", 31), ("SYSLOG", 34), ("AUDIT_READ", 37),
+      ("CHECKPOINT_RESTORE", 40),
     ] {
       #expect(try Capability(parsing: name).number == UInt8(number))
       #expect(try Capability(parsing: "cap_" + name.lowercased()).description == "CAP_\(name)")
@@ -32,7 +33,7 @@ private let known = CapabilitySet.known(last: .checkpointRestore)
   }
 
   @Test func theDefaultIsDockersLessTwo() {
-    #expect(CapabilitySet.zoneDefault.rawValue == 0xa80425fb & ~(1 << 13) & ~(1 << 27))
+    #expect(CapabilitySet.zoneDefault.rawValue == 0xa804_25fb & ~(1 << 13) & ~(1 << 27))
     #expect(CapabilitySet.zoneDefault.list.count == 12)
   }
 
@@ -46,19 +47,25 @@ private let known = CapabilitySet.known(last: .checkpointRestore)
       _ = try Capability(parsing: "CAP_NET_ADMN")
       Issue.record("taken")
     } catch {
-      #expect(error.description == "capability 'CAP_NET_ADMN': no such capability, see capabilities(7); did you mean NET_ADMIN?")
+      #expect(
+        error.description
+          == "capability 'CAP_NET_ADMN': no such capability, see capabilities(7); did you mean NET_ADMIN?")
     }
   }
 
   @Test func addAndDrop() throws {
     let start = CapabilitySet.zoneDefault
     #expect(try start.applying(add: [], drop: [], known: known) == start)
-    #expect(try start.applying(add: ["net_raw"], drop: ["CAP_KILL"], known: known)
-      == start.union(CapabilitySet([.netRaw])).subtracting(CapabilitySet([.kill])))
+    #expect(
+      try start.applying(add: ["net_raw"], drop: ["CAP_KILL"], known: known)
+        == start.union(CapabilitySet([.netRaw])).subtracting(CapabilitySet([.kill])))
     #expect(try start.applying(add: [], drop: ["all"], known: known).isEmpty)
     #expect(try start.applying(add: ["KILL"], drop: ["ALL"], known: known) == CapabilitySet([.kill]))
-    #expect(try start.applying(add: ["ALL"], drop: ["SYS_ADMIN"], known: known) == known.subtracting(CapabilitySet([.sysAdmin])))
-    #expect(try start.applying(add: ["KILL"], drop: ["KILL"], known: known) == start.subtracting(CapabilitySet([.kill])))
+    #expect(
+      try start.applying(add: ["ALL"], drop: ["SYS_ADMIN"], known: known)
+        == known.subtracting(CapabilitySet([.sysAdmin])))
+    #expect(
+      try start.applying(add: ["KILL"], drop: ["KILL"], known: known) == start.subtracting(CapabilitySet([.kill])))
     #expect(throws: SyntaxError.self) { try start.applying(add: ["KIL"], drop: [], known: known) }
     #expect(throws: SyntaxError.self) { try start.applying(add: [], drop: ["NET_RAWW"], known: known) }
     #expect(throws: SyntaxError.self) { try start.applying(add: ["BPF"], drop: [], known: .known(last: .syslog)) }
@@ -96,7 +103,8 @@ private let known = CapabilitySet.known(last: .checkpointRestore)
   }
 
   @Test(arguments: [
-    "", "0", "-1", "-9", "65", "+9", " 9", "9 ", "99999999999", "SIG", "KIL", "RTMIN+", "RTMIN-1", "RTMIN+31", "RTMAX+1",
+    "", "0", "-1", "-9", "65", "+9", " 9", "9 ", "99999999999", "SIG", "KIL", "RTMIN+", "RTMIN-1", "RTMIN+31",
+    "RTMAX+1",
     "RTMIN+1+1", "RTMAX-31", "TERM\n", "0x9", "９", "RTMIN+-1", "SIG9",
   ])
   func whatIsNoSignalIsRefused(_ text: String) {

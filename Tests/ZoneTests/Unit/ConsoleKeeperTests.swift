@@ -15,7 +15,7 @@ import Testing
     keeper.send("R", Array("err".utf8))
     keeper.send("Z", [1, 2, 3])  // a later version's word
     keeper.send("X", [9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])
-    #expect(running.outcome() == .ended(.exited(9)))
+    #expect(running.outcome() == .ended(.exited(9), oomKilled: false))
     #expect(keeper.written(keeper.output) == Array("out".utf8))
     #expect(keeper.written(keeper.errors) == Array("err".utf8))
   }
@@ -24,7 +24,7 @@ import Testing
     let keeper = try FakeKeeper()
     let running = keeper.start()
     keeper.send("X", [0, 0, 0, 0, 9, 0, 0, 0, 1, 0, 0, 0])
-    #expect(running.outcome() == .ended(.signaled(SIGKILL)))
+    #expect(running.outcome() == .ended(.signaled(SIGKILL), oomKilled: true))
   }
 
   @Test func inputAndItsEndArePassedOn() throws {
@@ -51,7 +51,7 @@ import Testing
     }
     #expect(received == sent)
     keeper.send("X", [0, 0, 0, 0, 0, 0, 0, 0])
-    #expect(running.outcome() == .ended(.exited(0)))
+    #expect(running.outcome() == .ended(.exited(0), oomKilled: false))
   }
 
   @Test func ourSignalsGoToTheCommandWhereNoTerminalCarriesThem() throws {
@@ -61,7 +61,7 @@ import Testing
     running.signal(SIGINT)
     #expect(keeper.receive() == [UInt8(ascii: "K"), UInt8(SIGINT), 0, 0, 0])
     keeper.send("X", [130, 0, 0, 0, 0, 0, 0, 0])
-    #expect(running.outcome() == .ended(.exited(130)))
+    #expect(running.outcome() == .ended(.exited(130), oomKilled: false))
   }
 
   @Test func aKeeperThatGoesAwayIsTold() throws {
@@ -101,7 +101,7 @@ import Testing
     var sent: [UInt8] = []
     for index in 0..<128 { sent += [UInt8](repeating: UInt8(index), count: 8192) }
     #expect(received == sent)
-    #expect(running.outcome() == .ended(.exited(0)))
+    #expect(running.outcome() == .ended(.exited(0), oomKilled: false))
   }
 
   // MARK: detach keys
@@ -169,7 +169,7 @@ final class FakeKeeper: @unchecked Sendable {  // each descriptor is used by one
     let client = client
     return RunningClient { [relay] in
       let socket = OwnedFD(raw: try OwnedFD(raw: client).borrowedDuplicate())
-      return try relay.relay(keeper: socket)
+      return try relay.relay(keeper: socket.raw, attaching: true)
     }
   }
 

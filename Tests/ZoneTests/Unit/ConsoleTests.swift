@@ -14,7 +14,7 @@ import Testing
     let running = rig.start()
     #expect(eventually { try! LinuxNS.Terminal.isRaw(rig.personSlave) })
     rig.type("go\r")
-    #expect(running.outcome() == .ended(.exited(7)))
+    #expect(running.outcome() == .ended(.exited(7), oomKilled: false))
     #expect(try rig.personModes() == before)
   }
 
@@ -51,7 +51,7 @@ import Testing
     let running = rig.start()
     #expect(rig.shown(until: "ready"))
     rig.type("\u{3}")
-    #expect(running.outcome() == .ended(.exited(3)))
+    #expect(running.outcome() == .ended(.exited(3), oomKilled: false))
     #expect(rig.screen().contains("caught"))
   }
 
@@ -64,7 +64,7 @@ import Testing
     running.signal(SIGWINCH)
     #expect(eventually { try! LinuxNS.Terminal.size(rig.zoneSlave) == WindowSize(rows: 50, columns: 132) })
     rig.type("\r")
-    #expect(running.outcome() == .ended(.exited(0)))
+    #expect(running.outcome() == .ended(.exited(0), oomKilled: false))
   }
 
   @Test func aMegabyteOfAnyBytesPassesUnchangedBothWays() throws {
@@ -85,7 +85,7 @@ import Testing
       received += rig.take(milliseconds: at < sent.count ? 0 : 20)
     }
     #expect(received == sent)
-    #expect(running.outcome() == .ended(.exited(0)))
+    #expect(running.outcome() == .ended(.exited(0), oomKilled: false))
   }
 
   @Test func endOfInputBecomesTheTerminalsEndOfFile() throws {
@@ -95,13 +95,13 @@ import Testing
     let running = rig.start { $0.input = pipe.first.raw }
     _ = try? FileSystem.write([], to: pipe.second)
     dup2(open("/dev/null", O_WRONLY | O_CLOEXEC), pipe.second.raw)  // closes the pipe's only writing end
-    #expect(running.outcome() == .ended(.exited(5)))
+    #expect(running.outcome() == .ended(.exited(5), oomKilled: false))
   }
 
   @Test func aBackgroundProcessDoesNotHoldTheTerminal() throws {
     let rig = try Rig("sleep 30 & echo last words; exit 0")
     let running = rig.start()
-    #expect(running.outcome(timeout: 10) == .ended(.exited(0)))
+    #expect(running.outcome(timeout: 10) == .ended(.exited(0), oomKilled: false))
     #expect(rig.screen().contains("last words"))
   }
 }
@@ -157,7 +157,9 @@ final class Rig: @unchecked Sendable {  // descriptors only; one test uses it, a
     let (zone, pid) = (zone, pid)
     return RunningClient { [client] in
       let master = OwnedFD(raw: try OwnedFD(raw: zone).borrowedDuplicate())
-      return try client.relay(master: master, process: Pidfd.open(pid))
+      let process = try Pidfd.open(pid)
+      let outcome = try client.relay(master: master, until: process.fd.raw)
+      return outcome == .finished ? .ended(try process.reap(), oomKilled: false) : outcome
     }
   }
 

@@ -65,7 +65,10 @@ private func write(_ path: String, _ text: String) throws { try FileSystem.repla
       final class Box: @unchecked Sendable { var starts = [UInt32](repeating: 0, count: 64) }  // One slot a thread.
       let box = Box()
       var threads: [pthread_t] = []
-      final class Job { let run: () -> Void; init(_ run: @escaping () -> Void) { self.run = run } }
+      final class Job {
+        let run: () -> Void
+        init(_ run: @escaping () -> Void) { self.run = run }
+      }
       for thread in 0..<8 {
         let job = Job {
           for index in 0..<8 {
@@ -74,7 +77,12 @@ private func write(_ path: String, _ text: String) throws { try FileSystem.repla
           }
         }
         var id = pthread_t()
-        pthread_create(&id, nil, { Unmanaged<Job>.fromOpaque($0!).takeRetainedValue().run(); return nil },
+        pthread_create(
+          &id, nil,
+          {
+            Unmanaged<Job>.fromOpaque($0!).takeRetainedValue().run()
+            return nil
+          },
           Unmanaged.passRetained(job).toOpaque())
         threads.append(id)
       }
@@ -87,8 +95,10 @@ private func write(_ path: String, _ text: String) throws { try FileSystem.repla
   }
 
   @Test(arguments: [
-    "", "zones-ids 2\n", "zones-ids 1", "zones-ids 1\n1879048192 a", "zones-ids 1\n1879048193 a\n", "zones-ids 1\n0 a\n",
-    "zones-ids 1\n1879048192 a\n1879048192 b\n", "zones-ids 1\n1879048192 a\n1879113728 a\n", "zones-ids 1\n1879048192\n",
+    "", "zones-ids 2\n", "zones-ids 1", "zones-ids 1\n1879048192 a", "zones-ids 1\n1879048193 a\n",
+    "zones-ids 1\n0 a\n",
+    "zones-ids 1\n1879048192 a\n1879048192 b\n", "zones-ids 1\n1879048192 a\n1879113728 a\n",
+    "zones-ids 1\n1879048192\n",
     "zones-ids 1\n1879048192 a b\n", "zones-ids 1\n\n", "zones-ids 1\n-1 a\n", "zones-ids 1\n6174015488 a\n",
   ])
   func aDamagedFileIsAnErrorNotAGuess(_ text: String) throws {
@@ -108,7 +118,8 @@ private func write(_ path: String, _ text: String) throws { try FileSystem.repla
   }
 
   @Test(arguments: [
-    "", "0:0", "0:0:0", "0:0:4294967296", "0:1:4294967295", "4294967295:0:1", "0:4294967295:1", "4294967294:0:2", "-1:0:1", "0:+1:1",
+    "", "0:0", "0:0:0", "0:0:4294967296", "0:1:4294967295", "4294967295:0:1", "0:4294967295:1", "4294967294:0:2",
+    "-1:0:1", "0:+1:1",
     "0:01:1", " 0:1:1", "0:1:1:", "0x0:1:1", "18446744073709551616:0:1",
   ])
   func mapsThatOverflowAreRefused(_ text: String) {
@@ -148,7 +159,8 @@ private func write(_ path: String, _ text: String) throws { try FileSystem.repla
 
   @Test(arguments: [
     "alice:0:65536", "alice:100000:0", "alice:4294967295:1", "alice:4294967290:100", "alice:-1:5", "alice:1:4294967296",
-    "alice:100000", "alice:100000:65536:1", "alice:1000:5", "alice:999:2", "alice::", "alice:1 :2", "alice:5:4294967290\n1000:4:1",
+    "alice:100000", "alice:100000:65536:1", "alice:1000:5", "alice:999:2", "alice::", "alice:1 :2",
+    "alice:5:4294967290\n1000:4:1",
   ])
   func aLineOfHisThatCannotBeTakenIsAnError(_ line: String) {
     let good = Array("alice:500000:65536\n".utf8)

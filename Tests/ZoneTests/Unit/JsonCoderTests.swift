@@ -28,7 +28,9 @@ private struct Sample: Codable, Equatable {
 
   static func random(_ source: inout some RandomNumberGenerator) -> Sample {
     func text(_ source: inout some RandomNumberGenerator) -> String {
-      let letters: [Character] = ["a", "\"", "\\", "/", "\n", "\t", "\u{1}", "é", "€", "𝄞", "👩‍👩‍👧", "\u{7f}", "\u{feff}", " ", "ﬀ"]
+      let letters: [Character] = [
+        "a", "\"", "\\", "/", "\n", "\t", "\u{1}", "é", "€", "𝄞", "👩‍👩‍👧", "\u{7f}", "\u{feff}", " ", "ﬀ",
+      ]
       return String((0..<Int.random(in: 0...12, using: &source)).map { _ in letters.randomElement(using: &source)! })
     }
     func real(_ source: inout some RandomNumberGenerator) -> Double {
@@ -52,7 +54,9 @@ private struct Sample: Codable, Equatable {
     }
     var table: [String: [UInt16]] = [:]
     for _ in 0..<Int.random(in: 0...5, using: &source) {
-      table[text(&source)] = (0..<Int.random(in: 0...4, using: &source)).map { _ in UInt16.random(in: 0 ... .max, using: &source) }
+      table[text(&source)] = (0..<Int.random(in: 0...4, using: &source)).map { _ in
+        UInt16.random(in: 0 ... .max, using: &source)
+      }
     }
     return Sample(
       text: text(&source), signed: Int64(bitPattern: source.next()), unsigned: source.next() >> 1,
@@ -115,7 +119,9 @@ private func why<T: Decodable>(_ type: T.Type, _ text: String) -> String {
 
   @Test func aSpecIsReadBack() throws {
     var spec = ZoneSpec(name: "web")
-    spec.volumes = [VolumeMount(source: .volume("data"), target: "/data"), VolumeMount(source: .tmpfs(size: nil), target: "/t")]
+    spec.volumes = [
+      VolumeMount(source: .volume("data"), target: "/data"), VolumeMount(source: .tmpfs(size: nil), target: "/t"),
+    ]
     spec.restart = .onFailure(limit: 3)
     spec.limits.cpus = 1.5
     #expect(try JSON.decode(ZoneSpec.self, from: JSON.encode(spec), name: "spec") == spec)
@@ -180,7 +186,8 @@ private func why<T: Decodable>(_ type: T.Type, _ text: String) -> String {
   }
 
   @Test(arguments: [
-    "", " ", "[", "{\"a\":1", "{\"a\":1,\"a\":1}", "[1] x", "nul", "[01]", "[1.]", "[+1]", "['a']", "[NaN]", "[Infinity]",
+    "", " ", "[", "{\"a\":1", "{\"a\":1,\"a\":1}", "[1] x", "nul", "[01]", "[1.]", "[+1]", "['a']", "[NaN]",
+    "[Infinity]",
     "[\"\\ud800\"]", "[\"\\u0000\"]", "{\"\\u0000\":1}", "[9223372036854775808]", "[-9223372036854775809]", "[1e999]",
     "[\"a\nb\"]", "{\"a\":}", "{1:2}", "\u{feff}[]", "/* */[]", "[1,]",
   ])
@@ -190,7 +197,9 @@ private func why<T: Decodable>(_ type: T.Type, _ text: String) -> String {
   }
 
   @Test func bytesThatAreNoUTF8AreRefused() {
-    for bytes: [UInt8] in [[0x22, 0xff, 0x22], [0x22, 0xc0, 0x80, 0x22], [0x22, 0xed, 0xa0, 0x80, 0x22], [0x22, 0x61, 0, 0x22]] {
+    for bytes: [UInt8] in [
+      [0x22, 0xff, 0x22], [0x22, 0xc0, 0x80, 0x22], [0x22, 0xed, 0xa0, 0x80, 0x22], [0x22, 0x61, 0, 0x22],
+    ] {
       #expect(throws: JSONError.self) { try JSON.decode(String.self, from: bytes, name: "test") }
     }
   }

@@ -39,19 +39,25 @@ private func resolve(_ text: String?, group: String = group) throws(SyntaxError)
       try resolve("alice")
         == ZoneUser(uid: 1000, gid: 100, groups: [100, 1, 29], name: "alice", home: "/home/alice", shell: "/bin/zsh"))
     #expect(try resolve("1000") == resolve("alice"))
-    #expect(try resolve("1000:100") == ZoneUser(uid: 1000, gid: 100, groups: [100], name: "alice", home: "/home/alice", shell: "/bin/zsh"))
+    #expect(
+      try resolve("1000:100")
+        == ZoneUser(uid: 1000, gid: 100, groups: [100], name: "alice", home: "/home/alice", shell: "/bin/zsh"))
     #expect(try resolve("alice:audio").groups == [29])
     #expect(try resolve("alice:4294967294").gid == 4_294_967_294)
     #expect(try resolve(nil) == ZoneUser(uid: 0, gid: 0, groups: [0], name: "root", home: "/root", shell: "/bin/bash"))
     #expect(try resolve("5555") == ZoneUser(uid: 5555, gid: 0, groups: [0], name: nil, home: "/", shell: "/bin/sh"))
     #expect(try resolve("www-data").shell == "/bin/sh")
     #expect(try resolve("2fast").uid == 1002)
-    #expect(try ZoneUser.resolve(nil, passwd: [], group: []) == ZoneUser(uid: 0, gid: 0, groups: [0], name: nil, home: "/", shell: "/bin/sh"))
+    #expect(
+      try ZoneUser.resolve(nil, passwd: [], group: [])
+        == ZoneUser(uid: 0, gid: 0, groups: [0], name: nil, home: "/", shell: "/bin/sh"))
   }
 
   @Test(arguments: [
-    "", ":", ":0", "0:", "alice:", ":users", "0:0:0", "-1", "+0", "4294967295", "4294967296", "18446744073709551616", "00", "01", "0x0",
-    " 0", "0 ", "nobody", "alice:nobody", "alice:-1", "alice:4294967295", "huge", "minus", "nogid", "short", "relative", "octal", "alice:broken",
+    "", ":", ":0", "0:", "alice:", ":users", "0:0:0", "-1", "+0", "4294967295", "4294967296", "18446744073709551616",
+    "00", "01", "0x0",
+    " 0", "0 ", "nobody", "alice:nobody", "alice:-1", "alice:4294967295", "huge", "minus", "nogid", "short", "relative",
+    "octal", "alice:broken",
     "Alice", "alice\n", "root\0", "１", "1000:", "--", "-", "+nis",
   ])
   func whatIsNotCertainIsRefused(_ text: String) {
@@ -72,13 +78,16 @@ private func resolve(_ text: String?, group: String = group) throws(SyntaxError)
 
   @Test func hostileFilesNeitherCrashNorGiveMore() throws {
     let files: [[UInt8]] = [
-      [0xff, 0xfe, 0x0a], Array(repeating: 0x3a, count: 100_000), Array("root".utf8), Array("root:x:0:0:\0:/\0:/bin/sh".utf8),
+      [0xff, 0xfe, 0x0a], Array(repeating: 0x3a, count: 100_000), Array("root".utf8),
+      Array("root:x:0:0:\0:/\0:/bin/sh".utf8),
       Array(repeating: 0x0a, count: 1000), Array("\0:x:0:0::/:/bin/sh\n".utf8),
     ]
     for passwd in files {
       for group in files {
         if let user = try? ZoneUser.resolve("root", passwd: passwd, group: group) { Issue.record("\(user)") }
-        if let user = try? ZoneUser.resolve("7", passwd: passwd, group: group) { #expect(user.uid == 7 && user.groups == [0]) }
+        if let user = try? ZoneUser.resolve("7", passwd: passwd, group: group) {
+          #expect(user.uid == 7 && user.groups == [0])
+        }
       }
     }
   }

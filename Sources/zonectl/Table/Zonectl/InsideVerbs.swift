@@ -47,14 +47,14 @@ let insideVerbs: [Verb] = [
     "cp", chapter: "inside a zone", "copy files into a zone that lives, or out of one",
     operands: [Operand("SOURCE", hint: .zonePath), Operand("TARGET", hint: .zonePath)],
     details: """
-      One of the two is NAME:PATH, the other a path here, or - for a tar archive on standard input or output. \
-      Directories are copied with all they hold. Paths inside are found by the zone's own eyes: no symbolic link of \
-      its can lead out. As with cp, a TARGET that is a directory receives SOURCE under its own name.
+      One of the two is NAME:PATH, the other a path here (./a:b where the name has a colon). Directories are copied \
+      with all they hold, but not other file systems mounted in them. Paths inside are found by the zone's own eyes: no \
+      symbolic link of its can lead out. As with cp, a TARGET that is a directory receives SOURCE under its own name. \
+      What comes in belongs to the zone's root, what goes out to you; set-id bits, devices, sockets and pipes are left out.
       """,
     examples: [
       Example("zonectl cp web:/etc/hosts .", "out"),
       Example("zonectl cp site web:/srv", "in, as /srv/site"),
-      Example("zonectl cp web:/var/log - | tar t", "as an archive"),
     ]),
   Verb(
     "kill", chapter: "inside a zone", "send a signal to a zone's first process",

@@ -27,6 +27,9 @@ let zonectlOptions: [Option] = [
     "network", "", "none|host|NAME", hint: .words("none host default"), set: "zone",
     help: "the network; otherwise the one named default (private addresses, the outside reached by NAT)"),
   Option(
+    "network-alias", "", "NAME", repeats: true, set: "zone",
+    help: "another name by which zones of its network find it"),
+  Option(
     "publish", "p", "[ADDRESS:]HOST:ZONE[/udp]", repeats: true, set: "zone",
     help: "let a port of the host lead to one of the zone; ranges as 8000-8010:80-90"),
   Option("read-only", "", set: "zone", help: "nothing of the root can be written; volumes, /tmp and /run can"),

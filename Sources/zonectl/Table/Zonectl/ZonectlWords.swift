@@ -14,7 +14,7 @@ public enum ZonectlVerb: String, CaseIterable, Sendable {
 public enum ZonectlOption: String, CaseIterable, Sendable {
   case image, cpus, cpuShares = "cpu-shares", cpuset, memory, pids
   case volume, tmpfs, secret, env, envFile = "env-file", workdir, user, hostname
-  case network, publish, readOnly = "read-only", capAdd = "cap-add", capDrop = "cap-drop"
+  case network, networkAlias = "network-alias", publish, readOnly = "read-only", capAdd = "cap-add", capDrop = "cap-drop"
   case restart, autostart, `init`, nesting, label, stopSignal = "stop-signal", stopTimeout = "stop-timeout"
   case tty, interactive, name, rm, detach, detachKeys = "detach-keys"
   case all, force, yes, timeout, signal, follow, tail, quiet, output

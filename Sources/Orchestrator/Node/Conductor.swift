@@ -1,0 +1,181 @@
+internal import LinuxNS
+public import Logging
+internal import NIOPosix
+internal import ZoneRuntime
+
+/// What a conductor works with.
+public struct ConductorSetup: Sendable {
+  public var directories: FleetDirectories
+  public var driver: any ZoneDriver
+  public var store: any Store
+  public var box: SecretBox
+  /// The `orchestrator` program, for balancers.
+  public var executable: String
+  public var logger: Logger
+
+  public init(
+    directories: FleetDirectories, driver: any ZoneDriver, store: any Store, box: SecretBox, executable: String, logger: Logger
+  ) {
+    self.directories = directories
+    self.driver = driver
+    self.store = store
+    self.box = box
+    self.executable = executable
+    self.logger = logger
+  }
+}
+
+/// One line of news for whoever waits for a command: `web-1 started`.
+public struct Progress: Codable, Equatable, Sendable {
+  public var name: String
+  public var text: String
+
+  public init(name: String, text: String) {
+    self.name = name
+    self.text = text
+  }
+}
+public typealias ProgressReport = @Sendable (Progress) async -> Void
+
+/// The daemon's one mind: knows what is wanted (from the store) and what is (from the driver), and does what the
+/// planner says. It keeps nothing that a killed daemon would take with it but the checks' results.
+public actor Conductor {
+  let node: ZoneNode
+  let records: FleetRecords
+  let events: EventLog
+  let directories: FleetDirectories
+  let balancers: BalancerControl
+  let locks = FleetLocks()
+  let logger: Logger
+
+  struct Fleet {
+    var record: FleetRecord
+    /// The store's revision of the record.
+    var revision: Int64
+  }
+  var fleets: [String: Fleet] = [:]
+  var zoneRecords: [String: ZoneRecord] = [:]
+  var zones: [String: ObservedZone] = [:]
+  var health: [String: Health] = [:]
+  var healing: [String: Healing] = [:]
+  var restingSince: [String: UInt64] = [:]
+  /// Zones that a change of ours is about: what happens to them is no news.
+  var working: Set<String> = []
+  /// A fleet whose last try failed, and what was said about it.
+  var failures: [String: (healing: Healing, text: String)] = [:]
+  private(set) var checks: HealthKeeper!
+
+  public init(_ setup: ConductorSetup) async throws(FleetError) {
+    node = ZoneNode(setup.driver)
+    records = FleetRecords(store: setup.store, box: setup.box)
+    events = try await EventLog(records, logger: setup.logger)
+    directories = setup.directories
+    balancers = BalancerControl(directories: setup.directories, executable: setup.executable)
+    logger = setup.logger
+    checks = HealthKeeper(Probe(node: node, group: MultiThreadedEventLoopGroup.singleton)) { [weak self] zone, health in
+      await self?.noteHealth(zone, health)
+    }
+  }
+
+  /// Reads what is wanted, and takes over the zones and balancers that are there already.
+  public func load() async throws(FleetError) {
+    for (record, revision) in try await records.fleets() {
+      fleets[record.spec.name] = Fleet(record: record, revision: revision)
+      if record.wanted == .running { try writeSecrets(record.spec.name, try await records.secrets(of: record.spec.name)) }
+    }
+    for record in try await records.zones() { zoneRecords[record.name] = record }
+    let found = try await node.call { try $0.list() }
+    for zone in found {
+      guard let record = zoneRecords[zone.name], zone.spec.fleet == record.fleet, zone.isLive else { continue }
+      if zone.startId == record.startId {
+        await events.add("zone.adopted", fleet: record.fleet, zone: zone.name, "it was running all the time")
+      }
+    }
+    await note(found)
+  }
+
+  func writeSecrets(_ fleet: String, _ secrets: [String: [UInt8]]) throws(FleetError) {
+    try SecretFiles(directories: directories).write(secrets, of: fleet)
+  }
+
+  /// One look at everything, and one try at whatever is not as it should be.
+  public func tick() async {
+    do { try await observe() } catch {
+      logger.error("cannot look at the zones: \(error)")
+      return
+    }
+    for name in fleets.keys.sorted() where await !locks.isTaken(name) {
+      do { try await locks.with(name) { () async throws(FleetError) in try await self.mend(name) } } catch {
+        await noteFailure(name, error)
+      }
+    }
+  }
+
+  private func mend(_ name: String) async throws(FleetError) {
+    guard let fleet = fleets[name] else { return }
+    if let failure = failures[name], !failure.healing.isDue(at: Clock.realtimeNanoseconds()) { return }
+    switch fleet.record.wanted {
+    case .volumesOnly: return
+    case .down: try await finishDown(name) { _ in }
+    case .running:
+      let plan = try await plan(for: fleet.record, previous: fleet.record.spec)
+      guard !plan.changes.isEmpty else {
+        failures[name] = nil
+        return
+      }
+      try await carryOut(plan, for: fleet.record.spec, patience: nil) { _ in }
+    }
+    failures[name] = nil
+  }
+
+  private func noteFailure(_ name: String, _ error: FleetError) async {
+    let attempts = (failures[name]?.healing.attempts ?? 0) + 1
+    let isNews = failures[name]?.text != error.description
+    failures[name] = (Healing(attempts: attempts, last: Clock.realtimeNanoseconds()), error.description)
+    if isNews { await events.add("fleet.failed", fleet: name, error.description) }
+  }
+
+  /// No fleet runs or is on its way down.
+  public var isIdle: Bool { !fleets.values.contains { $0.record.wanted != .volumesOnly } }
+  /// Nothing at all is left to remember.
+  public var isEmpty: Bool { fleets.isEmpty }
+
+  /// Ends the streams of those who follow.
+  func finishEvents() async { await events.finish() }
+
+  public func shutDown() async {
+    await checks.stop()
+    await events.finish()
+    await node.shutDown()
+  }
+
+  // MARK: planning
+
+  func plan(for record: FleetRecord, previous: FleetSpec?) async throws(FleetError) -> Plan {
+    let planner = Planner(
+      fleet: record.spec, previous: previous, placement: placement(of: record),
+      observed: await observation(of: record.spec.name), now: Clock.realtimeNanoseconds())
+    return try planner.plan()
+  }
+
+  func placement(of record: FleetRecord) -> Placement {
+    var ports: [LoopbackPort: UInt16] = [:]
+    for (zone, map) in record.loopbackPorts {
+      for (zonePort, hostPort) in map { ports[LoopbackPort(zone: zone, zonePort: zonePort)] = hostPort }
+    }
+    return Placement(
+      zonesAreReachable: node.driver.zonesAreReachable, loopbackPorts: ports,
+      secretsDirectory: directories.secrets(record.spec.name), secretDigests: record.secretDigests)
+  }
+
+  private func observation(of fleet: String) async -> Observation {
+    var observation = Observation()
+    observation.zones = zones
+    observation.records = zoneRecords
+    observation.balancers = balancers.living(fleet)
+    observation.health = health
+    observation.healing = healing
+    observation.restingSince = restingSince
+    return observation
+  }
+}

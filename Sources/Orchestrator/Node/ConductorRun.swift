@@ -1,0 +1,233 @@
+internal import LinuxNS
+internal import ZoneRuntime
+
+/// Doing: a plan's changes, wave by wave.
+extension Conductor {
+  /// - Parameter patience: seconds that a change waits for what must hold before it; nil: changes that would have to wait
+  ///   are left for the next look.
+  func carryOut(_ plan: Plan, for fleet: FleetSpec, patience: Double?, progress: @escaping ProgressReport) async throws(FleetError) {
+    for wave in plan.waves {
+      var ready: [Change] = []
+      for change in wave {
+        if try await waitUntilReady(change, fleet, patience, progress) { ready.append(change) }
+      }
+      let failed = await withTaskGroup(of: (Change, FleetError)?.self) { group in
+        for change in ready {
+          group.addTask {
+            do throws(FleetError) {
+              try await self.perform(change, fleet, progress)
+              return nil
+            } catch { return (change, error) }
+          }
+        }
+        var failures: [(Change, FleetError)] = []
+        for await failure in group { if let failure { failures.append(failure) } }
+        return failures
+      }
+      try await observe()
+      guard let (change, error) = failed.min(by: { $0.0.name < $1.0.name }) else { continue }
+      for (change, error) in failed { await events.add("zone.failed", fleet: fleet.name, zone: change.name, error.description) }
+      throw .failed("cannot \(change.effect.rawValue) \(change.name): \(error)")
+    }
+  }
+
+  private func perform(_ change: Change, _ fleet: FleetSpec, _ progress: ProgressReport) async throws(FleetError) {
+    let name = change.name
+    working.insert(name)
+    defer { working.remove(name) }
+    if case .start = change.action { noteHealing(name) }
+    if case .restart = change.action, health[name]?.state == .unhealthy { noteHealing(name) }
+    switch change.action {
+    case .create(let zone):
+      await progress(Progress(name: name, text: "creating"))
+      try await put(ZoneRecord(zone))
+      try await node.call { driver in
+        try driver.create(zone.spec)
+        try driver.start(zone.spec.name)
+      }
+      try await started(zone, fleet, "zone.created", progress)
+    case .start(let zone, let haltFirst):
+      await progress(Progress(name: name, text: "starting"))
+      try await node.call { driver in
+        if haltFirst { try driver.halt(name) }
+        if try driver.status(name)?.spec != zone.spec { _ = try driver.set(name, to: zone.spec) }
+        do { try driver.start(name) } catch {
+          // Its keeper was quicker: it runs, and must not be started twice.
+          guard try driver.status(name)?.isLive == true else { throw error }
+        }
+      }
+      try await started(zone, fleet, "zone.started", progress)
+    case .set(let zone):
+      let late = try await node.call { try $0.set(name, to: zone.spec) }
+      if late.isEmpty || zones[name]?.isLive != true {
+        await tell("zone.changed", fleet, name, change.reasons.joined(separator: ", "), "changed", progress)
+      } else {
+        // The runtime knows better than the table of differences; what is wanted comes in force all the same.
+        try await restart(zone)
+        try await started(zone, fleet, "zone.restarted", progress)
+      }
+    case .restart(let zone):
+      await progress(Progress(name: name, text: "restarting"))
+      try await restart(zone)
+      try await started(zone, fleet, "zone.restarted", progress)
+    case .recreate(let zone):
+      await progress(Progress(name: name, text: "recreating"))
+      try await node.call { driver in
+        if try driver.status(name)?.isLive == true { try driver.stop(name) }
+        try driver.delete(name)
+        try driver.create(zone.spec)
+        try driver.start(name)
+      }
+      try await started(zone, fleet, "zone.recreated", progress)
+    case .remove(let zone):
+      await progress(Progress(name: name, text: "stopping"))
+      try await remove(zone)
+      await tell("zone.removed", fleet, name, change.reasons.joined(separator: ", "), "removed", progress)
+    case .startBalancer(let balancer):
+      let backends = backends(of: balancer)
+      let control = balancers
+      try await node.call { _ in try control.start(balancer, backends) }
+      await tell("balancer.started", fleet, nil, "\(balancer.name): \(change.reasons.joined(separator: ", "))", "started", progress, name)
+    case .stopBalancer(let balancer):
+      let control = balancers
+      try await node.call { _ in try control.stop(fleet: balancer.fleet, service: balancer.service) }
+      await tell("balancer.ended", fleet, nil, "\(balancer.name): \(change.reasons.joined(separator: ", "))", "ended", progress, name)
+    case .adopt: await progress(Progress(name: name, text: "\(change.reasons.joined(separator: ", ")) changed"))
+    }
+  }
+
+  private func restart(_ zone: DesiredZone) async throws(FleetError) {
+    let name = zone.spec.name
+    try await node.call { driver in
+      let there = try driver.status(name)
+      if there?.isLive == true { try driver.stop(name) }
+      if there?.state == .unavailable { try driver.halt(name) }
+      if there?.spec != zone.spec { _ = try driver.set(name, to: zone.spec) }
+      try driver.start(name)
+    }
+  }
+
+  func remove(_ zone: String) async throws(FleetError) {
+    try await node.call { driver in
+      guard let there = try driver.status(zone) else { return }
+      if there.isLive { try driver.stop(zone) }
+      try driver.delete(zone)
+    }
+    if let record = zoneRecords.removeValue(forKey: zone) { try await records.remove(record) }
+    health[zone] = nil
+    healing[zone] = nil
+  }
+
+  private func put(_ record: ZoneRecord) async throws(FleetError) {
+    try await records.put(record)
+    zoneRecords[record.name] = record
+  }
+
+  /// What we know of a zone after a start of ours.
+  private func started(_ zone: DesiredZone, _ fleet: FleetSpec, _ kind: String, _ progress: ProgressReport) async throws(FleetError) {
+    let name = zone.spec.name
+    let there = try await node.call { try $0.status(name) }
+    var record = ZoneRecord(zone)
+    record.startId = there?.startId
+    record.everStarted = true
+    try await put(record)
+    let words = kind == "zone.created" ? "created and started" : "started"
+    await tell(kind, fleet, name, words, "started", progress)
+  }
+
+  private func tell(
+    _ kind: String, _ fleet: FleetSpec, _ zone: String?, _ text: String, _ short: String, _ progress: ProgressReport, _ name: String? = nil
+  ) async {
+    await events.add(kind, fleet: fleet.name, zone: zone, text)
+    await progress(Progress(name: zone ?? name ?? fleet.name, text: short))
+  }
+
+  private func noteHealing(_ zone: String) {
+    healing[zone] = Healing(attempts: (healing[zone]?.attempts ?? 0) + 1, last: Clock.realtimeNanoseconds())
+  }
+
+  // MARK: waiting
+
+  private func waitUntilReady(
+    _ change: Change, _ fleet: FleetSpec, _ patience: Double?, _ progress: ProgressReport
+  ) async throws(FleetError) -> Bool {
+    let start = Clock.monotonicNanoseconds()
+    var told = false
+    while true {
+      var missing: Wait?
+      for wait in change.waits where missing == nil {
+        if try !isMet(wait, fleet) { missing = wait }
+      }
+      guard let missing else { return true }
+      guard let patience else { return false }
+      if Double(Clock.monotonicNanoseconds() - start) / 1e9 > patience {
+        throw .timedOut("\(change.name) waited \(Units.text(seconds: patience)) in vain for \(words(missing))")
+      }
+      if !told { await progress(Progress(name: change.name, text: "waiting for \(words(missing))")) }
+      told = true
+      do { try await Task.sleep(nanoseconds: 100_000_000) } catch { throw .failed("interrupted") }
+      try await observe()
+    }
+  }
+
+  private func isMet(_ wait: Wait, _ fleet: FleetSpec) throws(FleetError) -> Bool {
+    switch wait {
+    case .zone(let name): return isUp(name)
+    case .service(let service, let condition):
+      let names = (0..<(fleet.services[service]?.replicas ?? 0)).map { fleet.zoneName(service, $0 + 1) }
+      switch condition {
+      case .started: return names.allSatisfy { zones[$0].map { $0.state == .running || $0.exit != nil } ?? false }
+      case .healthy: return names.allSatisfy { isUp($0) }
+      case .completed:
+        for name in names {
+          guard let zone = zones[name], !zone.isLive, let exit = zone.exit else { return false }
+          guard exit.shellCode != 0 else { continue }
+          guard zone.spec.restart == .no else { return false }
+          throw .failed("\(name), which others depend on, ended with \(exit.shellCode)")
+        }
+        return true
+      }
+    }
+  }
+
+  private func isUp(_ zone: String) -> Bool {
+    guard zones[zone]?.state == .running, let state = health[zone]?.state else { return false }
+    return state == .healthy || state == .unchecked
+  }
+
+  private func words(_ wait: Wait) -> String {
+    switch wait {
+    case .zone(let name): "\(name) to serve again"
+    case .service(let service, .started): "\(service) to start"
+    case .service(let service, .healthy): "\(service) to be healthy"
+    case .service(let service, .completed): "\(service) to complete"
+    }
+  }
+
+  /// Waits until every zone of the fleet is up, or has done its work, and tells of each as it comes.
+  func settle(_ fleet: FleetSpec, deadline: UInt64, progress: ProgressReport) async throws(FleetError) {
+    var told: Set<String> = []
+    while true {
+      try await observe()
+      var missing: [String] = []
+      for (service, spec) in fleet.services.sorted(by: { $0.key < $1.key }) {
+        for name in (0..<spec.replicas).map({ fleet.zoneName(service, $0 + 1) }) {
+          let zone = zones[name]
+          if isUp(name) {
+            if told.insert(name).inserted, spec.health != nil { await progress(Progress(name: name, text: "healthy")) }
+          } else if let zone, !zone.isLive, zone.keeper == nil, let exit = zone.exit, spec.restart == .no || exit.shellCode == 0 {
+            guard exit.shellCode == 0 else { throw .failed("\(name) ended, \(exit.why) (see orchestrator logs \(service))") }
+            if told.insert(name).inserted { await progress(Progress(name: name, text: "completed")) }
+          } else if let state = health[name], state.state == .unhealthy {
+            throw .failed("\(name) is unhealthy: \(state.why ?? "its check fails") (see orchestrator logs \(service))")
+          } else {
+            missing.append("\(name) is \(zone.map { $0.state == .running ? "starting" : $0.state.rawValue } ?? "not there")\(health[name]?.why.map { " (\($0))" } ?? "")")
+          }
+        }
+      }
+      guard !missing.isEmpty else { return }
+      guard Clock.monotonicNanoseconds() < deadline else { throw .timedOut("not everything is up in time: \(missing.joined(separator: ", "))") }
+      do { try await Task.sleep(nanoseconds: 100_000_000) } catch { throw .failed("interrupted") }
+    }
+  }
+}

@@ -1,0 +1,175 @@
+internal import ZoneRuntime
+
+/// From what is to be and what is to what must be done. Pure: the same input gives the same plan, and a plan that
+/// was carried out leaves nothing to plan.
+public struct Planner: Sendable {
+  public var fleet: FleetSpec
+  /// As it was applied before; nil on the first time.
+  public var previous: FleetSpec?
+  public var placement: Placement
+  public var observed: Observation
+  /// Nanoseconds since 1970.
+  public var now: UInt64
+
+  public init(fleet: FleetSpec, previous: FleetSpec?, placement: Placement, observed: Observation, now: UInt64) {
+    self.fleet = fleet
+    self.previous = previous
+    self.placement = placement
+    self.observed = observed
+    self.now = now
+  }
+
+  /// - Throws: `conflict` where a name is taken by a zone that is not this fleet's.
+  public func plan() throws(FleetError) -> Plan {
+    var plan = Plan(fleet: fleet.name)
+    var wave = 0
+    func add(_ changes: [Change]) {
+      plan.changes += changes.map { change in
+        var change = change
+        change.wave = wave
+        return change
+      }
+      if !changes.isEmpty { wave += 1 }
+    }
+
+    var desired: [String: [DesiredZone]] = [:]
+    for service in fleet.services.keys { desired[service] = fleet.zones(of: service, on: placement) }
+    try refuseForeign(desired)
+
+    add(balancersToStop())
+    for group in removals(desired) { add(group) }
+
+    var changes: [String: [Change]] = [:]
+    for service in fleet.servicesInOrder { changes[service] = changed(desired[service] ?? []) }
+    add(fleet.servicesInOrder.flatMap { service in changes[service]!.filter { $0.effect == .live } + policyChange(service) })
+
+    for service in fleet.servicesInOrder {
+      let waits = fleet.services[service]!.dependsOn.sorted { $0.key < $1.key }.map { Wait.service($0.key, $0.value) }
+      let deep = changes[service]!.filter { $0.effect != .live }.map { change in
+        var change = change
+        change.waits = waits
+        return change
+      }
+      add(deep.filter { $0.effect == .create || $0.effect == .start })
+      // One replica after the other, each only when the one before serves again.
+      var before: String?
+      for var change in deep where change.effect == .restart || change.effect == .recreate {
+        if let before { change.waits.append(.zone(before)) }
+        before = change.name
+        add([change])
+      }
+      add(balancerToStart(service))
+    }
+    return plan
+  }
+
+  private func refuseForeign(_ desired: [String: [DesiredZone]]) throws(FleetError) {
+    for zone in desired.values.joined().sorted(by: { $0.spec.name < $1.spec.name }) {
+      guard let there = observed.zones[zone.spec.name], there.spec.fleet != fleet.name else { continue }
+      let owner = there.spec.fleet.map { "the fleet '\($0)'" } ?? "nobody's fleet"
+      throw .conflict("cannot make the zone \(zone.spec.name): it exists already and is of \(owner) (rename the fleet or delete that zone)")
+    }
+  }
+
+  // MARK: what goes
+
+  private func removals(_ desired: [String: [DesiredZone]]) -> [[Change]] {
+    let kept = Set(desired.values.joined().map(\.spec.name))
+    let gone = observed.zones.values.filter { $0.spec.fleet == fleet.name && !kept.contains($0.name) }
+    let byService = Dictionary(grouping: gone) { $0.spec.labels[FleetSpec.serviceLabel] ?? "" }
+    // Users go before what they use.
+    let order = (previous ?? fleet).servicesInOrder.reversed() + byService.keys.sorted()
+    var done: Set<String> = []
+    return order.compactMap { service in
+      guard done.insert(service).inserted, let zones = byService[service] else { return nil }
+      let isKept = fleet.services[service] != nil
+      return zones.sorted { $0.name < $1.name }.map { zone in
+        Change(
+          effect: .remove, action: .remove(zone: zone.name), service: service,
+          reasons: [isKept ? "\(desired[service]?.count ?? 0) replicas are wanted" : "the service is no longer in the manifest"],
+          downtime: isKept && !(desired[service] ?? []).isEmpty ? 0 : zone.spec.stopGrace)
+      }
+    }
+  }
+
+  private func balancersToStop() -> [Change] {
+    observed.balancers.sorted { $0.key < $1.key }.compactMap { service, running in
+      let wanted = fleet.balancer(of: service)
+      guard wanted != running else { return nil }
+      return Change(
+        effect: wanted == nil ? .remove : .restart, action: .stopBalancer(running), service: service,
+        reasons: [wanted == nil ? "no port is shared by replicas" : "ports"], downtime: wanted == nil ? 0 : 1)
+    }
+  }
+
+  private func balancerToStart(_ service: String) -> [Change] {
+    guard let wanted = fleet.balancer(of: service), observed.balancers[service] != wanted else { return [] }
+    let ports = wanted.listeners.map { String($0.hostPort) }.joined(separator: ", ")
+    return [
+      Change(
+        effect: .create, action: .startBalancer(wanted), service: service,
+        reasons: ["port \(ports) is shared by its replicas"], downtime: 0)
+    ]
+  }
+
+  // MARK: what differs
+
+  private func changed(_ zones: [DesiredZone]) -> [Change] {
+    zones.compactMap { zone in
+      guard let there = observed.zones[zone.spec.name] else {
+        return Change(effect: .create, action: .create(zone), service: zone.service, reasons: ["it is not there"], downtime: 0)
+      }
+      if there.state == .incomplete || there.state == .configured {
+        return deep(.recreate, .recreate(zone), ["its creation was cut short"], zone, of: zones.count)
+      }
+      let record = observed.records[zone.spec.name]
+      var differences = SpecDifference.between(there.spec, zone.spec, portsAreLive: placement.zonesAreReachable)
+      if let record, record.secretsDigest != zone.secretsDigest, !differences.contains(where: { $0.field == "secrets" }) {
+        differences.append(SpecDifference(field: "secrets", effect: .restart))
+      }
+      let reasons = differences.map(\.field)
+      if differences.contains(where: { $0.effect == .recreate }) {
+        return deep(.recreate, .recreate(zone), reasons, zone, of: zones.count)
+      }
+      if differences.contains(where: { $0.effect == .restart }) {
+        return deep(.restart, .restart(zone), reasons, zone, of: zones.count)
+      }
+      // A zone that must be started anyway is given its spec on the way.
+      if let start = Mending(zone: zone, there: there, record: record, in: observed, now: now).change() { return start }
+      return differences.isEmpty ? nil : Change(effect: .live, action: .set(zone), service: zone.service, reasons: reasons, downtime: 0)
+    }
+  }
+
+  /// A change that stops a zone: where others serve meanwhile, the service is not away.
+  private func deep(
+    _ effect: Change.Effect, _ action: Change.Action, _ reasons: [String], _ zone: DesiredZone, of replicas: Int
+  ) -> Change {
+    Change(
+      effect: effect, action: action, service: zone.service, reasons: reasons,
+      downtime: replicas > 1 ? 0 : zone.spec.stopGrace + 1)
+  }
+
+  /// What only the orchestrator acts on.
+  private func policyChange(_ service: String) -> [Change] {
+    guard let new = fleet.services[service], let old = previous?.services[service] else { return [] }
+    var reasons: [String] = []
+    if new.health != old.health { reasons.append("healthcheck") }
+    if new.dependsOn != old.dependsOn { reasons.append("depends_on") }
+    guard !reasons.isEmpty else { return [] }
+    return [Change(effect: .live, action: .adopt(service: service), service: service, reasons: reasons, downtime: 0)]
+  }
+}
+
+extension Planner {
+  /// The plan of a place where no fleet was applied yet, made without a daemon and without writing anything.
+  public static func first(_ manifest: Manifest, on driver: any ZoneDriver, _ directories: FleetDirectories) throws(FleetError) -> PlanReply {
+    var observed = Observation()
+    do {
+      observed.zones = Dictionary(uniqueKeysWithValues: try driver.list().map { ($0.name, $0) })
+    } catch { throw .failed(error.description) }
+    let placement = Placement(
+      zonesAreReachable: driver.zonesAreReachable, secretsDirectory: directories.secrets(manifest.fleet.name))
+    let planner = Planner(fleet: manifest.fleet, previous: nil, placement: placement, observed: observed, now: 0)
+    return PlanReply(fleet: manifest.fleet.name, changes: try planner.plan().summary)
+  }
+}

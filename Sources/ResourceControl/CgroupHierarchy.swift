@@ -1,0 +1,107 @@
+internal import LinuxNS
+
+/// The controllers a limit of ours needs, by the kernel's names.
+public enum CgroupController: String, Codable, Hashable, CaseIterable, Sendable, CodingKeyRepresentable {
+  case cpu, cpuset, memory, pids
+  /// v1's own; on v2 every group can be frozen.
+  case freezer
+
+  var limits: String {
+    switch self {
+    case .cpu: "cpu time"
+    case .cpuset: "the CPUs"
+    case .memory: "memory"
+    case .pids: "the number of processes"
+    case .freezer: "by freezing"
+    }
+  }
+
+  /// Those of ResourceLimits.
+  static let limiting: [CgroupController] = [.cpu, .cpuset, .memory, .pids]
+}
+
+/// Where control groups are on this machine: one v2 tree, v1 trees by controller, or both (hybrid). Only read.
+public struct CgroupHierarchy: Codable, Equatable, Sendable {
+  /// A mounted tree.
+  public struct Tree: Codable, Equatable, Sendable {
+    /// The mount point.
+    public var path: String
+    /// Which group of the kernel's tree is seen there; `/` but in containers without a cgroup namespace.
+    public var root: String
+  }
+
+  /// The v2 tree (cgroup2).
+  public var unified: Tree?
+  /// What the v2 tree's `cgroup.controllers` names, so far as it is ours.
+  public var unifiedControllers: Set<CgroupController>
+  /// The v1 tree of each controller.
+  public var v1: [CgroupController: Tree]
+
+  public init(unified: Tree?, unifiedControllers: Set<CgroupController>, v1: [CgroupController: Tree]) {
+    self.unified = unified
+    self.unifiedControllers = unifiedControllers
+    self.v1 = v1
+  }
+
+  /// Reads the mounts (proc_pid_mountinfo(5)), and the v2 tree's controllers.
+  /// - Parameters:
+  ///   - root: mounts below it win over others.
+  ///   - mountinfo: `/proc/self/mountinfo`.
+  public static func detect(root: String = "/sys/fs/cgroup", mountinfo: String = "/proc/self/mountinfo")
+    throws(CgroupError) -> CgroupHierarchy
+  {
+    let text = try CgroupError.wrap("find the control groups") { () throws(SyscallError) in
+      try FileSystem.read(mountinfo)
+    }
+    var found = parse(mountinfo: String(decoding: text, as: UTF8.self), root: root)
+    if let tree = found.unified {
+      found.unifiedControllers = Self.controllers(try? FileSystem.readLine("\(tree.path)/cgroup.controllers"))
+    }
+    return found
+  }
+
+  static func controllers(_ line: String?) -> Set<CgroupController> {
+    Set((line ?? "").split(separator: " ").compactMap { CgroupController(rawValue: String($0)) })
+  }
+
+  static func parse(mountinfo text: String, root: String) -> CgroupHierarchy {
+    var found = CgroupHierarchy(unified: nil, unifiedControllers: [], v1: [:])
+    let isBelow = { (path: String) in path == root || path.hasPrefix(root + "/") }
+    // 31 23 0:28 /root /mountpoint options [tags…] - type source superoptions
+    for line in text.split(separator: "\n") {
+      let words = line.split(separator: " ", omittingEmptySubsequences: false).map(String.init)
+      guard let dash = words.firstIndex(of: "-"), dash >= 6, words.count > dash + 3 else { continue }
+      let tree = Tree(path: unescape(words[4]), root: unescape(words[3]))
+      switch words[dash + 1] {
+      case "cgroup2":
+        if found.unified == nil || isBelow(tree.path) && !isBelow(found.unified!.path) { found.unified = tree }
+      case "cgroup":
+        for name in words[dash + 3].split(separator: ",") {
+          guard let controller = CgroupController(rawValue: String(name)) else { continue }
+          let old = found.v1[controller]
+          if old == nil || isBelow(tree.path) && !isBelow(old!.path) { found.v1[controller] = tree }
+        }
+      default: continue
+      }
+    }
+    return found
+  }
+
+  /// Space, tab, newline and backslash are written as `\040` and so on.
+  private static func unescape(_ text: String) -> String {
+    guard text.contains("\\") else { return text }
+    var bytes: [UInt8] = []
+    var rest = Array(text.utf8)[...]
+    while let byte = rest.popFirst() {
+      if byte == UInt8(ascii: "\\"), rest.count >= 3,
+        let code = UInt8(String(decoding: rest.prefix(3), as: UTF8.self), radix: 8)
+      {
+        bytes.append(code)
+        rest = rest.dropFirst(3)
+      } else {
+        bytes.append(byte)
+      }
+    }
+    return String(decoding: bytes, as: UTF8.self)
+  }
+}

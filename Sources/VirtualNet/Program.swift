@@ -1,0 +1,43 @@
+internal import CLinuxNS
+internal import Glibc
+internal import LinuxNS
+
+/// Starting one of the two programs that serve a network.
+enum Program {
+  struct Child: ~Copyable {
+    let pid: Int32
+    let process: Pidfd
+  }
+
+  /// In a session of its own, with a bare environment.
+  /// - Parameters:
+  ///   - command: an absolute path and its arguments.
+  ///   - descriptors: what it gets as 0, 1, 2 and so on.
+  static func spawn(_ command: [String], _ descriptors: [CInt]) throws(NetworkError) -> Child {
+    var arguments: [UnsafeMutablePointer<CChar>?] = command.map { strdup($0) } + [nil]
+    var environment: [UnsafeMutablePointer<CChar>?] = [strdup("PATH=/usr/sbin:/usr/bin:/sbin:/bin"), nil]
+    defer { for word in arguments + environment { free(word) } }
+    var pidfd: CInt = -1
+    // The function, not the struct of the same name.
+    let start: (UnsafePointer<zns_spawn>?, UnsafeMutablePointer<CInt>?) -> Int = zns_spawn
+    let pid = descriptors.withUnsafeBufferPointer { descriptors in
+      arguments.withUnsafeMutableBufferPointer { arguments in
+        environment.withUnsafeMutableBufferPointer { environment in
+          var spawn = CLinuxNS.zns_spawn()
+          spawn.executable = -1
+          spawn.path = UnsafePointer(arguments[0])
+          spawn.argv = UnsafePointer(arguments.baseAddress)
+          spawn.envp = UnsafePointer(environment.baseAddress)
+          spawn.fds = descriptors.baseAddress
+          spawn.fd_count = CInt(descriptors.count)
+          spawn.new_session = 1
+          return start(&spawn, &pidfd)
+        }
+      }
+    }
+    guard pid > 0 else {
+      throw .system("start \(command[0])", SyscallError(call: "execve", errno: CInt(-pid)))
+    }
+    return Child(pid: Int32(pid), process: Pidfd(OwnedFD(raw: pidfd)))
+  }
+}

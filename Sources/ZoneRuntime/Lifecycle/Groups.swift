@@ -1,0 +1,112 @@
+internal import Glibc
+internal import LinuxNS
+internal import ResourceControl
+
+/// A zone's control groups, opened for a start or an execution.
+struct ZoneGroup: ~Copyable {
+  /// The v2 group's directory; -1 where there is none.
+  let directory: CInt
+  /// The v1 groups' `tasks` files.
+  let tasks: DescriptorList
+  /// Where OOM kills are counted: `memory.events`, or v1's `memory.oom_control`; -1 where nothing counts them.
+  let oom: CInt
+
+  deinit {
+    if directory >= 0 { close(directory) }
+    if oom >= 0 { close(oom) }
+  }
+
+  /// Hands the descriptors to a stage; they stay ours.
+  func lend(to descriptors: inout StagePlan.Descriptors) {
+    descriptors.cgroup = directory
+    descriptors.tasks = tasks.raw
+    descriptors.oom = oom
+  }
+}
+
+extension Zones {
+  /// Where this caller's groups may be made; nil where he has no place for them (an ordinary user without delegation),
+  /// which is an error only if a limit is asked for.
+  func cgroupBase(neededFor limits: ResourceLimits) throws(ZoneError) -> CgroupBase? {
+    let tag = directories.tag.isEmpty ? nil : directories.tag
+    do throws(CgroupError) {
+      let hierarchy = try CgroupHierarchy.detect()
+      if geteuid() == 0 { return CgroupBase.forRoot(hierarchy, tag: tag) }
+      let own = (try? FileSystem.readLine("/proc/self/cgroup")) ?? ""  // unreadable is the same as not delegated
+      do throws(CgroupError) {
+        return try CgroupBase.forUser(hierarchy, selfCgroup: own, uid: geteuid(), tag: tag)
+      } catch {
+        if limits.isEmpty { return nil }
+        throw error
+      }
+    } catch { throw .refused("\(error)") }
+  }
+
+  func cgroupPlan(_ name: String, _ limits: ResourceLimits) throws(ZoneError) -> CgroupPlan? {
+    guard let base = try cgroupBase(neededFor: limits) else { return nil }
+    do throws(CgroupError) {
+      let plan = try CgroupPlan(base: base, name: name, limits: limits)
+      return plan.record.paths.isEmpty ? nil : plan
+    } catch { throw .refused("\(error)") }
+  }
+
+  /// nil makes none.
+  func makeCgroup(_ plan: CgroupPlan?) throws(ZoneError) -> ZoneGroup {
+    do throws(CgroupError) {
+      return try Self.open(plan.map { (plan) throws(CgroupError) in try Cgroup.create(plan) })
+    } catch { throw .refused("\(error)") }
+  }
+
+  func openCgroup(_ record: RunRecord) throws(ZoneError) -> ZoneGroup {
+    do throws(CgroupError) { return try Self.open(record.cgroup.map(Cgroup.init(opening:))) } catch { throw .refused("\(error)") }
+  }
+
+  private static func open(_ group: Cgroup?) throws(CgroupError) -> ZoneGroup {
+    guard let group else { return ZoneGroup(directory: -1, tasks: DescriptorList(), oom: -1) }
+    let tasks = try group.openJoinFiles()
+    var oom: CInt = -1
+    let counters = [group.record.v1[.memory].map { "\($0)/memory.oom_control" }, group.record.unified.map { "\($0)/memory.events" }]
+    for path in counters.compactMap({ $0 }) where oom < 0 {
+      oom = (try? OwnedFD.open(path, O_RDONLY))?.take() ?? -1  // no controller, no count
+    }
+    let directory = try group.openDirectory()?.take() ?? -1
+    return ZoneGroup(directory: directory, tasks: tasks, oom: oom)
+  }
+
+  /// Ends what is left in the groups and removes them.
+  func removeCgroup(_ record: CgroupRecord) throws(ZoneError) {
+    do throws(CgroupError) { try Cgroup(opening: record).remove() } catch { throw .refused("\(error)") }
+  }
+
+  /// What a killed keeper or start may have left running.
+  func killLeftovers(_ files: ZoneFiles) throws(ZoneError) {
+    guard let record = try files.readRecord(), let group = record.cgroup,
+      group.paths.contains(where: FileSystem.exists)
+    else { return }
+    do throws(CgroupError) { try Cgroup(opening: group).kill() } catch { throw .refused("\(error)") }
+  }
+
+  func isFrozen(_ record: RunRecord) throws(ZoneError) -> Bool {
+    guard let group = record.cgroup else { return false }
+    // A zone that ended between the looks is not frozen.
+    return (try? Cgroup(opening: group).isFrozen()) ?? false
+  }
+
+  func freeze(_ record: RunRecord, _ name: String, _ frozen: Bool) throws(ZoneError) {
+    guard let group = record.cgroup else {
+      throw .refused("cannot freeze zone \(name): it has no control group, since none is delegated to uid \(geteuid()) (log in through systemd, or start with systemd-run --user --scope -p Delegate=yes)")
+    }
+    do throws(CgroupError) {
+      if frozen { try Cgroup(opening: group).freeze() } else { try Cgroup(opening: group).thaw() }
+    } catch { throw .refused("\(error)") }
+  }
+
+  /// A frozen zone hears no signal but the kill.
+  func thaw(_ files: ZoneFiles) throws(SyscallError) {
+    guard let record = try? files.readRecord(), let group = record.cgroup, (try? Cgroup(opening: group).isFrozen()) == true
+    else { return }
+    do throws(CgroupError) { try Cgroup(opening: group).thaw() } catch {
+      throw SyscallError(call: "thaw", errno: EIO, path: files.name)
+    }
+  }
+}

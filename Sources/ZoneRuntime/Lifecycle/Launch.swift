@@ -1,0 +1,276 @@
+internal import CLinuxNS
+internal import Glibc
+internal import LinuxNS
+internal import ResourceControl
+internal import VirtualNet
+
+/// Where the command's input and output go.
+public enum ZoneStreams: Sendable {
+  /// To the log; input is empty.
+  case log
+  /// The keeper copies: to the log, and to the launcher, who relays (`run`).
+  case relay(input: Bool)
+  /// The launcher's own descriptors, given away as they are: nothing is copied or logged. Never a terminal: a zone that
+  /// holds one can read what is typed there.
+  case direct(input: CInt, output: CInt, error: CInt)
+}
+
+/// A zone that was just made ready or started, seen by the one who launched it.
+struct LaunchedZone: ~Copyable {
+  let keeper: Pidfd
+  let link: KeeperLink
+  fileprivate(set) var initPid: Int32
+}
+
+extension Zones {
+  /// Makes an installed zone ready: everything stands, the first process waits at the gate. The zone's lock is held.
+  ///
+  /// What fails is undone: the record names each thing before it is made, and `cleanUp` takes away what is named.
+  func launch(
+    _ files: ZoneFiles, _ spec: ZoneSpec, streams: ZoneStreams, terminalSize: WindowSize? = nil,
+    restarts: Int = 0
+  ) throws(ZoneError) -> LaunchedZone {
+    do throws(ZoneError) {
+      return try make(files, spec, streams: streams, terminalSize: terminalSize, restarts: restarts)
+    } catch {
+      do throws(ZoneError) {
+        if spec.ephemeral || FileSystem.exists(files.run) { try cleanUp(files) }
+      } catch let second { notice("clean-up after the failed start of \(files.name) failed too: \(second)") }
+      throw error
+    }
+  }
+
+  private func make(
+    _ files: ZoneFiles, _ spec: ZoneSpec, streams: ZoneStreams, terminalSize: WindowSize?, restarts: Int
+  ) throws(ZoneError) -> LaunchedZone {
+    try attempt("make the zone's run directory") { () throws(SyscallError) in
+      try FileSystem.makeDirectories(files.run, mode: 0o700)
+    }
+    try makeVolumes(spec)
+    let facts = try facts(for: spec, terminalSize: terminalSize)
+    let plan = LaunchPlanner.plan(spec, facts)
+    try writeNameFiles(files, spec, facts)
+
+    var record = RunRecord(
+      bootId: try attempt("read the boot id") { () throws(SyscallError) in try RunRecord.bootId() }, tier: plan.tier,
+      uids: plan.uids, gids: plan.gids, namespaces: plan.namespaces.rawValue, restarts: restarts,
+      capabilities: facts.capabilities)
+    let groupPlan = try cgroupPlan(files.name, spec.limits)
+    record.cgroup = groupPlan?.record
+    if case .named(let network) = spec.network { record.network = network }
+    try files.writeRecord(record)
+    let group = try makeCgroup(groupPlan)
+
+    let launched = try runStage(files, spec, plan, group, streams: streams)
+    do throws(ZoneError) {
+      try attach(spec, launched.initPid, files, &record)
+    } catch {
+      try? launched.keeper.signal(SIGKILL)  // best effort: the zone dies with its keeper, and the first error is told
+      _ = try? launched.keeper.waitUntilEnd(timeout: 5000)
+      throw error
+    }
+    return launched
+  }
+
+  private func writeNameFiles(_ files: ZoneFiles, _ spec: ZoneSpec, _ facts: HostFacts) throws(ZoneError) {
+    guard case .directory = spec.brand, spec.network != .none else { return }
+    try attempt("write the zone's hosts and resolv.conf") { () throws(SyscallError) in
+      for (name, content) in [("hosts", facts.hosts), ("resolv.conf", facts.resolvConf)] {
+        try FileSystem.replace("\(files.run)/\(name)", with: Array(content.utf8), mode: 0o644)
+      }
+    }
+  }
+
+  /// Named volumes are made when they are first used.
+  private func makeVolumes(_ spec: ZoneSpec) throws(ZoneError) {
+    for volume in spec.volumes {
+      guard case .volume(let name) = volume.source else { continue }
+      try attempt("make the volume \(name)") { () throws(SyscallError) in
+        try FileSystem.makeDirectories(directories.volumes, mode: 0o711)
+        try FileSystem.makeDirectories("\(directories.volumes)/\(name)", mode: 0o755)
+      }
+    }
+  }
+
+  // MARK: the stage
+
+  private func runStage(
+    _ files: ZoneFiles, _ spec: ZoneSpec, _ plan: LaunchPlan, _ group: borrowing ZoneGroup, streams: ZoneStreams
+  ) throws(ZoneError) -> LaunchedZone {
+    var stage = StagePlan(mode: .launch, tier: plan.tier == .root ? .host : .user)
+    stage.tree = plan.tree.map(\.op)
+    stage.zone = plan.zone.map(\.op)
+    stage.process = plan.process.map(\.op)
+    let nested = plan.tier != .root
+    stage.joinerFlags = NamespaceFlags.user.rawValue | (nested ? NamespaceFlags.mount.rawValue : 0)
+    stage.zoneFlags = plan.namespaces.rawValue
+    if plan.tier != .subordinate {
+      stage.uidMap = Self.mapText(plan.uids)
+      stage.gidMap = Self.mapText(plan.gids)
+    }
+    stage.denySetgroups = plan.tier == .single
+    if nested {
+      stage.nestedUidMap = Self.identity(plan.uids)
+      stage.nestedGidMap = Self.identity(plan.gids)
+    }
+    stage.ownInit = plan.ownInit
+    stage.terminal = plan.terminal
+    stage.keepNamespaces = nested
+    stage.handOver = spec.restart != .no
+    stage.arguments = plan.arguments
+    stage.environment = plan.environment
+    stage.searchPath = plan.searchPath
+    stage.zonectl = zonectl
+    stage.zonectlArguments = ["zonectl"] + (directories.root.map { ["--root", $0] } ?? []) + ["zone-ended", files.name]
+    stage.zonectlEnvironment = ["HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR", "PATH"].compactMap { (name: String) -> String? in
+      getenv(name).map { "\(name)=" + String(cString: $0) }
+    }
+    stage.logLimit = 10 << 20
+    stage.zoneRootUID = plan.uids.outside(of: 0) ?? 0
+    stage.zoneRootGID = plan.gids.outside(of: 0) ?? 0
+    stage.ownerUID = geteuid()
+
+    // Everything the stage needs of the host is open before anything runs.
+    let opened = try OpenSources(plan, byHost: plan.tier == .root)
+    stage.descriptors.sources = opened.numbers
+    let run = try open(files.run, O_RDONLY | O_DIRECTORY)
+    let log = try open(spec.ephemeral ? files.run : files.data, O_RDONLY | O_DIRECTORY)
+    let listen = try attempt("make the keeper's socket") { () throws(SyscallError) in try KeeperLink.bind(files) }
+    let executable = try open(zonectl, O_PATH)
+    let null = try open("/dev/null", O_RDWR)
+    stage.descriptors.run = run.raw
+    stage.descriptors.log = log.raw
+    stage.descriptors.listen = listen.raw
+    stage.descriptors.zonectl = executable.raw
+    group.lend(to: &stage.descriptors)
+    switch streams {
+    case .log: stage.descriptors.standardInput = null.raw
+    case .relay(let input): stage.descriptors.standardInput = input ? -1 : null.raw
+    case .direct(let input, let output, let error):
+      stage.direct = true
+      stage.descriptors.standardInput = input
+      stage.descriptors.standardOutput = output
+      stage.descriptors.standardError = error
+    }
+
+    let process = try attempt("start the keeper of zone \(files.name)") { () throws(SyscallError) in
+      try StageProcess.launch(stage, name: files.name)
+    }
+    _ = consume opened
+    let launched = try awaitReady(process, plan)
+    return launched
+  }
+
+  /// Hears the stage until its gate stands.
+  private func awaitReady(_ process: consuming StageProcess, _ plan: LaunchPlan) throws(ZoneError) -> LaunchedZone {
+    var zone = process.split { LaunchedZone(keeper: $0, link: KeeperLink($1), initPid: 0) }
+    while true {
+      let message = try attempt("start zone \(plan.name)") { () throws(SyscallError) in try zone.link.receive() }
+      switch message {
+      case .map(let pid):
+        try mapIds(pid, plan)
+        try attempt("start zone \(plan.name)") { () throws(SyscallError) in try zone.link.send(.mapped) }
+      case .ready(let pid):
+        zone.initPid = pid
+        return zone
+      case .failed(_, let step, let number):
+        _ = try? zone.keeper.reap()  // it has told all it knows
+        throw Self.failure(plan, step, number)
+      case nil:
+        _ = try? zone.keeper.reap()
+        throw .refused("cannot start zone \(plan.name): its keeper ended without a word")
+      default: continue
+      }
+    }
+  }
+
+  /// Opens the gate, and waits until the command was executed.
+  static func go(_ link: borrowing KeeperLink, _ spec: ZoneSpec) throws(ZoneError) {
+    try attempt("start zone \(spec.name)") { () throws(SyscallError) in try link.send(.go) }
+    while true {
+      let message = try attempt("start zone \(spec.name)") { () throws(SyscallError) in try link.receive() }
+      switch message {
+      case .started: return
+      case .failed(_, let step, let number):
+        if step == Int(STAGE_STEP_EXECUTE.rawValue) {
+          throw .notExecuted(command: spec.command.first ?? "", errno: number)
+        }
+        throw .launch(zone: spec.name, step: StepWords.words(step), errno: number, hint: nil)
+      case .no(let number): throw .refused("cannot start zone \(spec.name): \(SyscallError.describe(number))")
+      case .ended: throw .refused("cannot start zone \(spec.name): it ended before its command was executed")
+      case nil: throw .refused("cannot start zone \(spec.name): its keeper ended")
+      default: continue
+      }
+    }
+  }
+
+  static func failure(_ plan: LaunchPlan, _ step: Int, _ number: CInt) -> ZoneError {
+    let ops = plan.tree + plan.zone + plan.process
+    let words = ops.indices.contains(step) ? ops[step].words : StepWords.words(step)
+    return .launch(zone: plan.name, step: "cannot \(words)", errno: number, hint: StepWords.hint(step, number, plan))
+  }
+
+  private func open(_ path: String, _ flags: CInt) throws(ZoneError) -> OwnedFD {
+    try attempt("open \(path)") { () throws(SyscallError) in try OwnedFD.open(path, flags) }
+  }
+
+  private static func mapText(_ maps: [IdMap]) -> String { maps.map { "\($0)\n" }.joined() }
+
+  /// The zone's own namespace of an ordinary user maps every id of the first one to itself.
+  private static func identity(_ maps: [IdMap]) -> String {
+    maps.map { "\($0.inside) \($0.inside) \($0.count)\n" }.joined()
+  }
+
+  /// Ids of an ordinary user's range are mapped by the distribution's setuid helpers, who check /etc/subuid and
+  /// /etc/subgid; we ship none.
+  private func mapIds(_ pid: Int32, _ plan: LaunchPlan) throws(ZoneError) {
+    for (program, maps) in [("newuidmap", plan.uids), ("newgidmap", plan.gids)] {
+      let path = "/usr/bin/\(program)"
+      let status = try attempt("run \(path)") { () throws(SyscallError) -> ExitStatus in
+        let started = try spawn(
+          ProgramStart(path: path, arguments: [program, String(pid)] + UserIdMaps.helperArguments(maps), fds: [0, 1, 2]))
+        return try Pidfd(OwnedFD(raw: started.pidfd)).reap()
+      }
+      guard status == .exited(0) else {
+        throw .refused("cannot map the ids of zone \(plan.name): \(program) refused (it says why above; look at /etc/subuid and /etc/subgid)")
+      }
+    }
+  }
+
+  // MARK: the network
+
+  private func attach(_ spec: ZoneSpec, _ pid: Int32, _ files: ZoneFiles, _ record: inout RunRecord) throws(ZoneError) {
+    guard case .named(let network) = spec.network else { return }
+    guard record.tier == .root else {
+      return try attachPasta(spec, pid, files, &record)
+    }
+    let namespace = try open("/proc/\(pid)/ns/net", O_RDONLY)
+    let request = AttachRequest(zone: spec.name, network: network, aliases: spec.aliases, ports: spec.publish)
+    do throws(NetworkError) {
+      record.attachment = try networks().attach(request, netns: namespace)
+    } catch { throw .refused("\(error)") }
+    try files.writeRecord(record)
+  }
+}
+
+/// A plan's sources, opened: for host root as detached copies that no later change of a path can redirect.
+struct OpenSources: ~Copyable {
+  private(set) var numbers: [CInt] = []
+
+  init(_ plan: LaunchPlan, byHost: Bool) throws(ZoneError) {
+    for source in plan.sources {
+      do throws(SyscallError) {
+        switch source {
+        case .tree(let path, let recursive):
+          // OPEN_TREE_CLONE, AT_RECURSIVE
+          let flags: UInt32 = 1 | (recursive ? 0x8000 : 0)
+          numbers.append(CInt(try check(zns_open_tree(AT_FDCWD, path, flags), "open_tree", path)))
+        case .content(let path):
+          numbers.append(try OwnedFD.open(path, O_RDONLY | O_NOFOLLOW).take())
+        }
+      } catch { throw .call("use \(source.path) for zone \(plan.name)", error) }
+    }
+  }
+
+  deinit { for number in numbers { close(number) } }
+}

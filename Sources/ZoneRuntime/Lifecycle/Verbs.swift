@@ -1,0 +1,201 @@
+internal import Glibc
+internal import LinuxNS
+internal import ResourceControl
+
+/// The verbs that make a zone live, end it, or speak to it while it lives.
+extension Zones {
+  /// installed -> ready.
+  public func ready(_ name: String) throws(ZoneError) {
+    let zone = try locked(name)
+    let spec = try atRest(zone.files, verb: "ready")
+    _ = try launch(zone.files, spec, streams: .log)
+  }
+
+  /// installed or ready -> running. Returns when the command was executed.
+  public func start(_ name: String) throws(ZoneError) {
+    let zone = try locked(name)
+    if try state(of: zone.files) == .ready {
+      guard let link = try KeeperLink.connect(zone.files), let spec = try zone.files.readSpec() else { throw .notFound(name) }
+      return try Self.go(link, spec)
+    }
+    let spec = try atRest(zone.files, verb: "start")
+    try start(zone.files, spec, restarts: 0)
+  }
+
+  /// The zone's lock is held.
+  func start(_ files: ZoneFiles, _ spec: ZoneSpec, restarts: Int) throws(ZoneError) {
+    let launched = try launch(files, spec, streams: .log, restarts: restarts)
+    do throws(ZoneError) { try Self.go(launched.link, spec) } catch {
+      // The keeper ends by itself now, and hands over; we do not wait for that to leave nothing behind.
+      _ = try? launched.keeper.signal(SIGKILL)
+      _ = try? launched.keeper.waitUntilEnd(timeout: 5000)
+      try? cleanUp(files)  // the first error is the one to report
+      throw error
+    }
+  }
+
+  /// The spec of a zone that can be started now; what an earlier run left is taken away first.
+  private func atRest(_ files: ZoneFiles, verb: String) throws(ZoneError) -> ZoneSpec {
+    let state = try state(of: files)
+    switch state {
+    case .installed, .down, .unavailable: break
+    case .configured: throw .state(zone: files.name, state: state, verb: verb, hint: "create it first")
+    case .incomplete: throw .state(zone: files.name, state: state, verb: verb, hint: "its creation was cut; delete it")
+    case .ready where verb == "ready": throw .state(zone: files.name, state: state, verb: verb, hint: "")
+    default: throw .state(zone: files.name, state: state, verb: verb, hint: "")
+    }
+    guard let spec = try files.readSpec() else { throw .notFound(files.name) }
+    if FileSystem.exists(files.record) { try cleanUp(files) }
+    return spec
+  }
+
+  /// live -> shutting_down -> down -> installed: the stop signal, the grace, the kill.
+  /// - Parameter grace: seconds; nil is the spec's.
+  /// - Parameter waiting: told the seconds that are left, about once a second.
+  public func stop(_ name: String, grace: Double? = nil, waiting: (Double) -> Void = { _ in }) throws(ZoneError) {
+    let files = try files(name)
+    guard files.exists, let spec = try files.readSpec() else { throw .notFound(name) }
+    let state = try state(of: files)
+    guard state.isLive || state == .down else {
+      throw .state(zone: name, state: state, verb: "stop", hint: state == .unavailable ? "halt it" : "")
+    }
+    try end(files, signal: try Self.signal(spec.stopSignal), grace: grace ?? spec.stopGrace, waiting: waiting)
+  }
+
+  /// any live state -> down -> installed, at once. Also the way out of `unavailable` and of what a kill has left.
+  public func halt(_ name: String) throws(ZoneError) {
+    let files = try files(name)
+    guard files.exists else { throw .notFound(name) }
+    try end(files, signal: nil, grace: 0) { _ in }
+  }
+
+  private func end(_ files: ZoneFiles, signal: CInt?, grace: Double, waiting: (Double) -> Void) throws(ZoneError) {
+    if let link = try KeeperLink.connect(files) {
+      do throws(SyscallError) {
+        try link.send(.stopping)
+        try thaw(files)
+        if let signal { try link.send(.signal(signal)) }
+        var ended = false
+        if signal != nil { ended = try waitForEnd(link, seconds: grace, waiting: waiting) }
+        if !ended {
+          try link.send(.signal(SIGKILL))
+          guard try waitForEnd(link, seconds: 30, waiting: { _ in }) else {
+            throw SyscallError(call: "wait", errno: ETIMEDOUT, path: files.name)
+          }
+        }
+      } catch {
+        // A keeper that has just ended is what we want.
+        guard error.errno == EPIPE || error.errno == ECONNRESET else { throw .call("stop zone \(files.name)", error) }
+      }
+    }
+    guard let lock = try files.lock() else { return }  // ephemeral, and gone
+    let held = LockedZone(files: files, lock: lock)
+    if FileSystem.exists(held.files.run) {
+      try killLeftovers(held.files)
+      try cleanUp(held.files)
+    }
+  }
+
+  /// - Returns: false where the time ran out.
+  private func waitForEnd(_ link: borrowing KeeperLink, seconds: Double, waiting: (Double) -> Void) throws(SyscallError) -> Bool {
+    let end = Clock.monotonicNanoseconds() + UInt64(seconds * 1e9)
+    while true {
+      let now = Clock.monotonicNanoseconds()
+      let left = now < end ? end - now : 0
+      do throws(SyscallError) {
+        switch try link.receive(timeout: CInt(min(left / 1_000_000, 1000))) {
+        case .ended, nil: return true
+        default: continue
+        }
+      } catch {
+        guard error.errno == ETIMEDOUT else { throw error }
+        if left == 0 { return false }
+        waiting(Double(left) / 1e9)
+      }
+    }
+  }
+
+  /// running <-> frozen (cgroup freezer).
+  public func pause(_ name: String) throws(ZoneError) { try setFrozen(name, true, from: .running, verb: "pause") }
+  public func resume(_ name: String) throws(ZoneError) { try setFrozen(name, false, from: .frozen, verb: "resume") }
+
+  private func setFrozen(_ name: String, _ frozen: Bool, from: ZoneState, verb: String) throws(ZoneError) {
+    let zone = try locked(name)
+    let state = try state(of: zone.files)
+    guard state == from else { throw .state(zone: name, state: state, verb: verb, hint: "only a \(from.rawValue) zone can be") }
+    guard let record = try zone.files.readRecord() else { throw .notFound(name) }
+    try freeze(record, name, frozen)
+  }
+
+  /// Sends a signal to the command (kill(2)).
+  public func kill(_ name: String, signal: CInt) throws(ZoneError) {
+    let files = try files(name)
+    guard files.exists else { throw .notFound(name) }
+    let state = try state(of: files)
+    guard state.isLive, let link = try KeeperLink.connect(files) else {
+      throw .state(zone: name, state: state, verb: "kill", hint: "it has no process")
+    }
+    try attempt("signal zone \(name)") { () throws(SyscallError) in try link.send(.signal(signal)) }
+  }
+
+  /// Waits until the zone has ended, and tells how. For a zone at rest: how it ended last.
+  /// - Parameter timeout: seconds; nil waits for ever.
+  /// - Returns: nil where the time ran out, or it never ran.
+  public func wait(_ name: String, timeout: Double? = nil) throws(ZoneError) -> ZoneExit? {
+    let files = try files(name)
+    guard files.exists else { throw .notFound(name) }
+    if let link = try KeeperLink.connect(files) {
+      let end = timeout.map { Clock.monotonicNanoseconds() + UInt64($0 * 1e9) }
+      while true {
+        var left: CInt = -1
+        if let end {
+          let now = Clock.monotonicNanoseconds()
+          left = now < end ? CInt((end - now) / 1_000_000) : 0
+        }
+        let message: StageMessage?
+        do throws(SyscallError) { message = try link.receive(timeout: left) } catch {
+          if error.errno == ETIMEDOUT { return nil }
+          throw .call("wait for zone \(name)", error)
+        }
+        switch message {
+        case .ended(let code, let signal, let oom):
+          return ZoneExit(
+            code: signal == 0 ? Int(code) : nil, signal: signal == 0 ? nil : Int(signal), oomKilled: oom,
+            at: Clock.realtimeNanoseconds())
+        case nil: return try status(name).exit
+        default: continue
+        }
+      }
+    }
+    return try status(name).exit
+  }
+
+  /// The zone's log: what its command wrote, as it was written; `log.1` holds the part before it.
+  public func logPath(_ name: String) -> String {
+    let files = ZoneFiles(directories, name)
+    return files.isEphemeral ? "\(files.run)/log" : "\(files.data)/log"
+  }
+
+  static func signal(_ text: String) throws(ZoneError) -> CInt {
+    do { return try Signals.number(parsing: text) } catch { throw .syntax(error) }
+  }
+
+  // MARK: volumes
+
+  /// The named volumes there are.
+  public func volumes() throws(ZoneError) -> [String] {
+    guard FileSystem.exists(directories.volumes) else { return [] }
+    return try attempt("list the volumes") { () throws(SyscallError) in try FileSystem.list(directories.volumes) }
+  }
+
+  /// Removes a named volume and what is in it; refused while a zone has it in its spec.
+  public func removeVolume(_ name: String) throws(ZoneError) {
+    guard isDNSLabel(name) else { throw .usage("'\(name)' is not a volume's name") }
+    for zone in try list() where zone.spec.volumes.contains(where: { $0.source == .volume(name) }) {
+      throw .refused("cannot remove volume \(name): zone \(zone.name) uses it")
+    }
+    try attempt("remove volume \(name)") { () throws(SyscallError) in
+      try FileSystem.removeTree("\(directories.volumes)/\(name)")
+    }
+  }
+}

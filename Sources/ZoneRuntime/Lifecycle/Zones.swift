@@ -1,0 +1,147 @@
+internal import Glibc
+internal import LinuxNS
+internal import VirtualNet
+
+/// The zones of one place (`Directories`): every verb of VOCABULARY.md on them. No daemon stands behind it; what is
+/// known is on disk and in the kernel, and each verb takes the zone's lock for as long as it changes something.
+public struct Zones: Sendable {
+  public let directories: Directories
+  /// One-line announcements for the person: a sysctl changed, a wall that is missing.
+  let notice: @Sendable (String) -> Void
+  /// The `zonectl` that a keeper executes at a zone's end.
+  let zonectl: String
+
+  /// - Parameter zonectl: nil is this executable itself, which is right for `zonectl`; the orchestrator names its sibling.
+  public init(
+    _ directories: Directories, zonectl: String? = nil, notice: @escaping @Sendable (String) -> Void = { _ in }
+  ) {
+    self.directories = directories
+    self.notice = notice
+    self.zonectl = zonectl ?? (try? FileSystem.readLink("/proc/self/exe")) ?? "zonectl"
+  }
+
+  func files(_ name: String) throws(ZoneError) -> ZoneFiles {
+    guard isDNSLabel(name) else {
+      throw .usage("'\(name)' cannot be a zone's name: it takes a-z, 0-9 and inner hyphens, at most 63 of them")
+    }
+    return ZoneFiles(directories, name)
+  }
+
+  /// The zone's files and its lock; `.notFound` where there is none.
+  func locked(_ name: String) throws(ZoneError) -> LockedZone {
+    let files = try files(name)
+    guard let lock = try files.lock() else { throw .notFound(name) }
+    return LockedZone(files: files, lock: lock)
+  }
+
+  // MARK: making and removing
+
+  /// none -> configured.
+  public func configure(_ spec: ZoneSpec) throws(ZoneError) {
+    try checked(spec)
+    try directories.make()
+    let files = try files(spec.name)
+    try makeDirectory(of: files)
+    try files.writeSpec(spec)
+  }
+
+  /// none or configured -> installed.
+  public func create(_ spec: ZoneSpec) throws(ZoneError) {
+    try checked(spec)
+    try directories.make()
+    let files = try files(spec.name)
+    if try files.readSpec() != nil || files.exists {
+      let zone = try locked(spec.name)
+      let state = try state(of: zone.files)
+      guard state == .configured else { throw .exists(spec.name) }
+      try files.writeSpec(spec)
+      return try install(zone.files, spec)
+    }
+    try makeDirectory(of: files)
+    let zone = try locked(spec.name)
+    do throws(ZoneError) {
+      try files.writeSpec(spec)
+      try install(zone.files, spec)
+    } catch {
+      try? remove(zone.files)  // best effort: the first error is the one to report
+      throw error
+    }
+  }
+
+  /// configured -> installed.
+  public func create(configured name: String) throws(ZoneError) {
+    let zone = try locked(name)
+    guard let spec = try zone.files.readSpec() else { throw .notFound(name) }
+    let state = try state(of: zone.files)
+    guard state == .configured else { throw .state(zone: name, state: state, verb: "create", hint: "it has its root already") }
+    try install(zone.files, spec)
+  }
+
+  /// not live -> none. Named volumes stay.
+  /// - Parameter force: halts a live zone first.
+  public func delete(_ name: String, force: Bool = false) throws(ZoneError) {
+    let files = try files(name)
+    guard files.exists else { throw .notFound(name) }
+    let state = try state(of: files)
+    if state.isLive {
+      guard force else { throw .state(zone: name, state: state, verb: "delete", hint: "stop it first, or use --force") }
+    }
+    if state == .unavailable, !force {
+      throw .state(zone: name, state: state, verb: "delete", hint: "use halt, or delete --force")
+    }
+    // Its end, also of what a killed command left; an ephemeral zone is gone with it.
+    do { try halt(name) } catch {
+      if case .notFound = error { return }
+      throw error
+    }
+    guard files.exists else { return }
+    let zone = try locked(name)
+    try remove(zone.files)
+  }
+
+  private func makeDirectory(of files: ZoneFiles) throws(ZoneError) {
+    let made = mkdir(files.data, 0o700)
+    let error = errno
+    guard made == 0 else {
+      if error == EEXIST { throw .exists(files.name) }
+      throw .call("make zone \(files.name)", SyscallError(call: "mkdir", errno: error, path: files.data))
+    }
+  }
+
+  /// The root of a zone: for a sparse one, the directories that last.
+  func install(_ files: ZoneFiles, _ spec: ZoneSpec) throws(ZoneError) {
+    try attempt("mark zone \(spec.name) incomplete") { () throws(SyscallError) in
+      try FileSystem.replace(files.incomplete, with: [])
+    }
+    if spec.brand == .sparse { try SparseData.make(at: files.root) }
+    if geteuid() == 0 { _ = try lease(spec.name) }
+    try attempt("install zone \(spec.name)") { () throws(SyscallError) in
+      try FileSystem.call("rename", files.installed) { rename(files.incomplete, files.installed) }
+    }
+  }
+
+  func lease(_ name: String) throws(ZoneError) -> IdRange {
+    do { return try IdRangeLeases(directory: directories.shared).lease(name) } catch { throw .refused("\(error)") }
+  }
+
+  /// What deletion takes away: leases first, then files, the data directory last of all, because it is the lock.
+  func remove(_ files: ZoneFiles) throws(ZoneError) {
+    if geteuid() == 0 {
+      do { try networks().release(zone: files.name) } catch { throw .refused("\(error)") }
+      do { try IdRangeLeases(directory: directories.shared).release(files.name) } catch { throw .refused("\(error)") }
+    }
+    try attempt("delete zone \(files.name)") { () throws(SyscallError) in
+      try FileSystem.removeTree(files.run)
+      // The spec goes last: a deletion cut in between leaves a zone that `list` shows and `delete` removes.
+      guard FileSystem.exists(files.data) else { return }
+      for name in try FileSystem.list(files.data) where name != "spec.json" { try FileSystem.removeTree("\(files.data)/\(name)") }
+      try FileSystem.removeTree(files.data)
+    }
+  }
+}
+
+/// A zone with its lock held.
+struct LockedZone: ~Copyable {
+  let files: ZoneFiles
+  let lock: FileLock
+}

@@ -1,0 +1,68 @@
+internal import Glibc
+internal import LinuxNS
+internal import ResourceControl
+internal import VirtualNet
+
+/// A plan in words, in the order it is executed.
+extension LaunchPlan {
+  public func explained(cgroup: String?, network: String?) -> String {
+    var lines: [String] = []
+    let section = { (title: String, body: [String]) in
+      guard !body.isEmpty else { return }
+      lines.append(title)
+      lines += body.map { "  \($0)" }
+    }
+    let walls: [String: String] = [
+      "root": "an id range of its own", "subordinate": "the caller's range of /etc/subuid and /etc/subgid",
+      "single": "the caller's id only",
+    ]
+    section("tier", ["\(tier.rawValue): \(walls[tier.rawValue] ?? "")"])
+    section("namespaces", [(["user"] + NamespaceFlags.table.filter { namespaces.contains($0.flag) && $0.name != "user" }.map(\.name)).joined(separator: " ")])
+    section("user ids (inside outside count)", uids.map { "\($0)" })
+    section("group ids", gids.map { "\($0)" })
+    if let cgroup { section("control groups", cgroup.split(separator: "\n").map(String.init)) }
+    section(tier == .root ? "root, put together by the host" : "root, put together in the first user namespace", tree.map(\.words))
+    section("in the zone", zone.map(\.words))
+    if let network { section("network", [network]) }
+    section("at the gate", ["wait for start"])
+    section("first process", process.map(\.words))
+    section("command", [arguments.isEmpty ? "none: the zone's init waits" : arguments.map(Self.quoted).joined(separator: " ")])
+    // Values may be secret; names are not.
+    section("environment", [environment.compactMap { $0.split(separator: "=").first.map(String.init) }.joined(separator: " ")])
+    return lines.joined(separator: "\n") + "\n"
+  }
+
+  private static func quoted(_ word: String) -> String {
+    let plain = !word.isEmpty && word.utf8.allSatisfy { byte in
+      (48...57).contains(byte) || (65...90).contains(byte) || (97...122).contains(byte) || "/._-+=:,@%".utf8.contains(byte)
+    }
+    if plain { return word }
+    return "'" + word.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''") + "'"
+  }
+}
+
+extension Zones {
+  /// What a start of `spec` would do; runs nothing, and makes nothing but what is only read again (the filter's and
+  /// /etc's copies, the leases of ids and address).
+  public func explain(_ spec: ZoneSpec) throws(ZoneError) -> String {
+    try checked(spec)
+    try directories.make()
+    let plan = LaunchPlanner.plan(spec, try facts(for: spec, terminalSize: nil))
+    let network: String? =
+      switch spec.network {
+      case .none: nil
+      case .host: "share the host's"
+      case .named(let name):
+        plan.tier == .root
+          ? "attach to \(name) by a veth pair; publish \(spec.publish.isEmpty ? "nothing" : spec.publish.map(\.text).joined(separator: " "))"
+          : "pasta, one for this zone; publish \(spec.publish.isEmpty ? "nothing" : spec.publish.map(\.text).joined(separator: " "))"
+      }
+    let text = plan.explained(cgroup: try cgroupPlan(spec.name, spec.limits)?.description, network: network)
+    // Leases that only this question made are given back.
+    if geteuid() == 0, !(try files(spec.name).exists) {
+      do { try networks().release(zone: spec.name) } catch { throw .refused("\(error)") }
+      do { try IdRangeLeases(directory: directories.shared).release(spec.name) } catch { throw .refused("\(error)") }
+    }
+    return text
+  }
+}

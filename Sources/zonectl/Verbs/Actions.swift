@@ -1,0 +1,46 @@
+import CommandLineTable
+import ZoneRuntime
+
+/// What a verb runs: from a parsed command line to an exit status.
+typealias Action = (Invocation) throws -> Int32
+
+/// The action of each verb; the compiler sees that none is forgotten.
+func action(of invocation: Invocation) -> Action {
+  switch invocation.zonectlVerb {
+  case .configure: onZones(configure)
+  case .create: onZones(create)
+  case .ready: onZones(ready)
+  case .start: onZones(start)
+  case .run: onZones(run)
+  case .stop: onZones(stop)
+  case .halt: onZones(halt)
+  case .restart: onZones(restart)
+  case .pause: onZones(pause)
+  case .resume: onZones(resume)
+  case .delete: onZones(delete)
+  case .exec: onZones(exec)
+  case .login: onZones(login)
+  case .attach: onZones(attach)
+  case .logs: onZones(logs)
+  case .cp: onZones(copyFiles)
+  case .kill: onZones(kill)
+  case .wait: onZones(wait)
+  case .list: onZones(list)
+  case .show: onZones(show)
+  case .set: onZones(set)
+  case .explain: onZones(explain)
+  case .features: features
+  case .apply, .plan, .down, .ps, .events: handOver
+  case .completion: completion
+  case .man: manual
+  case .help: help
+  case .version: version
+  case .zoneEnded: onZones(zoneEnded)
+  case .networkNames: onZones(networkNames)
+  case nil: preconditionFailure("the table has a verb that is no ZonectlVerb: \(invocation.verb.name)")
+  }
+}
+
+private func onZones(_ body: @escaping (Context) throws -> Int32) -> Action {
+  { invocation in try body(Context(invocation)) }
+}

@@ -1,0 +1,28 @@
+import CommandLineTable
+import Glibc
+import LinuxNS
+import ZoneRuntime
+
+/// Fleet verbs are `orchestrator`'s: we become it, with every argument as it was typed.
+func handOver(_ invocation: Invocation) throws -> Int32 {
+  let path = try orchestrator(for: invocation.verb.name)
+  var arguments = (["orchestrator"] + CommandLine.arguments.dropFirst()).map { strdup($0) } + [nil]
+  execv(path, &arguments)
+  let error = errno
+  for argument in arguments { free(argument) }
+  throw ZoneError.call("hand '\(invocation.verb.name)' over", SyscallError(call: "execve", errno: error, path: path))
+}
+
+/// Beside our own file, then on PATH.
+private func orchestrator(for verb: String) throws(ZoneError) -> String {
+  var folders: [String] = []
+  if let own = try? FileSystem.readLink("/proc/self/exe") { folders.append(FileSystem.parent(of: own)) }
+  let beside = folders.first ?? "its folder"
+  folders += (getenv("PATH").map { String(cString: $0) } ?? "").split(separator: ":").map(String.init)
+  for folder in folders where folder.hasPrefix("/") {
+    let path = folder == "/" ? "/orchestrator" : "\(folder)/orchestrator"
+    if access(path, X_OK) == 0 { return path }
+  }
+  throw .refused(
+    "cannot do '\(verb)': the program orchestrator is neither in \(beside) nor on PATH (install it beside zonectl)")
+}

@@ -1,0 +1,23 @@
+import CommandLineTable
+import VirtualNet
+import ZoneRuntime
+
+/// Verbs that our own processes call; their arguments are ours.
+
+/// A keeper's last act: restart by the policy, or clean up.
+func zoneEnded(_ context: Context) throws -> Int32 {
+  guard context.invocation.command.count == 1 else { throw UsageError.missingOperand("NAME", verb: "zone-ended", grammar: "NAME") }
+  try context.zones.zoneEnded(context.invocation.command[0])
+  return 0
+}
+
+/// The names helper of a network: serves until the last zone has left.
+func networkNames(_ context: Context) throws -> Int32 {
+  guard context.invocation.command.count == 1 else {
+    throw UsageError.missingOperand("NETWORK", verb: "network-names", grammar: "NETWORK")
+  }
+  let directories = context.zones.directories
+  NamesServer.run(
+    NetworkDirectories(data: directories.shared, run: directories.sharedRun, instanceTag: directories.tag),
+    network: context.invocation.command[0])
+}

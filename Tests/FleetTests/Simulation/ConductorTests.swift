@@ -1,0 +1,205 @@
+import Foundation
+import LinuxNS
+import Logging
+import Testing
+import ZoneRuntime
+
+@testable import Orchestrator
+
+/// A daemon's mind over simulated zones and a real store; `again` is what a killed daemon's successor has.
+struct Stand: Sendable {
+  let folder = Folder()
+  let driver = SimulatedDriver()
+
+  func conductor() async throws -> Conductor {
+    let directories = FleetDirectories(data: "\(folder.path)/data", run: "\(folder.path)/run")
+    try directories.make()
+    let conductor = try await Conductor(
+      ConductorSetup(
+        directories: directories, driver: driver, store: try SQLiteStore(path: directories.database),
+        box: try SecretBox(keyFile: directories.key), executable: "/nonexistent",
+        logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }))
+    try await conductor.load()
+    return conductor
+  }
+}
+
+extension Conductor {
+  func apply(_ text: String, wait: Bool = true, timeout: Double = 10) async throws {
+    var options = ApplyOptions()
+    options.wait = wait
+    options.timeout = timeout
+    try await apply(try read(text), options, shown: { _ in }, progress: { _ in })
+  }
+
+  func allEvents() async throws -> [FleetEvent] {
+    var events: [FleetEvent] = []
+    for await event in try await eventStream(following: false) { events.append(event) }
+    return events
+  }
+
+  /// Looks again and again until it is so, or 10 s have gone by.
+  func tick(until isSo: () async throws -> Bool) async throws -> Bool {
+    let end = Clock.monotonicNanoseconds() + 10_000_000_000
+    while Clock.monotonicNanoseconds() < end {
+      await tick()
+      if try await isSo() { return true }
+      try await Task.sleep(nanoseconds: 20_000_000)
+    }
+    return false
+  }
+}
+
+private let two = WrongManifest.header + """
+    services:
+      db: {restart: always, healthcheck: {test: [CMD, ok], interval: 50ms, retries: 2}}
+      web: {restart: always, depends_on: {db: {condition: service_healthy}}, deploy: {replicas: 2}, volumes: ["data:/d"]}
+    volumes: {data: }
+  """
+
+@Suite struct ConductorTests {
+  let stand = Stand()
+
+  @Test func applyTwiceChangesNothing() async throws {
+    let conductor = try await stand.conductor()
+    try await conductor.apply(two)
+    let calls = stand.driver.calls
+    #expect(calls.first == "create f-db-1")
+    #expect(calls.firstIndex(of: "start f-db-1")! < calls.firstIndex(of: "create f-web-1")!)
+    try await conductor.apply(two)
+    #expect(stand.driver.calls == calls)
+    #expect(try await conductor.plan(try read(two)).changes.isEmpty)
+    let rows = try await conductor.rows(fleet: "f")
+    #expect(rows.map { "\($0.name) \($0.state) \($0.health.rawValue)" } == [
+      "f-db-1 running healthy", "f-web-1 running none", "f-web-2 running none",
+    ])
+  }
+
+  @Test func planChangesNothing() async throws {
+    let conductor = try await stand.conductor()
+    #expect(try await conductor.plan(try read(two)).changes.map(\.name) == ["f-db-1", "f-web-1", "f-web-2"])
+    #expect(stand.driver.calls.isEmpty)
+    #expect(await conductor.isEmpty)
+  }
+
+  @Test func aNewDaemonAdoptsAndStartsNothingTwice() async throws {
+    try await stand.conductor().apply(two)
+    let calls = stand.driver.calls
+    let next = try await stand.conductor()
+    for _ in 0..<5 { await next.tick() }
+    try await next.apply(two)
+    #expect(stand.driver.calls == calls)
+    #expect(try await next.allEvents().filter { $0.kind == "zone.adopted" }.count == 3)
+  }
+
+  @Test func aZoneThatTheKeeperRestartedIsTold() async throws {
+    let conductor = try await stand.conductor()
+    try await conductor.apply(two)
+    stand.driver.restartByKeeper("f-web-1")
+    await conductor.tick()
+    await conductor.tick()
+    let told = try await conductor.allEvents().filter { $0.kind == "zone.restarted" }
+    #expect(told.map(\.zone) == ["f-web-1"])
+    #expect(told.first?.text.contains("signal KILL") == true)
+    #expect(stand.driver.starts("f-web-1") == 2)
+  }
+
+  @Test func aLostKeeperIsMendedOnce() async throws {
+    let conductor = try await stand.conductor()
+    try await conductor.apply(two)
+    stand.driver.loseKeeper("f-web-2")
+    for _ in 0..<5 { await conductor.tick() }
+    #expect(stand.driver.starts("f-web-2") == 2)
+    #expect(stand.driver.calls.suffix(2) == ["halt f-web-2", "start f-web-2"])
+  }
+
+  @Test func aSickZoneIsRestartedAndSaysWhy() async throws {
+    let conductor = try await stand.conductor()
+    try await conductor.apply(two)
+    stand.driver.look { _ = $0.sick.insert("f-db-1") }
+    #expect(try await conductor.tick { self.stand.driver.starts("f-db-1") == 2 })
+    let told = try await conductor.allEvents()
+    #expect(told.contains { $0.kind == "zone.unhealthy" && $0.text == "ok ended with 1: it is sick" })
+  }
+
+  @Test func whatADaemonThatWasKilledLeftIsDoneByTheNext() async throws {
+    let first = try await stand.conductor()
+    stand.driver.look { $0.failing = ["start f-web-1"] }
+    await #expect(throws: FleetError.self) { try await first.apply(two) }
+    #expect(stand.driver.starts("f-web-1") == 0)
+    stand.driver.look { $0.failing = [] }
+    let next = try await stand.conductor()
+    #expect(try await next.tick { self.stand.driver.starts("f-web-1") == 1 })
+    #expect(stand.driver.starts("f-db-1") == 1)
+    #expect(try await next.plan(try read(two)).changes.isEmpty)
+  }
+
+  @Test func downGoesInReverseAndKeepsVolumes() async throws {
+    let conductor = try await stand.conductor()
+    try await conductor.apply(two)
+    try await conductor.down("f", volumes: false) { _ in }
+    #expect(stand.driver.look { $0.zones.isEmpty })
+    #expect(stand.driver.look { $0.volumes } == ["f-data"])
+    #expect(await conductor.isIdle)
+    #expect(await !conductor.isEmpty)
+    let calls = stand.driver.calls
+    #expect(calls.firstIndex(of: "delete f-web-2")! < calls.firstIndex(of: "stop f-db-1")!)
+    try await conductor.down("f", volumes: true) { _ in }
+    #expect(stand.driver.look { $0.volumes.isEmpty })
+    #expect(await conductor.isEmpty)
+  }
+
+  @Test func aDownThatWasCutIsFinishedByTheNextDaemon() async throws {
+    let first = try await stand.conductor()
+    try await first.apply(two)
+    stand.driver.look { $0.failing = ["delete f-db-1"] }
+    await #expect(throws: FleetError.self) { try await first.down("f", volumes: true) { _ in } }
+    stand.driver.look { $0.failing = [] }
+    let next = try await stand.conductor()
+    #expect(try await next.tick { await next.isEmpty })
+    #expect(stand.driver.look { $0.zones.isEmpty && $0.volumes.isEmpty })
+  }
+
+  @Test func twoFleetsShareNoPort() async throws {
+    let conductor = try await stand.conductor()
+    try await conductor.apply(WrongManifest.header + "  services: {a: {ports: [\"80:80\"]}}\n")
+    let other = WrongManifest.header.replacingOccurrences(of: "name: f", with: "name: g")
+    await #expect(throws: FleetError.conflict("cannot publish port 80 for b: the fleet 'f' has it")) {
+      try await conductor.apply(other + "  services: {b: {ports: [\"80:81\"]}}\n")
+    }
+    #expect(stand.driver.starts("g-b-1") == 0)
+    try await conductor.apply(other + "  services: {b: {ports: [\"81:81\"]}}\n")
+    #expect(try await conductor.rows(fleet: nil).map(\.name) == ["f-a-1", "g-b-1"])
+  }
+
+  @Test func whoDidItsWorkIsNotStartedAgain() async throws {
+    let conductor = try await stand.conductor()
+    let text = WrongManifest.header + "  services: {job: {restart: no}, after: {restart: always, depends_on: {job: {condition: service_completed_successfully}}}}\n"
+    async let applied: Void = conductor.apply(text)
+    let end = Clock.monotonicNanoseconds() + 5_000_000_000
+    while stand.driver.starts("f-job-1") == 0, Clock.monotonicNanoseconds() < end { try await Task.sleep(nanoseconds: 10_000_000) }
+    #expect(stand.driver.starts("f-after-1") == 0)
+    stand.driver.finish("f-job-1", code: 0)
+    try await applied
+    for _ in 0..<3 { await conductor.tick() }
+    #expect(stand.driver.starts("f-job-1") == 1)
+    #expect(stand.driver.starts("f-after-1") == 1)
+  }
+
+  @Test func secretsAreFilesOfTheOwnerInMemoryAndGoWithTheFleet() async throws {
+    let conductor = try await stand.conductor()
+    let text = WrongManifest.header + "  services: {a: {secrets: [k]}}\n  secrets: {k: {environment: K}}\n"
+    try await conductor.apply(try read(text, environment: ["K": "unusual-4711"]), ApplyOptions(), shown: { _ in }, progress: { _ in })
+    let path = try #require(stand.driver.look { $0.zones["f-a-1"]?.spec.secrets.first?.file })
+    #expect(try String(contentsOfFile: path, encoding: .utf8) == "unusual-4711")
+    #expect(try FileManager.default.attributesOfItem(atPath: path)[.posixPermissions] as? Int == 0o400)
+    #expect(path.hasPrefix("/dev/shm/") || path.hasPrefix("/run/"))
+    // Another content restarts; the same does not.
+    try await conductor.apply(try read(text, environment: ["K": "unusual-4712"]), ApplyOptions(), shown: { _ in }, progress: { _ in })
+    #expect(stand.driver.starts("f-a-1") == 2)
+    let all = try await conductor.allEvents()
+    #expect(!all.isEmpty && !all.contains { $0.text.contains("unusual") })
+    try await conductor.down("f", volumes: true) { _ in }
+    #expect(!FileManager.default.fileExists(atPath: path))
+  }
+}

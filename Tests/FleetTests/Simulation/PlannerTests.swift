@@ -1,0 +1,286 @@
+import ResourceControl
+import Testing
+import VirtualNet
+import ZoneRuntime
+
+@testable import Orchestrator
+
+/// A small generator whose seed makes a case repeatable (SplitMix64).
+struct Random: RandomNumberGenerator {
+  var state: UInt64
+  mutating func next() -> UInt64 {
+    state &+= 0x9e37_79b9_7f4a_7c15
+    var z = state
+    z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
+    z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
+    return z ^ (z >> 31)
+  }
+}
+
+/// A machine that does what plans say, at once.
+struct Machine {
+  var observed = Observation()
+
+  mutating func carryOut(_ plan: Plan) {
+    for change in plan.changes {
+      switch change.action {
+      case .create(let zone), .start(let zone, _), .restart(let zone), .recreate(let zone), .set(let zone):
+        var there = observed.zones[zone.spec.name] ?? ObservedZone(zone.spec, state: .running)
+        there.spec = zone.spec
+        there.state = .running
+        if case .set = change.action {} else { there.startId = "s\(UInt64.random(in: 0 ... .max))" }
+        observed.zones[zone.spec.name] = there
+        var record = ZoneRecord(zone)
+        record.everStarted = true
+        observed.records[zone.spec.name] = record
+      case .remove(let zone):
+        observed.zones[zone] = nil
+        observed.records[zone] = nil
+      case .startBalancer(let balancer): observed.balancers[balancer.service] = balancer
+      case .stopBalancer(let balancer): observed.balancers[balancer.service] = nil
+      case .adopt: break
+      }
+    }
+  }
+}
+
+func plan(_ fleet: FleetSpec, after previous: FleetSpec? = nil, on machine: Machine, now: UInt64 = 1 << 40, digests: [String: String] = [:])
+  throws -> Plan
+{
+  try Planner(
+    fleet: fleet, previous: previous, placement: Placement(zonesAreReachable: true, secretsDirectory: "/run/s", secretDigests: digests),
+    observed: machine.observed, now: now
+  ).plan()
+}
+
+@Suite struct PlannerTests {
+  private static let names = ["web", "db", "cache", "queue", "mail", "auth"]
+
+  /// A fleet of up to six services; each may depend on those before it.
+  private func fleet(_ random: inout Random) -> FleetSpec {
+    var fleet = FleetSpec(name: "f")
+    let names = Self.names.shuffled(using: &random).prefix(Int.random(in: 0...6, using: &random))
+    for (index, name) in names.enumerated() {
+      var service = Service()
+      service.replicas = Int.random(in: 0...3, using: &random)
+      service.environment = ["V": String(Int.random(in: 0...2, using: &random))]
+      service.limits.memory = Bool.random(using: &random) ? 1 << 26 : nil
+      service.image = Int.random(in: 0...3, using: &random) == 0 ? .directory("/t") : .sparse
+      service.restart = Bool.random(using: &random) ? .always : .no
+      if Bool.random(using: &random) { service.health = HealthCheck([.command(["true"])]) }
+      if Bool.random(using: &random) {
+        let port = UInt16(8000 + index)
+        service.ports = [ServicePort(hostAddress: nil, host: port...port, zone: 80...80, transport: .tcp)]
+      }
+      for other in names.prefix(index) where Int.random(in: 0...2, using: &random) == 0 { service.dependsOn[other] = .started }
+      fleet.services[name] = service
+    }
+    return fleet
+  }
+
+  @Test(arguments: UInt64(0)..<300) func aPlanCarriedOutLeavesNothingToPlan(seed: UInt64) throws {
+    var random = Random(state: seed)
+    var machine = Machine()
+    var previous: FleetSpec?
+    for _ in 0..<5 {
+      let wanted = fleet(&random)
+      machine.carryOut(try plan(wanted, after: previous, on: machine))
+      #expect(try plan(wanted, after: wanted, on: machine).changes.isEmpty)
+      let names = wanted.services.flatMap { name, service in (0..<service.replicas).map { wanted.zoneName(name, $0 + 1) } }
+      #expect(Set(machine.observed.zones.keys) == Set(names))
+      let balanced = wanted.services.filter { $0.value.replicas > 1 && !$0.value.ports.isEmpty }.keys
+      #expect(Set(machine.observed.balancers.keys) == Set(balanced))
+      previous = wanted
+    }
+  }
+
+  @Test(arguments: UInt64(0)..<300) func theSameInputGivesTheSamePlan(seed: UInt64) throws {
+    var random = Random(state: seed)
+    var machine = Machine()
+    let before = fleet(&random)
+    machine.carryOut(try plan(before, on: machine))
+    let after = fleet(&random)
+    #expect(try plan(after, after: before, on: machine) == plan(after, after: before, on: machine))
+  }
+
+  @Test(arguments: UInt64(0)..<300) func whatIsNeededComesFirstAndGoesLast(seed: UInt64) throws {
+    var random = Random(state: seed)
+    var machine = Machine()
+    let wanted = fleet(&random)
+    let up = try plan(wanted, on: machine)
+    for change in up.changes where change.effect == .create {
+      for dependency in wanted.services[change.service]!.dependsOn.keys {
+        for other in up.changes where other.service == dependency { #expect(other.wave < change.wave) }
+        if case .create = change.action { #expect(change.waits.contains(.service(dependency, .started))) }
+      }
+    }
+    machine.carryOut(up)
+    var nothing = wanted
+    nothing.services = [:]
+    let down = try plan(nothing, after: wanted, on: machine)
+    let zonesGoing = down.changes.filter { if case .remove = $0.action { true } else { false } }
+    for change in zonesGoing {
+      for dependency in wanted.services[change.service]!.dependsOn.keys {
+        for other in zonesGoing where other.service == dependency { #expect(other.wave > change.wave) }
+      }
+    }
+  }
+
+  @Test(arguments: UInt64(0)..<300) func aChangeOfOneServiceTouchesNoOther(seed: UInt64) throws {
+    var random = Random(state: seed)
+    var machine = Machine()
+    let before = fleet(&random)
+    guard let name = before.services.keys.sorted().randomElement(using: &random) else { return }
+    machine.carryOut(try plan(before, on: machine))
+    var after = before
+    after.services[name]!.environment["V"] = "changed"
+    let changes = try plan(after, after: before, on: machine).changes
+    #expect(changes.count == before.services[name]!.replicas)
+    #expect(changes.allSatisfy { $0.service == name && $0.effect == .restart && $0.reasons == ["environment"] })
+  }
+
+  private func web(_ replicas: Int, _ change: (inout Service) -> Void = { _ in }) -> FleetSpec {
+    var fleet = FleetSpec(name: "f")
+    var service = Service()
+    service.replicas = replicas
+    service.restart = .always
+    service.ports = [ServicePort(hostAddress: nil, host: 80...80, zone: 8000...8000, transport: .tcp)]
+    change(&service)
+    fleet.services["web"] = service
+    return fleet
+  }
+
+  private func shown(_ plan: Plan) -> [String] { plan.changes.map { "\($0.effect) \($0.name): \($0.reasons.joined(separator: ", "))" } }
+
+  @Test func aReplicaCountChangesJustThat() throws {
+    var machine = Machine()
+    machine.carryOut(try plan(web(2), on: machine))
+    #expect(try shown(plan(web(3), after: web(2), on: machine)) == ["create f-web-3: it is not there"])
+    machine.carryOut(try plan(web(3), on: machine))
+    #expect(try shown(plan(web(2), after: web(3), on: machine)) == ["remove f-web-3: 2 replicas are wanted"])
+  }
+
+  @Test func fromOneToTwoThePortGoesFromTheZoneToABalancer() throws {
+    var machine = Machine()
+    machine.carryOut(try plan(web(1), on: machine))
+    #expect(machine.observed.zones["f-web-1"]?.spec.publish == [PublishedPort(hostPort: 80, zonePort: 8000)])
+    #expect(
+      try shown(plan(web(2), after: web(1), on: machine)) == [
+        "live f-web-1: ports", "create f-web-2: it is not there", "create f-web (balancer): port 80 is shared by its replicas",
+      ])
+  }
+
+  @Test func whatEachFieldCosts() throws {
+    var machine = Machine()
+    machine.carryOut(try plan(web(1), on: machine))
+    func effect(_ change: (inout Service) -> Void) throws -> [Change.Effect] {
+      try plan(web(1, change), after: web(1), on: machine).changes.map(\.effect)
+    }
+    #expect(try effect { $0.limits.cpus = 1 } == [.live])
+    #expect(try effect { $0.labels = ["a": "b"] } == [.live])
+    #expect(try effect { $0.stopGrace = 3 } == [.live])
+    #expect(try effect { $0.health = HealthCheck([.tcp(port: 1)]) } == [.live])
+    #expect(try effect { $0.command = ["x"] } == [.restart])
+    #expect(try effect { $0.image = .directory("/x") } == [.recreate])
+  }
+
+  @Test func replicasAreRestartedOneAfterTheOther() throws {
+    var machine = Machine()
+    machine.carryOut(try plan(web(3), on: machine))
+    let changes = try plan(web(3) { $0.command = ["x"] }, after: web(3), on: machine).changes
+    #expect(changes.map(\.wave) == [0, 1, 2])
+    #expect(changes[2].waits == [.zone("f-web-2")])
+    #expect(changes.allSatisfy { $0.downtime == 0 })
+    var one = Machine()
+    one.carryOut(try plan(web(1), on: one))
+    #expect(try plan(web(1) { $0.command = ["x"] }, after: web(1), on: one).changes.map(\.downtime) == [11])
+  }
+
+  @Test func anotherSecretRestartsWhoUsesIt() throws {
+    var fleet = web(1) { $0.secrets = [ServiceSecret(source: "k", target: "k")] }
+    fleet.services["other"] = Service()
+    fleet.secrets = ["k"]
+    var machine = Machine()
+    machine.carryOut(try plan(fleet, on: machine, digests: ["k": "1"]))
+    #expect(try shown(plan(fleet, after: fleet, on: machine, digests: ["k": "2"])) == ["restart f-web-1: secrets"])
+    #expect(try plan(fleet, after: fleet, on: machine, digests: ["k": "1"]).changes.isEmpty)
+  }
+
+  @Test func aNameThatIsTakenIsRefused() throws {
+    var machine = Machine()
+    machine.observed.zones["f-web-1"] = ObservedZone(ZoneSpec(name: "f-web-1"), state: .running)
+    #expect(throws: FleetError.self) { try plan(web(1), on: machine) }
+    machine.observed.zones["f-web-1"]!.spec.fleet = "other"
+    #expect(throws: FleetError.self) { try plan(web(1), on: machine) }
+  }
+
+  @Test func aCircleIsFoundWhereverItIs() {
+    #expect(throws: DependencyOrder.Circle(services: ["b", "c", "b"])) { try DependencyOrder.sorted(["a": ["b"], "b": ["c"], "c": ["b"]]) }
+    #expect(throws: DependencyOrder.Circle(services: ["a", "a"])) { try DependencyOrder.sorted(["a": ["a"]]) }
+  }
+
+  // MARK: mending
+
+  private func mended(_ policy: RestartPolicy, now: UInt64 = 100_000_000_000, _ befall: (inout ObservedZone, inout Observation) -> Void) throws -> [String] {
+    let fleet = web(1) { $0.restart = policy }
+    var machine = Machine()
+    machine.carryOut(try plan(fleet, on: machine))
+    machine.observed.restingSince["f-web-1"] = 1
+    var zone = machine.observed.zones["f-web-1"]!
+    befall(&zone, &machine.observed)
+    machine.observed.zones["f-web-1"] = zone
+    return try plan(fleet, after: fleet, on: machine, now: now).changes.map { "\($0.effect)" }
+  }
+
+  @Test func whoEndedAndRestsIsStartedByItsPolicy() throws {
+    func ended(_ code: Int) -> (inout ObservedZone, inout Observation) -> Void {
+      { zone, _ in
+        zone.state = .installed
+        zone.exit = .init(shellCode: code, why: "exit code \(code)", at: 1)
+      }
+    }
+    #expect(try mended(.always, ended(0)) == ["start"])
+    #expect(try mended(.unlessStopped, ended(0)) == ["start"])
+    #expect(try mended(.no, ended(1)) == [])
+    #expect(try mended(.onFailure(limit: nil), ended(0)) == [])
+    #expect(try mended(.onFailure(limit: nil), ended(1)) == ["start"])
+    #expect(try mended(.onFailure(limit: 2)) { zone, observed in
+      ended(1)(&zone, &observed)
+      zone.restarts = 2
+    } == [])
+  }
+
+  @Test func aKeeperIsGivenItsTime() throws {
+    #expect(try mended(.always, now: 10_000_000_000) { zone, _ in zone.state = .down } == [])
+    #expect(try mended(.always) { zone, observed in
+      zone.state = .down
+      zone.keeper = 7
+    } == [])
+    #expect(try mended(.always) { zone, _ in zone.state = .ready } == [])
+  }
+
+  @Test func aLostKeeperAndASickZoneAreMendedWithPatience() throws {
+    #expect(try mended(.always) { zone, _ in zone.state = .unavailable } == ["start"])
+    #expect(try mended(.no) { zone, _ in zone.state = .unavailable } == [])
+    #expect(try mended(.always) { _, observed in observed.health["f-web-1"] = Health(.unhealthy) } == ["restart"])
+    #expect(try mended(.no) { _, observed in observed.health["f-web-1"] = Health(.unhealthy) } == [])
+    // The third attempt comes no sooner than 4 s after the one before.
+    for (after, expected) in [(UInt64(3_900_000_000), [String]()), (4_000_000_000, ["restart"])] {
+      #expect(try mended(.always, now: 50_000_000_000 + after) { _, observed in
+        observed.health["f-web-1"] = Health(.unhealthy)
+        observed.healing["f-web-1"] = Healing(attempts: 3, last: 50_000_000_000)
+      } == expected)
+    }
+    #expect(Healing(attempts: 100, last: 0).delay == 60)
+  }
+
+  @Test func everyFieldOfASpecIsCompared() {
+    let fields = Set(Mirror(reflecting: ZoneSpec(name: "x")).children.compactMap(\.label))
+    // The name is what zones are matched by.
+    let known: [String: String] = [
+      "image": "brand", "working_dir": "workdir", "ports": "publish", "read_only": "readOnly", "cap_add": "capAdd",
+      "cap_drop": "capDrop", "tty": "terminal", "init": "ownInit", "stop_signal": "stopSignal", "stop_grace_period": "stopGrace",
+    ]
+    #expect(Set(SpecDifference.rows.map { known[$0.field] ?? $0.field }).union(["name"]) == fields)
+  }
+}
