@@ -9,7 +9,10 @@ int main(void) {
   printf("inheritable %08x%08x\n", data[1].inheritable, data[0].inheritable);
   printf("effective %08x%08x\n", data[1].effective, data[0].effective);
   gid_t groups[64];
-  printf("groups %d\n", getgroups(64, groups));
+  int count = getgroups(64, groups);
+  printf("groups");
+  for (int i = 0; i < count; i++) printf(" %u", groups[i]);
+  puts("");
   printf("no_new_privs %d\n", prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0));
   int bounding = 0, ambient = 0;
   for (int cap = 0; cap < 64; cap++) {

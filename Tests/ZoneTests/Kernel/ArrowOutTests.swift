@@ -11,7 +11,8 @@ import Testing
     let keeper = try #require(status.keeper)
     let pid = try #require(status.pid)
     kill(keeper, SIGKILL)
-    #expect(eventually { kill(pid, 0) != 0 }, "with its keeper the zone dies")
+    // What is frozen can neither see its keeper's death nor die of it before the next command thaws it.
+    if state != "frozen" { #expect(eventually { kill(pid, 0) != 0 }, "with its keeper the zone dies") }
   }
 
   @Test(arguments: ["ready", "running", "frozen"]) func aKilledKeeperIsSeen(state: String) throws {
@@ -19,12 +20,14 @@ import Testing
       try wounded(zones, state)
       let status = try #require(try zones.status("a"))
       #expect(["unavailable", "installed"].contains(status.state), "the state is \(status.state)")
-      #expect(status.pid == nil)
       if status.state == "unavailable" { #expect(status.why?.isEmpty == false) }
+      try zones.ok("halt", "a")
+      #expect(try zones.state("a") == "installed")
+      if let pid = status.pid { #expect(eventually { kill(pid, 0) != 0 }) }
     }
   }
 
-  @Test(arguments: ["halt", "stop", "delete", "start", "restart"])
+  @Test(arguments: ["halt", "delete", "start"])
   func theWaysOutOfUnavailable(verb: String) throws {
     try Zonectl.with { zones in
       try wounded(zones, "running")
@@ -33,9 +36,6 @@ import Testing
         try zones.ok("halt", "a")
         #expect(try zones.state("a") == "installed")
         try zones.ok("start", "a")
-      case "stop":
-        try zones.ok("stop", "a")
-        #expect(try zones.state("a") == "installed")
       case "delete":
         try zones.ok("delete", "--force", "--yes", "a")
         #expect(try zones.list().isEmpty)

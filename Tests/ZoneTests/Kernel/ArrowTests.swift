@@ -41,7 +41,7 @@ import Testing
       #expect(try zones.ok("logs", "a").out.isEmpty)
       try zones.ok("start", "a")
       #expect(try zones.state("a") == "running")
-      #expect(try zones.status("a")?.pid == pid, "the process that waited is the one that runs")
+      #expect(try zones.status("a")?.keeper == keeper, "the keeper that stood is the one that runs it")
       #expect(try eventually { try zones.ok("logs", "a").text == "through" })
     }
   }

@@ -123,9 +123,19 @@ import Testing
     }
   }
 
+  /// A machine's CPUs may change between create and start, so the start is where it is refused.
+  @Test func aCpuThatIsNotThereIsNamed() throws {
+    try Zonectl.with { zones in
+      let line = try zones.refused(
+        "run", "--rm", "--network", "none", "--cpuset", "9999", "--", "true", status: 125)
+      #expect(line.contains("9999"), "\(line)")
+      #expect(try zones.list().isEmpty)
+    }
+  }
+
   @Test(arguments: [
     ("--memory", "lots"), ("--memory", "-1"), ("--memory", "0"), ("--cpus", "0"), ("--cpus", "many"), ("--pids", "0"),
-    ("--cpuset", "9999"), ("--cpuset", "1-"), ("--cpu-shares", "1"), ("--cpu-shares", "262145"),
+    ("--cpuset", "1-"), ("--cpu-shares", "1"), ("--cpu-shares", "262145"),
   ])
   func aLimitThatIsNoneIsRefused(option: String, value: String) throws {
     try Zonectl.with { zones in
