@@ -22,6 +22,8 @@ struct LaunchedZone: ~Copyable {
   fileprivate(set) var initPid: Int32
   /// The gate was open: the command runs.
   fileprivate(set) var isThrough = false
+  /// What it made, as it is on disk.
+  fileprivate(set) var record: RunRecord?
 }
 
 extension NetworkChoice {
@@ -84,9 +86,10 @@ extension Zones {
     try files.writeRecord(record)
     let group = try makeCgroup(groupPlan)
 
-    let launched = try runStage(files, spec, plan, group, streams: streams, openGate: openGate)
+    var launched = try runStage(files, spec, plan, group, streams: streams, openGate: openGate)
     do throws(ZoneError) {
       try attach(spec, launched.initPid, files, &record)
+      launched.record = record
     } catch {
       try? launched.keeper.signal(SIGKILL)  // best effort: the zone dies with its keeper, and the first error is told
       _ = try? launched.keeper.waitUntilEnd(timeout: 5000)
