@@ -1,3 +1,4 @@
+internal import CLinuxNS
 internal import LinuxNS
 
 /// The controllers a limit of ours needs, by the kernel's names.
@@ -58,6 +59,16 @@ public struct CgroupHierarchy: Codable, Equatable, Sendable {
       found.unifiedControllers = Self.controllers(try? FileSystem.readLine("\(tree.path)/cgroup.controllers"))
     }
     return found
+  }
+
+  /// What a zone without limits needs to know, by two calls instead of the reading of all mounts: whether a v2 tree is at
+  /// one of its two usual places. nil: neither; then `detect` looks everywhere.
+  public static func detectUnified(root: String = "/sys/fs/cgroup") -> CgroupHierarchy? {
+    for path in [root, "\(root)/unified"] where zns_filesystem_type(path) == 0x6367_7270 /* CGROUP2_SUPER_MAGIC */ {
+      let controllers = path == root ? Self.controllers(try? FileSystem.readLine("\(path)/cgroup.controllers")) : []
+      return CgroupHierarchy(unified: Tree(path: path, root: "/"), unifiedControllers: controllers, v1: [:])
+    }
+    return nil
   }
 
   static func controllers(_ line: String?) -> Set<CgroupController> {

@@ -96,6 +96,8 @@ public struct StagePlan: Sendable {
   public var terminal = false
   public var keepNamespaces = false
   public var handOver = false
+  /// Nothing is to be done at the gate: the first process passes it without waiting.
+  public var openGate = false
   public var direct = false
   public var arguments: [String] = []
   public var environment: [String] = []
@@ -165,6 +167,7 @@ public struct StagePlan: Sendable {
     header.terminal = terminal ? 1 : 0
     header.keep_namespaces = keepNamespaces ? 1 : 0
     header.hand_over = handOver ? 1 : 0
+    header.open_gate = openGate ? 1 : 0
     header.direct = direct ? 1 : 0
     header.log_limit = logLimit
     header.zone_root_uid = zoneRootUID

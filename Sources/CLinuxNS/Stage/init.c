@@ -88,9 +88,11 @@ void be_first_process(int gate, int exec_pipe) {
   }
 
   // The gate. Only its word means "go": an end of file means that the keeper has gone.
-  char message[16];
-  result = receive_message(gate, message, sizeof message, 0, 0, 0, 0);
-  if (result != 1 || message[0] != GATE_GO) sys_exit(0);
+  if (!plan->open_gate) {
+    char message[16];
+    result = receive_message(gate, message, sizeof message, 0, 0, 0, 0);
+    if (result != 1 || message[0] != GATE_GO) sys_exit(0);
+  }
 
   if (plan->own_init) {
     // Set after the last change of credentials it would be better still; those clear it, so the section's end sets it.

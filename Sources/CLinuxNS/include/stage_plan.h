@@ -131,6 +131,7 @@ struct stage_plan {
   uint32_t terminal;
   uint32_t keep_namespaces;  // open them while the zone's first process is still ours (user tier)
   uint32_t hand_over;     // at the end execute zonectl even where the launcher still listens
+  uint32_t open_gate;     // nothing is to be done at the gate: the first process passes it at once
   uint32_t direct;        // the launcher's own stdio was given: nothing is copied or logged
   uint32_t argv, argc, envp, envc, path;    // offsets of u32[] of offsets; path: u32 offset of the PATH to search
   uint32_t zonectl, zonectl_argv, zonectl_argc, zonectl_envp, zonectl_envc;

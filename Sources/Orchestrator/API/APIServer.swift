@@ -25,7 +25,9 @@ final class Activity: Sendable {
     }
   }
   /// Seconds since the last request ended; 0 while one is served.
-  var quiet: Double { state.withLockedValue { $0.running > 0 ? 0 : Double(Clock.monotonicNanoseconds() - $0.last) / 1e9 } }
+  var quiet: Double {
+    state.withLockedValue { $0.running > 0 ? 0 : Double(Clock.monotonicNanoseconds() - $0.last) / 1e9 }
+  }
   /// The last fleet was taken down: the daemon is to end without waiting for more.
   func takenDown() { state.withLockedValue { $0.wasTakenDown = true } }
   var wasTakenDown: Bool { state.withLockedValue { $0.wasTakenDown } }
@@ -69,7 +71,11 @@ struct APIServer: Sendable {
       await answer {
         let wanted = try await decode(ApplyRequest.self, request)
         return stream { yield in
-          try await conductor.apply(wanted.manifest, wanted.options) { yield(.plan($0)) } progress: { yield(.progress($0)) }
+          try await conductor.apply(wanted.manifest, wanted.options) {
+            yield(.plan($0))
+          } progress: {
+            yield(.progress($0))
+          }
           return .done()
         }
       }
@@ -156,7 +162,10 @@ struct APIServer: Sendable {
   }
 
   /// Lines as they come. The work goes on where the caller goes away: `apply` is not undone by Ctrl-C.
-  private func stream(isEndless: Bool = false, _ work: @escaping @Sendable (_ yield: @escaping @Sendable (StreamLine) -> Void) async throws -> StreamLine) -> Response {
+  private func stream(
+    isEndless: Bool = false,
+    _ work: @escaping @Sendable (_ yield: @escaping @Sendable (StreamLine) -> Void) async throws -> StreamLine
+  ) -> Response {
     let (lines, continuation) = AsyncStream.makeStream(of: StreamLine.self)
     let activity = activity
     // An answer without an end is no reason to stay.
@@ -199,12 +208,14 @@ struct LogReaders: Sendable {
   }
 
   mutating func find() async throws(FleetError) {
-    for (zone, path) in try await conductor.logFiles(fleet: query.fleet, services: query.services) where readers[zone] == nil {
+    for (zone, path) in try await conductor.logFiles(fleet: query.fleet, services: query.services)
+    where readers[zone] == nil {
       readers[zone] = LogReader(zone: zone, path: path)
     }
   }
 
-  mutating func run(until isEnding: @Sendable () -> Bool, _ yield: @Sendable (LogLine) -> Void) async throws(FleetError) {
+  mutating func run(until isEnding: @Sendable () -> Bool, _ yield: @Sendable (LogLine) -> Void) async throws(FleetError)
+  {
     while true {
       for zone in readers.keys.sorted() {
         // `--tail` is about what was there before we came.

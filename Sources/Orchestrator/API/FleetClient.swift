@@ -40,7 +40,9 @@ public struct FleetClient: Sendable {
         if try await isAnswering() { return }
         throw .failed("the daemon ended at once: \(lastLogLine())")
       }
-      guard Clock.monotonicNanoseconds() < deadline else { throw .timedOut("the daemon does not answer within 20 s (see \(directories.log))") }
+      guard Clock.monotonicNanoseconds() < deadline else {
+        throw .timedOut("the daemon does not answer within 20 s (see \(directories.log))")
+      }
       do { try await Task.sleep(nanoseconds: 20_000_000) } catch { throw .failed("interrupted") }
     }
   }
@@ -50,7 +52,9 @@ public struct FleetClient: Sendable {
     do throws(FleetError) {
       let reply: VersionReply = try await get("/v1/version")
       guard reply.version == APIVersion.current else {
-        throw FleetError.conflict("the daemon (pid \(reply.pid)) speaks version \(reply.version) of the API, this command \(APIVersion.current) (end the daemon: kill \(reply.pid))")
+        throw FleetError.conflict(
+          "the daemon (pid \(reply.pid)) speaks version \(reply.version) of the API, this command \(APIVersion.current) (end the daemon: kill \(reply.pid))"
+        )
       }
       return true
     } catch {
@@ -82,7 +86,8 @@ public struct FleetClient: Sendable {
 
   // MARK: requests
 
-  public func get<Reply: Decodable>(_ path: String, _ query: [(String, String)] = []) async throws(FleetError) -> Reply {
+  public func get<Reply: Decodable>(_ path: String, _ query: [(String, String)] = []) async throws(FleetError) -> Reply
+  {
     try decode(try await whole(HTTPCall(method: .GET, uri: Self.uri(path, query))))
   }
 
@@ -93,16 +98,22 @@ public struct FleetClient: Sendable {
   /// The answer's lines as they come.
   /// - Returns: the last, `done`.
   @discardableResult
-  public func stream(_ path: String, _ query: [(String, String)], onLine: (StreamLine) throws -> Void) async throws(FleetError) -> StreamLine.Done {
+  public func stream(_ path: String, _ query: [(String, String)], onLine: (StreamLine) throws -> Void)
+    async throws(FleetError) -> StreamLine.Done
+  {
     try await lines(HTTPCall(method: .GET, uri: Self.uri(path, query)), onLine)
   }
 
   @discardableResult
-  public func stream(_ path: String, _ body: some Encodable, onLine: (StreamLine) throws -> Void) async throws(FleetError) -> StreamLine.Done {
+  public func stream(_ path: String, _ body: some Encodable, onLine: (StreamLine) throws -> Void)
+    async throws(FleetError) -> StreamLine.Done
+  {
     try await lines(HTTPCall(method: .POST, uri: path, body: try encode(body)), onLine)
   }
 
-  private func lines(_ call: HTTPCall, _ onLine: (StreamLine) throws -> Void) async throws(FleetError) -> StreamLine.Done {
+  private func lines(_ call: HTTPCall, _ onLine: (StreamLine) throws -> Void) async throws(FleetError)
+    -> StreamLine.Done
+  {
     var rest: [UInt8] = []
     var last: StreamLine?
     do {
@@ -118,7 +129,9 @@ public struct FleetClient: Sendable {
       guard status == 200 else { throw Self.error(status, rest) }
     } catch { throw Self.worded(error) }
     if let text = last?.error { throw .failed(text) }
-    guard let done = last?.done else { throw .failed("the daemon ended in the middle of its answer (see \(directories.log))") }
+    guard let done = last?.done else {
+      throw .failed("the daemon ended in the middle of its answer (see \(directories.log))")
+    }
     return done
   }
 
@@ -151,13 +164,16 @@ public struct FleetClient: Sendable {
   }
 
   private func decode<Reply: Decodable>(_ bytes: [UInt8]) throws(FleetError) -> Reply {
-    do { return try JSONDecoder().decode(Reply.self, from: Data(bytes)) } catch { throw .failed("cannot read the daemon's answer: \(error)") }
+    do { return try JSONDecoder().decode(Reply.self, from: Data(bytes)) } catch {
+      throw .failed("cannot read the daemon's answer: \(error)")
+    }
   }
 
   static func uri(_ path: String, _ query: [(String, String)]) -> String {
     let parts = query.map { name, value in
       let safe = value.utf8.map { byte in
-        isalnum(CInt(byte)) != 0 || "-._~".utf8.contains(byte) ? String(UnicodeScalar(byte)) : "%" + (byte < 16 ? "0" : "") + String(byte, radix: 16, uppercase: true)
+        isalnum(CInt(byte)) != 0 || "-._~".utf8.contains(byte)
+          ? String(UnicodeScalar(byte)) : "%" + (byte < 16 ? "0" : "") + String(byte, radix: 16, uppercase: true)
       }
       return "\(name)=\(safe.joined())"
     }

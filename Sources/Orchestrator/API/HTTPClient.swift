@@ -31,7 +31,8 @@ struct HTTPClient: Sendable {
     return try await channel.executeThenClose { inbound, outbound in
       try await Self.send(call, outbound)
       for try await case .head(let head) in inbound { return Int(head.status.code) }
-      throw FleetError.failed("it closed the connection without an answer, or took longer than \(Units.text(seconds: timeout))")
+      throw FleetError.failed(
+        "it closed the connection without an answer, or took longer than \(Units.text(seconds: timeout))")
     }
   }
 
@@ -59,10 +60,13 @@ struct HTTPClient: Sendable {
     head.headers.add(name: "host", value: call.host)
     head.headers.add(name: "connection", value: "close")
     head.headers.add(name: "user-agent", value: "zones")
-    if !call.body.isEmpty || call.method == .POST { head.headers.add(name: "content-length", value: String(call.body.count)) }
-    try await outbound.write(.head(head))
-    if !call.body.isEmpty { try await outbound.write(.body(.byteBuffer(ByteBuffer(bytes: call.body)))) }
-    try await outbound.write(.end(nil))
+    if !call.body.isEmpty || call.method == .POST {
+      head.headers.add(name: "content-length", value: String(call.body.count))
+    }
+    // In one go: a request without a body is whole for the other side with its head, and it may have answered and closed
+    // the connection before we came to write the end.
+    let body = call.body.isEmpty ? [] : [HTTPClientRequestPart.body(.byteBuffer(ByteBuffer(bytes: call.body)))]
+    try await outbound.write(contentsOf: [.head(head)] + body + [.end(nil)])
   }
 
   private typealias Connection = NIOAsyncChannel<HTTPClientResponsePart, HTTPClientRequestPart>
@@ -76,7 +80,8 @@ struct HTTPClient: Sendable {
       }
     }
     switch peer {
-    case .unix(let path): return try await bootstrap.connect(unixDomainSocketPath: path, channelInitializer: initializer)
+    case .unix(let path):
+      return try await bootstrap.connect(unixDomainSocketPath: path, channelInitializer: initializer)
     case .tcp(let endpoint):
       return try await bootstrap.connect(host: endpoint.host, port: Int(endpoint.port), channelInitializer: initializer)
     }

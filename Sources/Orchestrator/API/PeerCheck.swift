@@ -45,7 +45,8 @@ final class PeerCheck: ChannelInboundHandler {
   /// nil where the kernel does not say: refused.
   private static func peer(_ channel: any Channel) -> UInt32? {
     guard let provider = channel as? any SocketOptionProvider else { return nil }
-    let option: EventLoopFuture<Credentials> = provider.unsafeGetSocketOption(level: .socket, name: .init(rawValue: Self.soPeercred))
+    let option: EventLoopFuture<Credentials> = provider.unsafeGetSocketOption(
+      level: .socket, name: .init(rawValue: Self.soPeercred))
     // On the channel's own loop, where handlers run, the future is fulfilled already.
     var uid: UInt32?
     option.assumeIsolated().whenSuccess { uid = $0.uid }

@@ -72,7 +72,9 @@ struct ManifestReading {
 
   func absolute(_ path: String) -> String {
     if path.hasPrefix("/") { return Self.normalized(path) }
-    if path == "~" || path.hasPrefix("~/"), let home = environment["HOME"] { return Self.normalized(home + path.dropFirst()) }
+    if path == "~" || path.hasPrefix("~/"), let home = environment["HOME"] {
+      return Self.normalized(home + path.dropFirst())
+    }
     return Self.normalized(directory + "/" + path)
   }
 

@@ -17,11 +17,14 @@ enum FleetFields {
       Field("apiVersion", "text", "zones/v1") { (node, draft, _) throws(ManifestProblem) in
         draft.apiVersion = try node.choice(["zones/v1"])
       },
-      Field("kind", "text", "Fleet") { (node, draft, _) throws(ManifestProblem) in draft.kind = try node.choice(["Fleet"]) },
+      Field("kind", "text", "Fleet") { (node, draft, _) throws(ManifestProblem) in
+        draft.kind = try node.choice(["Fleet"])
+      },
       Field("metadata", "map", "name and labels") { (node, draft, reading) throws(ManifestProblem) in
         metadata.read(node, into: &draft.fleet, &reading)
       },
-      Field("spec", "map", "services, networks, volumes and secrets") { (node, draft, reading) throws(ManifestProblem) in
+      Field("spec", "map", "services, networks, volumes and secrets") {
+        (node, draft, reading) throws(ManifestProblem) in
         draft.specPlace = node
         spec.read(node, into: &draft.fleet, &reading)
       },
@@ -30,13 +33,19 @@ enum FleetFields {
   static let metadata = FieldTable<FleetSpec>(
     "metadata",
     [
-      Field("name", "text", "the fleet's name, the first part of its zones' names") { (node, fleet, reading) throws(ManifestProblem) in
+      Field("name", "text", "the fleet's name, the first part of its zones' names") {
+        (node, fleet, reading) throws(ManifestProblem) in
         let name = try node.text()
-        guard isDNSLabel(name) else { throw node.problem("\(node.name) '\(name)' is not a name (a-z, 0-9 and -, at most 63)") }
-        guard !reserved.contains(name) else { throw node.problem("\(node.name) '\(name)' would take a network's name; choose another") }
+        guard isDNSLabel(name) else {
+          throw node.problem("\(node.name) '\(name)' is not a name (a-z, 0-9 and -, at most 63)")
+        }
+        guard !reserved.contains(name) else {
+          throw node.problem("\(node.name) '\(name)' would take a network's name; choose another")
+        }
         fleet.name = name
       },
-      Field("labels", "map or list", "names and values of your own, kept with each zone") { (node, fleet, _) throws(ManifestProblem) in
+      Field("labels", "map or list", "names and values of your own, kept with each zone") {
+        (node, fleet, _) throws(ManifestProblem) in
         fleet.labels = try node.labels()
       },
     ])
@@ -47,7 +56,8 @@ enum FleetFields {
   static let spec = FieldTable<FleetSpec>(
     "spec",
     [
-      Field("services", "map", "what runs: a service's fields by its name") { (node, fleet, reading) throws(ManifestProblem) in
+      Field("services", "map", "what runs: a service's fields by its name") {
+        (node, fleet, reading) throws(ManifestProblem) in
         for (key, value) in try node.entries() {
           reading.places[value.name] = key
           reading.attempt { (reading) throws(ManifestProblem) in
@@ -65,7 +75,8 @@ enum FleetFields {
           fleet.networks[key.key] = network
         }
       },
-      Field("volumes", "map", "volumes of this fleet, kept by `down` without --volumes") { (node, fleet, reading) throws(ManifestProblem) in
+      Field("volumes", "map", "volumes of this fleet, kept by `down` without --volumes") {
+        (node, fleet, reading) throws(ManifestProblem) in
         for (key, value) in try node.entries() {
           try checkName(key)
           var volume = FleetVolume()
@@ -74,7 +85,8 @@ enum FleetFields {
           fleet.volumes[key.key] = volume
         }
       },
-      Field("secrets", "map", "secrets of this fleet, read now and kept encrypted") { (node, fleet, reading) throws(ManifestProblem) in
+      Field("secrets", "map", "secrets of this fleet, read now and kept encrypted") {
+        (node, fleet, reading) throws(ManifestProblem) in
         for (key, value) in try node.entries() {
           reading.attempt { (reading) throws(ManifestProblem) in
             try checkName(key, allowing: "_.")
@@ -82,7 +94,9 @@ enum FleetFields {
             let before = reading.problems.count
             secretTable.read(value, into: &secret, &reading)
             guard reading.problems.count == before else { return }
-            guard secret.values.count == 1 else { throw key.problem("the secret '\(key.key)' wants one of file and environment") }
+            guard secret.values.count == 1 else {
+              throw key.problem("the secret '\(key.key)' wants one of file and environment")
+            }
             reading.secretValues[key.key] = secret.values[0]
             fleet.secrets.append(key.key)
           }
@@ -94,9 +108,12 @@ enum FleetFields {
   static let networkTable = FieldTable<FleetNetwork>(
     "a network",
     [
-      Field("name", "text", "the network's name on this machine; FLEET-NAME without it") { (node, network, _) throws(ManifestProblem) in
+      Field("name", "text", "the network's name on this machine; FLEET-NAME without it") {
+        (node, network, _) throws(ManifestProblem) in
         let name = try node.text()
-        guard isDNSLabel(name), name != "none", name != "host" else { throw node.problem("\(node.name) '\(name)' cannot be a network's name") }
+        guard isDNSLabel(name), name != "none", name != "host" else {
+          throw node.problem("\(node.name) '\(name)' cannot be a network's name")
+        }
         network.name = name
       },
       Field("driver", "text", "nat") { (node, _, _) throws(ManifestProblem) in _ = try node.choice(["nat"]) },
@@ -105,12 +122,16 @@ enum FleetFields {
   static let volumeTable = FieldTable<FleetVolume>(
     "a volume",
     [
-      Field("name", "text", "the volume's name on this machine; FLEET-NAME without it") { (node, volume, _) throws(ManifestProblem) in
+      Field("name", "text", "the volume's name on this machine; FLEET-NAME without it") {
+        (node, volume, _) throws(ManifestProblem) in
         let name = try node.text()
-        guard isDNSLabel(name) else { throw node.problem("\(node.name) '\(name)' is not a volume's name (a-z, 0-9 and -)") }
+        guard isDNSLabel(name) else {
+          throw node.problem("\(node.name) '\(name)' is not a volume's name (a-z, 0-9 and -)")
+        }
         volume.name = name
       },
-      Field("external", "true or false", "not this fleet's: never removed by it") { (node, volume, _) throws(ManifestProblem) in
+      Field("external", "true or false", "not this fleet's: never removed by it") {
+        (node, volume, _) throws(ManifestProblem) in
         volume.external = try node.bool()
       },
     ])
@@ -122,12 +143,17 @@ enum FleetFields {
     [
       Field("file", "path", "the file that holds it") { (node, secret, reading) throws(ManifestProblem) in
         let value = try node.contents(of: reading.absolute(try node.text()), reading)
-        guard value.count <= 1 << 20 else { throw node.problem("\(node.name): a secret may have 1 MiB, this has \(value.count) bytes") }
+        guard value.count <= 1 << 20 else {
+          throw node.problem("\(node.name): a secret may have 1 MiB, this has \(value.count) bytes")
+        }
         secret.values.append(value)
       },
-      Field("environment", "text", "the variable of the caller that holds it") { (node, secret, reading) throws(ManifestProblem) in
+      Field("environment", "text", "the variable of the caller that holds it") {
+        (node, secret, reading) throws(ManifestProblem) in
         let name = try node.text()
-        guard let value = reading.environment[name] else { throw node.problem("\(node.name): the variable '\(name)' is not set") }
+        guard let value = reading.environment[name] else {
+          throw node.problem("\(node.name): the variable '\(name)' is not set")
+        }
         secret.values.append(Array(value.utf8))
       },
     ])

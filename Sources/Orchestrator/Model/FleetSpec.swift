@@ -1,6 +1,6 @@
-public import ZoneRuntime
 public import ResourceControl
 public import VirtualNet
+public import ZoneRuntime
 
 /// A fleet as a manifest declares it, with every path absolute and every default filled in; secrets by name only.
 public struct FleetSpec: Codable, Equatable, Sendable {

@@ -27,7 +27,8 @@ public struct Manifest: Sendable {
       if !complete {
         let missing =
           draft.apiVersion == nil
-          ? "apiVersion: zones/v1" : draft.kind == nil ? "kind: Fleet" : draft.specPlace == nil ? "spec" : "metadata.name"
+          ? "apiVersion: zones/v1"
+          : draft.kind == nil ? "kind: Fleet" : draft.specPlace == nil ? "spec" : "metadata.name"
         reading.note(root.problem("the manifest has no \(missing)"))
       } else {
         check(draft.fleet, &reading)
@@ -39,7 +40,9 @@ public struct Manifest: Sendable {
   }
 
   /// Reads a manifest file (`-` is standard input, with paths relative to the working directory).
-  public static func read(path: String, workingDirectory: String, environment: [String: String]) throws(FleetError) -> Manifest {
+  public static func read(path: String, workingDirectory: String, environment: [String: String]) throws(FleetError)
+    -> Manifest
+  {
     let absolute = path.hasPrefix("/") ? path : "\(workingDirectory)/\(path)"
     let bytes: [UInt8]
     do {
@@ -58,9 +61,13 @@ public struct Manifest: Sendable {
       func note(_ field: String, _ why: String) { place(field).map { reading.note($0.problem(why)) } }
 
       let longest = fleet.zoneName(name, max(1, service.replicas))
-      if longest.utf8.count > 63 { note("", "the zone's name '\(longest)' would be longer than 63 letters; shorten the fleet's or the service's") }
+      if longest.utf8.count > 63 {
+        note("", "the zone's name '\(longest)' would be longer than 63 letters; shorten the fleet's or the service's")
+      }
       for dependency in service.dependsOn.keys.sorted() where fleet.services[dependency] == nil {
-        note("depends_on.\(dependency)", "there is no service '\(dependency)'\(hint(for: dependency, in: fleet.services.keys))")
+        note(
+          "depends_on.\(dependency)",
+          "there is no service '\(dependency)'\(hint(for: dependency, in: fleet.services.keys))")
       }
       for (dependency, condition) in service.dependsOn where condition == .healthy {
         if let other = fleet.services[dependency], other.health == nil {
@@ -80,7 +87,8 @@ public struct Manifest: Sendable {
       }
       for (index, secret) in service.secrets.enumerated() {
         if !fleet.secrets.contains(secret.source) {
-          note("secrets[\(index)]", "there is no secret '\(secret.source)'\(hint(for: secret.source, in: fleet.secrets))")
+          note(
+            "secrets[\(index)]", "there is no secret '\(secret.source)'\(hint(for: secret.source, in: fleet.secrets))")
         }
         if service.secrets[..<index].contains(where: { $0.target == secret.target }) {
           note("secrets[\(index)]", "two secrets are called '\(secret.target)'")
@@ -92,10 +100,18 @@ public struct Manifest: Sendable {
       }
     }
     checkClashes(fleet, &reading)
-    do { _ = try DependencyOrder.sorted(fleet.services.mapValues { Set($0.dependsOn.keys) }.filter { fleet.services[$0.key] != nil }) } catch {
+    do {
+      _ = try DependencyOrder.sorted(
+        fleet.services.mapValues { Set($0.dependsOn.keys) }.filter { fleet.services[$0.key] != nil })
+    } catch {
       let first = error.services[0]
-      let place = reading.places["spec.services.\(first).depends_on.\(error.services[1])"] ?? reading.places["spec.services.\(first)"]
-      place.map { reading.note($0.problem("the services depend on each other in a circle: \(error.services.joined(separator: " -> "))")) }
+      let place =
+        reading.places["spec.services.\(first).depends_on.\(error.services[1])"]
+        ?? reading.places["spec.services.\(first)"]
+      place.map {
+        reading.note(
+          $0.problem("the services depend on each other in a circle: \(error.services.joined(separator: " -> "))"))
+      }
     }
   }
 
@@ -110,10 +126,13 @@ public struct Manifest: Sendable {
       guard service.replicas > 1 else { continue }
       if port.isPerReplica {
         if port.host.count < service.replicas {
-          note(field, "\(service.replicas) replicas want \(service.replicas) host ports, the range has \(port.host.count)")
+          note(
+            field, "\(service.replicas) replicas want \(service.replicas) host ports, the range has \(port.host.count)")
         }
       } else if port.transport == .udp {
-        note(field, "one udp port cannot lead to \(service.replicas) replicas; give a range of \(service.replicas) host ports")
+        note(
+          field,
+          "one udp port cannot lead to \(service.replicas) replicas; give a range of \(service.replicas) host ports")
       }
     }
   }
@@ -126,10 +145,15 @@ public struct Manifest: Sendable {
         reading.places["spec.services.\(name).ports[\(index)]"].map { (port, $0) }
       }
     }
-    for (port, place) in all.sorted(by: { ($0.1.problem("").line, $0.1.problem("").column) < ($1.1.problem("").line, $1.1.problem("").column) }) {
+    for (port, place) in all.sorted(by: {
+      ($0.1.problem("").line, $0.1.problem("").column) < ($1.1.problem("").line, $1.1.problem("").column)
+    }) {
       if let other = taken.first(where: { $0.port.clashes(with: port) }) {
         let shared = max(port.host.lowerBound, other.port.host.lowerBound)
-        reading.note(place.problem("host port \(shared)/\(port.transport.rawValue) is published twice, first on line \(other.place.problem("").line)"))
+        reading.note(
+          place.problem(
+            "host port \(shared)/\(port.transport.rawValue) is published twice, first on line \(other.place.problem("").line)"
+          ))
       }
       taken.append((port, place))
     }
@@ -150,8 +174,10 @@ extension Manifest {
       ("manifest", FleetFields.document.reference), ("metadata", FleetFields.metadata.reference),
       ("spec", FleetFields.spec.reference), ("service", Service.table.reference),
       ("healthcheck", HealthCheck.table.reference), ("deploy", Service.deployTable.reference),
-      ("deploy.resources", Service.resourcesTable.reference), ("deploy.resources.limits", Service.limitsTable.reference),
-      ("deploy.restart_policy", Service.restartTable.reference), ("depends_on entry", Service.dependencyTable.reference),
+      ("deploy.resources", Service.resourcesTable.reference),
+      ("deploy.resources.limits", Service.limitsTable.reference),
+      ("deploy.restart_policy", Service.restartTable.reference),
+      ("depends_on entry", Service.dependencyTable.reference),
       ("port", ServicePort.long.reference), ("volume mount", VolumeMount.long.reference),
       ("service secret", ServiceSecret.table.reference), ("network", FleetFields.networkTable.reference),
       ("volume", FleetFields.volumeTable.reference), ("secret", FleetFields.secretTable.reference),

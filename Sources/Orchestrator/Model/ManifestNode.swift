@@ -79,7 +79,9 @@ struct ManifestNode {
   }
 
   func whole(_ range: ClosedRange<Int64>) throws(ManifestProblem) -> Int64 {
-    guard let scalar = node.scalar, kind == .number, let value = Int64(scalar.string) else { throw wrong("a whole number") }
+    guard let scalar = node.scalar, kind == .number, let value = Int64(scalar.string) else {
+      throw wrong("a whole number")
+    }
     guard range.contains(value) else {
       throw problem("\(name) is \(value), outside of \(range.lowerBound) to \(range.upperBound)")
     }
@@ -179,7 +181,8 @@ extension ManifestNode {
       let name = names.first ?? ""
       let place = secondKey(name, after: context.mark, in: yaml) ?? (context.mark.line, context.mark.column)
       throw ManifestProblem(
-        file: file, line: place.line, column: place.column, why: "'\(name)' is there twice, first on line \(context.mark.line)")
+        file: file, line: place.line, column: place.column,
+        why: "'\(name)' is there twice, first on line \(context.mark.line)")
     } catch YamlError.scanner(_, let why, let mark, _), YamlError.parser(_, let why, let mark, _),
       YamlError.composer(_, let why, let mark, _)
     {

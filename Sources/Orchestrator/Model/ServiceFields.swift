@@ -23,7 +23,9 @@ extension Service {
         (node, draft, _) throws(ManifestProblem) in
         draft.service.image = try node.parsed { (text) throws(SyntaxError) in try Brand(parsing: text) }
       },
-      Field("command", "text or list", "the first process; text is split into words as a shell does, nothing is expanded") {
+      Field(
+        "command", "text or list", "the first process; text is split into words as a shell does, nothing is expanded"
+      ) {
         (node, draft, _) throws(ManifestProblem) in
         draft.service.command = try node.commandLine()
       },
@@ -54,7 +56,10 @@ extension Service {
           }
         }
       },
-      Field("volumes", "list", "SOURCE:TARGET[:ro], or maps; a source is a path of the host or a volume declared below `volumes`") {
+      Field(
+        "volumes", "list",
+        "SOURCE:TARGET[:ro], or maps; a source is a path of the host or a volume declared below `volumes`"
+      ) {
         (node, draft, reading) throws(ManifestProblem) in
         for entry in try node.list() {
           reading.places[entry.name] = entry
@@ -71,11 +76,15 @@ extension Service {
         (node, draft, _) throws(ManifestProblem) in
         for entry in node.isList ? try node.list() : [node] {
           let path = try entry.text()
-          guard path.hasPrefix("/"), !path.contains(":") else { throw entry.problem("\(entry.name) wants an absolute path, not '\(path)'") }
+          guard path.hasPrefix("/"), !path.contains(":") else {
+            throw entry.problem("\(entry.name) wants an absolute path, not '\(path)'")
+          }
           draft.service.volumes.append(VolumeMount(source: .tmpfs(size: nil), target: path))
         }
       },
-      Field("networks", "text, list or map of one", "the network, declared below `networks`; without it the fleet's own") {
+      Field(
+        "networks", "text, list or map of one", "the network, declared below `networks`; without it the fleet's own"
+      ) {
         (node, draft, reading) throws(ManifestProblem) in
         var names: [(String, ManifestNode)] = []
         if node.isMap {
@@ -86,29 +95,38 @@ extension Service {
         } else {
           for entry in node.isList ? try node.list() : [node] { names.append((try entry.text(), entry)) }
         }
-        guard let (name, place) = names.first else { throw node.problem("\(node.name) names no network; for none write network_mode: none") }
+        guard let (name, place) = names.first else {
+          throw node.problem("\(node.name) names no network; for none write network_mode: none")
+        }
         guard names.count == 1 else { throw names[1].1.problem("a service is on one network, not on \(names.count)") }
         reading.places[node.name] = place
         draft.networks = .fleet(name)
       },
-      Field("network_mode", "none or host", "no network, or the host's own") { (node, draft, _) throws(ManifestProblem) in
+      Field("network_mode", "none or host", "no network, or the host's own") {
+        (node, draft, _) throws(ManifestProblem) in
         draft.networkMode = try node.choice(["none", "host"]) == "none" ? ServiceNetwork.none : .host
       },
-      Field("secrets", "list", "secrets declared below `secrets`, each a file below /run/secrets: names, or maps of source, target, uid") {
+      Field(
+        "secrets", "list",
+        "secrets declared below `secrets`, each a file below /run/secrets: names, or maps of source, target, uid"
+      ) {
         (node, draft, reading) throws(ManifestProblem) in
         for entry in try node.list() {
           reading.places[entry.name] = entry
           draft.service.secrets.append(try ServiceSecret.read(entry, &reading))
         }
       },
-      Field("restart", "text", "no, always, unless-stopped or on-failure[:TRIES]") { (node, draft, _) throws(ManifestProblem) in
+      Field("restart", "text", "no, always, unless-stopped or on-failure[:TRIES]") {
+        (node, draft, _) throws(ManifestProblem) in
         // YAML 1.1 reads a bare `no` as false, and many editors write it back so.
         let text = try node.scalarText() ?? ""
         draft.service.restart =
           text == "false" ? .no : try node.parsed { (text) throws(SyntaxError) in try RestartPolicy(parsing: text) }
         draft.restartGiven = true
       },
-      Field("healthcheck", "map", "how to tell that it works: test, http, tcp or several of them, which must all succeed") {
+      Field(
+        "healthcheck", "map", "how to tell that it works: test, http, tcp or several of them, which must all succeed"
+      ) {
         (node, draft, reading) throws(ManifestProblem) in
         draft.service.health = try HealthCheck.read(node, &reading)
       },
@@ -124,19 +142,23 @@ extension Service {
         } else {
           for entry in try node.list() {
             let name = try entry.text()
-            guard draft.service.dependsOn[name] == nil else { throw entry.problem("'\(name)' is there twice in \(node.name)") }
+            guard draft.service.dependsOn[name] == nil else {
+              throw entry.problem("'\(name)' is there twice in \(node.name)")
+            }
             reading.places["\(node.name).\(name)"] = entry
             draft.service.dependsOn[name] = .started
           }
         }
       },
-      Field("deploy", "map", "replicas, resources.limits and restart_policy") { (node, draft, reading) throws(ManifestProblem) in
+      Field("deploy", "map", "replicas, resources.limits and restart_policy") {
+        (node, draft, reading) throws(ManifestProblem) in
         deployTable.read(node, into: &draft, &reading)
       },
       Field("cpus", "number", "the cap in CPUs; 0.5 is half of one") { (node, draft, _) throws(ManifestProblem) in
         draft.topLimits.cpus = try node.number(0.01...4096)
       },
-      Field("cpu_shares", "number", "the share against other zones, 2 to 262144; 1024 is usual") { (node, draft, _) throws(ManifestProblem) in
+      Field("cpu_shares", "number", "the share against other zones, 2 to 262144; 1024 is usual") {
+        (node, draft, _) throws(ManifestProblem) in
         draft.topLimits.cpuShares = Int(try node.whole(2...262_144))
       },
       Field("cpuset", "text", "the CPUs it may run on: 0-1,3") { (node, draft, _) throws(ManifestProblem) in
@@ -156,10 +178,12 @@ extension Service {
       Field("cap_add", "list", "capabilities beside the default set") { (node, draft, _) throws(ManifestProblem) in
         draft.service.capAdd = try node.texts()
       },
-      Field("cap_drop", "list", "capabilities taken from the default set; ALL") { (node, draft, _) throws(ManifestProblem) in
+      Field("cap_drop", "list", "capabilities taken from the default set; ALL") {
+        (node, draft, _) throws(ManifestProblem) in
         draft.service.capDrop = try node.texts()
       },
-      Field("user", "text or number", "USER[:GROUP], names or numbers of the zone's own") { (node, draft, _) throws(ManifestProblem) in
+      Field("user", "text or number", "USER[:GROUP], names or numbers of the zone's own") {
+        (node, draft, _) throws(ManifestProblem) in
         draft.service.user = try node.textOrNumber()
       },
       Field("working_dir", "path", "the first process's directory") { (node, draft, _) throws(ManifestProblem) in
@@ -167,30 +191,37 @@ extension Service {
         guard path.hasPrefix("/") else { throw node.problem("\(node.name) wants an absolute path, not '\(path)'") }
         draft.service.workdir = path
       },
-      Field("hostname", "text", "the zone's name is its hostname without it") { (node, draft, _) throws(ManifestProblem) in
+      Field("hostname", "text", "the zone's name is its hostname without it") {
+        (node, draft, _) throws(ManifestProblem) in
         let name = try node.text()
         guard isDNSLabel(name) else { throw node.problem("\(node.name) '\(name)' is not a host name (a-z, 0-9 and -)") }
         draft.service.hostname = name
       },
-      Field("labels", "map or list", "names and values of your own, kept with each zone") { (node, draft, _) throws(ManifestProblem) in
+      Field("labels", "map or list", "names and values of your own, kept with each zone") {
+        (node, draft, _) throws(ManifestProblem) in
         draft.service.labels = try node.labels()
       },
-      Field("stop_signal", "text", "what a stop sends first; TERM without it") { (node, draft, _) throws(ManifestProblem) in
+      Field("stop_signal", "text", "what a stop sends first; TERM without it") {
+        (node, draft, _) throws(ManifestProblem) in
         draft.service.stopSignal = try node.signalName()
       },
-      Field("stop_grace_period", "time", "how long a stop waits before the kill; 10s without it") { (node, draft, _) throws(ManifestProblem) in
+      Field("stop_grace_period", "time", "how long a stop waits before the kill; 10s without it") {
+        (node, draft, _) throws(ManifestProblem) in
         draft.service.stopGrace = try node.seconds()
       },
-      Field("init", "true or false", "false: the command is the zone's own pid 1") { (node, draft, _) throws(ManifestProblem) in
+      Field("init", "true or false", "false: the command is the zone's own pid 1") {
+        (node, draft, _) throws(ManifestProblem) in
         draft.service.ownInit = try !node.bool()
       },
       Field("tty", "true or false", "a terminal for the first process") { (node, draft, _) throws(ManifestProblem) in
         draft.service.terminal = try node.bool()
       },
-      Field("nesting", "true or false", "namespaces and zones may be made inside") { (node, draft, _) throws(ManifestProblem) in
+      Field("nesting", "true or false", "namespaces and zones may be made inside") {
+        (node, draft, _) throws(ManifestProblem) in
         draft.service.nesting = try node.bool()
       },
-      Field("autostart", "true or false", "started when the machine starts (zonectl boot --all)") { (node, draft, _) throws(ManifestProblem) in
+      Field("autostart", "true or false", "started when the machine starts (zonectl boot --all)") {
+        (node, draft, _) throws(ManifestProblem) in
         draft.service.autostart = try node.bool()
       },
     ])
@@ -198,13 +229,15 @@ extension Service {
   static let deployTable = FieldTable<Draft>(
     "deploy",
     [
-      Field("replicas", "number", "how many zones, 1 without it; they share each single published TCP port") { (node, draft, _) throws(ManifestProblem) in
+      Field("replicas", "number", "how many zones, 1 without it; they share each single published TCP port") {
+        (node, draft, _) throws(ManifestProblem) in
         draft.service.replicas = Int(try node.whole(0...1000))
       },
       Field("resources", "map", "limits") { (node, draft, reading) throws(ManifestProblem) in
         resourcesTable.read(node, into: &draft, &reading)
       },
-      Field("restart_policy", "map", "condition and max_attempts; the same as `restart`") { (node, draft, reading) throws(ManifestProblem) in
+      Field("restart_policy", "map", "condition and max_attempts; the same as `restart`") {
+        (node, draft, reading) throws(ManifestProblem) in
         var policy = DeployRestart()
         restartTable.read(node, into: &policy, &reading)
         draft.deployRestart = try policy.value(node)
@@ -222,9 +255,15 @@ extension Service {
   static let limitsTable = FieldTable<ResourceLimits>(
     "deploy.resources.limits",
     [
-      Field("cpus", "number", "as `cpus`") { (node, limits, _) throws(ManifestProblem) in limits.cpus = try node.number(0.01...4096) },
-      Field("memory", "size", "as `mem_limit`") { (node, limits, _) throws(ManifestProblem) in limits.memory = try node.bytes() },
-      Field("pids", "number", "as `pids_limit`") { (node, limits, _) throws(ManifestProblem) in limits.pids = try node.whole(1...4_194_304) },
+      Field("cpus", "number", "as `cpus`") { (node, limits, _) throws(ManifestProblem) in
+        limits.cpus = try node.number(0.01...4096)
+      },
+      Field("memory", "size", "as `mem_limit`") { (node, limits, _) throws(ManifestProblem) in
+        limits.memory = try node.bytes()
+      },
+      Field("pids", "number", "as `pids_limit`") { (node, limits, _) throws(ManifestProblem) in
+        limits.pids = try node.whole(1...4_194_304)
+      },
     ])
 
   struct DeployRestart {
@@ -247,7 +286,8 @@ extension Service {
       Field("condition", "text", "none, on-failure or any") { (node, policy, _) throws(ManifestProblem) in
         policy.condition = try node.choice(["none", "on-failure", "any"])
       },
-      Field("max_attempts", "number", "how often in a row, with on-failure") { (node, policy, _) throws(ManifestProblem) in
+      Field("max_attempts", "number", "how often in a row, with on-failure") {
+        (node, policy, _) throws(ManifestProblem) in
         policy.attempts = Int(try node.whole(1...999_999))
       },
     ])

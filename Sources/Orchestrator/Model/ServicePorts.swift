@@ -41,7 +41,8 @@ extension ServicePort {
       Field("published", "port or range", "the host's port") { (node, port, _) throws(ManifestProblem) in
         port.host = try range(node.textOrNumber(), node)
       },
-      Field("host_ip", "address", "the host's address; every one without it") { (node, port, _) throws(ManifestProblem) in
+      Field("host_ip", "address", "the host's address; every one without it") {
+        (node, port, _) throws(ManifestProblem) in
         port.hostAddress = try node.text()
       },
       Field("protocol", "tcp or udp", "tcp without it") { (node, port, _) throws(ManifestProblem) in

@@ -31,8 +31,11 @@ extension ManifestNode {
     var pairs: [(name: String, value: String?, place: ManifestNode)] = []
     if isList {
       for entry in try list() {
-        let parts = try entry.text().split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
-        if pairs.contains(where: { $0.name == parts[0] }) { throw entry.problem("'\(parts[0])' is there twice in \(name)") }
+        let parts = try entry.text().split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(
+          String.init)
+        if pairs.contains(where: { $0.name == parts[0] }) {
+          throw entry.problem("'\(parts[0])' is there twice in \(name)")
+        }
         pairs.append((parts[0], parts.count == 2 ? parts[1] : nil, entry))
       }
     } else {
@@ -88,7 +91,9 @@ extension ManifestNode {
   /// A signal as signal(7) names it, with or without SIG, or its number.
   func signalName() throws(ManifestProblem) -> String {
     let text = try textOrNumber()
-    do { return Signals.name(try Signals.number(parsing: text)) } catch { throw problem("\(name) '\(text)': \(error.why)") }
+    do { return Signals.name(try Signals.number(parsing: text)) } catch {
+      throw problem("\(name) '\(text)': \(error.why)")
+    }
   }
 }
 
@@ -99,7 +104,8 @@ extension ServiceSecret {
       Field("source", "text", "the secret's name below `secrets`") { (node, secret, _) throws(ManifestProblem) in
         secret.source = try node.text()
       },
-      Field("target", "text", "the file's name below /run/secrets; the source's without it") { (node, secret, _) throws(ManifestProblem) in
+      Field("target", "text", "the file's name below /run/secrets; the source's without it") {
+        (node, secret, _) throws(ManifestProblem) in
         secret.target = try node.text()
       },
       Field("uid", "number", "the file's owner inside; 0 without it") { (node, secret, _) throws(ManifestProblem) in
@@ -120,8 +126,10 @@ extension ServiceSecret {
     }
     if secret.target.isEmpty { secret.target = secret.source }
     // One path component: a target is a name below /run/secrets and leads nowhere else.
-    guard !secret.target.contains("/"), secret.target != ".", secret.target != "..", !secret.target.utf8.contains(0) else {
-      throw entry.problem("\(entry.name): the target '\(secret.target)' must be a file name, it lies below /run/secrets")
+    guard !secret.target.contains("/"), secret.target != ".", secret.target != "..", !secret.target.utf8.contains(0)
+    else {
+      throw entry.problem(
+        "\(entry.name): the target '\(secret.target)' must be a file name, it lies below /run/secrets")
     }
     return secret
   }

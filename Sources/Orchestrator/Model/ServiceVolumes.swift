@@ -35,7 +35,8 @@ extension VolumeMount {
       Field("type", "bind, volume or tmpfs", "what is mounted") { (node, mount, _) throws(ManifestProblem) in
         mount.type = try node.choice(["bind", "volume", "tmpfs"])
       },
-      Field("source", "path or name", "a path of the host or a declared volume") { (node, mount, _) throws(ManifestProblem) in
+      Field("source", "path or name", "a path of the host or a declared volume") {
+        (node, mount, _) throws(ManifestProblem) in
         mount.source = try node.text()
       },
       Field("target", "path", "the path inside") { (node, mount, _) throws(ManifestProblem) in
@@ -46,7 +47,9 @@ extension VolumeMount {
       },
       Field("tmpfs", "map: size", "how large the tmpfs may grow") { (node, mount, _) throws(ManifestProblem) in
         for (key, value) in try node.entries() {
-          guard key.key == "size" else { throw key.problem("tmpfs has no field '\(key.key)'\(hint(for: key.key, in: ["size"]))") }
+          guard key.key == "size" else {
+            throw key.problem("tmpfs has no field '\(key.key)'\(hint(for: key.key, in: ["size"]))")
+          }
           mount.size = try value.bytes()
         }
       },

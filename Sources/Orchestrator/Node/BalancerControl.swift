@@ -15,7 +15,9 @@ struct BalancerControl: Sendable {
     guard let names = try? FileSystem.list(directories.balancers(fleet)) else { return [:] }
     var living: [String: Balancer] = [:]
     for name in names where name.hasSuffix(".json.pid") {
-      guard let identity = identity("\(directories.balancers(fleet))/\(name)"), identity.process.open() != nil else { continue }
+      guard let identity = identity("\(directories.balancers(fleet))/\(name)"), identity.process.open() != nil else {
+        continue
+      }
       living[identity.balancer.service] = identity.balancer
     }
     return living
@@ -34,16 +36,20 @@ struct BalancerControl: Sendable {
       while !FileSystem.exists("\(path).pid") {
         if try process.waitUntilEnd(timeout: 10) {
           _ = try process.reap()
-          let words = (try? FileSystem.readLine("\(path).err")) ?? ""
+          var words = (try? FileSystem.readLine("\(path).err")) ?? ""
+          if words.hasPrefix("orchestrator: ") { words.removeFirst("orchestrator: ".count) }
           try? remove(path)  // best effort: the process's own words are the error
-          throw FleetError.failed("cannot balance \(balancer.service): \(words.isEmpty ? "the balancer ended at once" : words)")
+          throw FleetError.failed(
+            "cannot balance \(balancer.service): \(words.isEmpty ? "the balancer ended at once" : words)")
         }
         guard Clock.monotonicNanoseconds() < deadline else {
           try process.signal(SIGKILL)
           throw FleetError.timedOut("cannot balance \(balancer.service): the balancer did not listen within 10 s")
         }
       }
-    } catch let error as FleetError { throw error } catch { throw .failed("cannot start the balancer of \(balancer.service): \(error)") }
+    } catch let error as FleetError { throw error } catch {
+      throw .failed("cannot start the balancer of \(balancer.service): \(error)")
+    }
   }
 
   /// Tells a balancer where its ports lead now; nothing where nothing changed.
@@ -65,7 +71,9 @@ struct BalancerControl: Sendable {
   /// Ends every balancer of a fleet.
   func stopAll(_ fleet: String) throws(FleetError) {
     for service in living(fleet).keys { try stop(fleet: fleet, service: service) }
-    do { try FileSystem.removeTree(directories.balancers(fleet)) } catch { throw .failed("cannot remove the balancers of '\(fleet)': \(error)") }
+    do { try FileSystem.removeTree(directories.balancers(fleet)) } catch {
+      throw .failed("cannot remove the balancers of '\(fleet)': \(error)")
+    }
     _ = rmdir("\(directories.runDirectory)/balance")  // only the last fleet's removal finds it empty
   }
 

@@ -26,7 +26,9 @@ public enum BalancerServer {
     }
   }
 
-  private static func listen(_ listener: Balancer.Listener, _ index: Int, _ backends: Backends) async throws(FleetError) -> any Channel {
+  private static func listen(_ listener: Balancer.Listener, _ index: Int, _ backends: Backends) async throws(FleetError)
+    -> any Channel
+  {
     let bootstrap = ServerBootstrap(group: .singletonMultiThreadedEventLoopGroup)
       .serverChannelOption(.backlog, value: 1024)
       .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
@@ -41,7 +43,9 @@ public enum BalancerServer {
     do {
       if let address = listener.hostAddress { return try await bootstrap.bind(host: address, port: port).get() }
       // Both families on one socket; a machine without IPv6 has only the other.
-      do { return try await bootstrap.bind(host: "::", port: port).get() } catch let error as IOError where error.errnoCode == EAFNOSUPPORT {
+      do { return try await bootstrap.bind(host: "::", port: port).get() } catch let error as IOError
+        where error.errnoCode == EAFNOSUPPORT
+      {
         return try await bootstrap.bind(host: "0.0.0.0", port: port).get()
       }
     } catch {
@@ -124,7 +128,9 @@ private final class Relay: ChannelDuplexHandler {
       server.close(promise: nil)
       return
     }
-    for channel in [client, server] { channel.setOption(.autoRead, value: true).whenFailure { _ in channel.close(promise: nil) } }
+    for channel in [client, server] {
+      channel.setOption(.autoRead, value: true).whenFailure { _ in channel.close(promise: nil) }
+    }
   }
 
   func handlerAdded(context: ChannelHandlerContext) { self.context = context }

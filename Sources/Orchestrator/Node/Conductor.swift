@@ -14,7 +14,8 @@ public struct ConductorSetup: Sendable {
   public var logger: Logger
 
   public init(
-    directories: FleetDirectories, driver: any ZoneDriver, store: any Store, box: SecretBox, executable: String, logger: Logger
+    directories: FleetDirectories, driver: any ZoneDriver, store: any Store, box: SecretBox, executable: String,
+    logger: Logger
   ) {
     self.directories = directories
     self.driver = driver
@@ -81,7 +82,9 @@ public actor Conductor {
   public func load() async throws(FleetError) {
     for (record, revision) in try await records.fleets() {
       fleets[record.spec.name] = Fleet(record: record, revision: revision)
-      if record.wanted == .running { try writeSecrets(record.spec.name, try await records.secrets(of: record.spec.name)) }
+      if record.wanted == .running {
+        try writeSecrets(record.spec.name, try await records.secrets(of: record.spec.name))
+      }
     }
     for record in try await records.zones() { zoneRecords[record.name] = record }
     let found = try await node.call { try $0.list() }

@@ -57,7 +57,8 @@ extension Conductor {
       fleets[name] = Fleet(record: record, revision: revision)
       failures[name] = nil
       try writeSecrets(name, manifest.secrets)
-      await events.add("fleet.applied", fleet: name, plan.changes.isEmpty ? "nothing to change" : "\(plan.changes.count) changes")
+      await events.add(
+        "fleet.applied", fleet: name, plan.changes.isEmpty ? "nothing to change" : "\(plan.changes.count) changes")
     }
     let left = Double(deadline - min(deadline, Clock.monotonicNanoseconds())) / 1e9
     try await carryOut(plan, for: record.spec, patience: left, progress: progress)
@@ -78,7 +79,8 @@ extension Conductor {
   }
 
   /// The record that applying this manifest would write, and the one that is there.
-  private func candidate(_ manifest: Manifest) async throws(FleetError) -> (record: FleetRecord, previous: FleetRecord?) {
+  private func candidate(_ manifest: Manifest) async throws(FleetError) -> (record: FleetRecord, previous: FleetRecord?)
+  {
     let spec = manifest.fleet
     let previous = fleets[spec.name]?.record
     var record = FleetRecord(spec: spec, appliedAt: Clock.realtimeNanoseconds())
@@ -106,11 +108,14 @@ extension Conductor {
   }
 
   private func refuseClashes(_ spec: FleetSpec) throws(FleetError) {
-    let others = fleets.values.filter { $0.record.wanted == .running && $0.record.spec.name != spec.name }.map(\.record.spec)
+    let others = fleets.values.filter { $0.record.wanted == .running && $0.record.spec.name != spec.name }.map(
+      \.record.spec)
     for (name, service) in spec.services.sorted(by: { $0.key < $1.key }) {
       for port in service.ports {
         for other in others {
-          guard let taken = other.services.values.flatMap(\.ports).first(where: { $0.clashes(with: port) }) else { continue }
+          guard let taken = other.services.values.flatMap(\.ports).first(where: { $0.clashes(with: port) }) else {
+            continue
+          }
           let shared = max(port.host.lowerBound, taken.host.lowerBound)
           throw .conflict("cannot publish port \(shared) for \(name): the fleet '\(other.name)' has it")
         }
@@ -123,7 +128,9 @@ extension Conductor {
     let taken = Set((fleets.values.map(\.record) + [record]).flatMap { $0.loopbackPorts.values.flatMap(\.values) })
     for _ in 0..<64 {
       do {
-        let channel = try await ServerBootstrap(group: .singletonMultiThreadedEventLoopGroup).bind(host: "127.0.0.1", port: 0).get()
+        let channel = try await ServerBootstrap(group: .singletonMultiThreadedEventLoopGroup).bind(
+          host: "127.0.0.1", port: 0
+        ).get()
         let port = channel.localAddress?.port.flatMap { UInt16(exactly: $0) }
         try await channel.close().get()
         if let port, !taken.contains(port) { return port }
@@ -140,7 +147,9 @@ extension Conductor {
       guard var fleet = await self.fleets[name] else {
         throw .notFound("there is no fleet '\(name)'\(hint(for: name, in: await self.fleets.keys))")
       }
-      if fleet.record.wanted == .volumesOnly, !volumes { throw .notFound("the fleet '\(name)' is down already; its volumes are left (--volumes)") }
+      if fleet.record.wanted == .volumesOnly, !volumes {
+        throw .notFound("the fleet '\(name)' is down already; its volumes are left (--volumes)")
+      }
       fleet.record.wanted = .down
       fleet.record.removeVolumes = volumes
       try await self.store(fleet)
@@ -192,6 +201,8 @@ extension Conductor {
       zoneRecords[record.name] = nil
       try await records.remove(record)
     }
-    await events.add("fleet.removed", fleet: name, left.isEmpty ? "nothing of it is left" : "left: the volumes \(left.joined(separator: ", "))")
+    await events.add(
+      "fleet.removed", fleet: name,
+      left.isEmpty ? "nothing of it is left" : "left: the volumes \(left.joined(separator: ", "))")
   }
 }

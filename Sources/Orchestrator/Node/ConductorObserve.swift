@@ -11,7 +11,9 @@ extension Conductor {
     let before = zones
     zones = Dictionary(found.map { ($0.name, $0) }) { first, _ in first }
     for zone in found.sorted(by: { $0.name < $1.name }) {
-      guard let record = zoneRecords[zone.name], zone.spec.fleet == record.fleet, !working.contains(zone.name) else { continue }
+      guard let record = zoneRecords[zone.name], zone.spec.fleet == record.fleet, !working.contains(zone.name) else {
+        continue
+      }
       await noteChange(of: zone, before: before[zone.name], record)
     }
     noteRest(Clock.realtimeNanoseconds())
@@ -28,11 +30,18 @@ extension Conductor {
     }
     guard let before, before.state != zone.state else { return }
     switch zone.state {
-    case .unavailable: await events.add("zone.unavailable", fleet: record.fleet, zone: zone.name, zone.why ?? "what is there does not fit what was recorded")
+    case .unavailable:
+      await events.add(
+        "zone.unavailable", fleet: record.fleet, zone: zone.name,
+        zone.why ?? "what is there does not fit what was recorded")
     case .installed, .down:
-      if before.isLive { await events.add("zone.ended", fleet: record.fleet, zone: zone.name, zone.exit?.why ?? "its end was not recorded") }
+      if before.isLive {
+        await events.add(
+          "zone.ended", fleet: record.fleet, zone: zone.name, zone.exit?.why ?? "its end was not recorded")
+      }
     case .frozen: await events.add("zone.paused", fleet: record.fleet, zone: zone.name, "all its processes stand still")
-    case .running where before.state == .frozen: await events.add("zone.resumed", fleet: record.fleet, zone: zone.name, "its processes go on")
+    case .running where before.state == .frozen:
+      await events.add("zone.resumed", fleet: record.fleet, zone: zone.name, "its processes go on")
     case .configured, .incomplete, .ready, .running, .shuttingDown: break
     }
   }
@@ -67,7 +76,8 @@ extension Conductor {
     switch (old?.state, new.state) {
     case (.healthy, .healthy), (.unhealthy, .unhealthy): break
     case (_, .healthy): await events.add("zone.healthy", fleet: record.fleet, zone: zone, "its check succeeds")
-    case (_, .unhealthy): await events.add("zone.unhealthy", fleet: record.fleet, zone: zone, new.why ?? "its check fails")
+    case (_, .unhealthy):
+      await events.add("zone.unhealthy", fleet: record.fleet, zone: zone, new.why ?? "its check fails")
     default: break
     }
     if old?.state == .healthy, old?.failures == 0, new.failures == 1 {

@@ -5,7 +5,9 @@ internal import ZoneRuntime
 extension Conductor {
   /// - Parameter patience: seconds that a change waits for what must hold before it; nil: changes that would have to wait
   ///   are left for the next look.
-  func carryOut(_ plan: Plan, for fleet: FleetSpec, patience: Double?, progress: @escaping ProgressReport) async throws(FleetError) {
+  func carryOut(_ plan: Plan, for fleet: FleetSpec, patience: Double?, progress: @escaping ProgressReport)
+    async throws(FleetError)
+  {
     for wave in plan.waves {
       var ready: [Change] = []
       for change in wave {
@@ -26,7 +28,9 @@ extension Conductor {
       }
       try await observe()
       guard let (change, error) = failed.min(by: { $0.0.name < $1.0.name }) else { continue }
-      for (change, error) in failed { await events.add("zone.failed", fleet: fleet.name, zone: change.name, error.description) }
+      for (change, error) in failed {
+        await events.add("zone.failed", fleet: fleet.name, zone: change.name, error.description)
+      }
       throw .failed("cannot \(change.effect.rawValue) \(change.name): \(error)")
     }
   }
@@ -87,11 +91,15 @@ extension Conductor {
       let backends = backends(of: balancer)
       let control = balancers
       try await node.call { _ in try control.start(balancer, backends) }
-      await tell("balancer.started", fleet, nil, "\(balancer.name): \(change.reasons.joined(separator: ", "))", "started", progress, name)
+      await tell(
+        "balancer.started", fleet, nil, "\(balancer.name): \(change.reasons.joined(separator: ", "))", "started",
+        progress, name)
     case .stopBalancer(let balancer):
       let control = balancers
       try await node.call { _ in try control.stop(fleet: balancer.fleet, service: balancer.service) }
-      await tell("balancer.ended", fleet, nil, "\(balancer.name): \(change.reasons.joined(separator: ", "))", "ended", progress, name)
+      await tell(
+        "balancer.ended", fleet, nil, "\(balancer.name): \(change.reasons.joined(separator: ", "))", "ended", progress,
+        name)
     case .adopt: await progress(Progress(name: name, text: "\(change.reasons.joined(separator: ", ")) changed"))
     }
   }
@@ -124,7 +132,9 @@ extension Conductor {
   }
 
   /// What we know of a zone after a start of ours.
-  private func started(_ zone: DesiredZone, _ fleet: FleetSpec, _ kind: String, _ progress: ProgressReport) async throws(FleetError) {
+  private func started(_ zone: DesiredZone, _ fleet: FleetSpec, _ kind: String, _ progress: ProgressReport)
+    async throws(FleetError)
+  {
     let name = zone.spec.name
     let there = try await node.call { try $0.status(name) }
     var record = ZoneRecord(zone)
@@ -136,7 +146,8 @@ extension Conductor {
   }
 
   private func tell(
-    _ kind: String, _ fleet: FleetSpec, _ zone: String?, _ text: String, _ short: String, _ progress: ProgressReport, _ name: String? = nil
+    _ kind: String, _ fleet: FleetSpec, _ zone: String?, _ text: String, _ short: String, _ progress: ProgressReport,
+    _ name: String? = nil
   ) async {
     await events.add(kind, fleet: fleet.name, zone: zone, text)
     await progress(Progress(name: zone ?? name ?? fleet.name, text: short))
@@ -207,6 +218,8 @@ extension Conductor {
   /// Waits until every zone of the fleet is up, or has done its work, and tells of each as it comes.
   func settle(_ fleet: FleetSpec, deadline: UInt64, progress: ProgressReport) async throws(FleetError) {
     var told: Set<String> = []
+    // What is up already is no news.
+    for name in zones.keys where isUp(name) { told.insert(name) }
     while true {
       try await observe()
       var missing: [String] = []
@@ -215,18 +228,26 @@ extension Conductor {
           let zone = zones[name]
           if isUp(name) {
             if told.insert(name).inserted, spec.health != nil { await progress(Progress(name: name, text: "healthy")) }
-          } else if let zone, !zone.isLive, zone.keeper == nil, let exit = zone.exit, spec.restart == .no || exit.shellCode == 0 {
-            guard exit.shellCode == 0 else { throw .failed("\(name) ended, \(exit.why) (see orchestrator logs \(service))") }
+          } else if let zone, !zone.isLive, zone.keeper == nil, let exit = zone.exit,
+            spec.restart == .no || exit.shellCode == 0
+          {
+            guard exit.shellCode == 0 else {
+              throw .failed("\(name) ended, \(exit.why) (see orchestrator logs \(service))")
+            }
             if told.insert(name).inserted { await progress(Progress(name: name, text: "completed")) }
           } else if let state = health[name], state.state == .unhealthy {
             throw .failed("\(name) is unhealthy: \(state.why ?? "its check fails") (see orchestrator logs \(service))")
           } else {
-            missing.append("\(name) is \(zone.map { $0.state == .running ? "starting" : $0.state.rawValue } ?? "not there")\(health[name]?.why.map { " (\($0))" } ?? "")")
+            missing.append(
+              "\(name) is \(zone.map { $0.state == .running ? "starting" : $0.state.rawValue } ?? "not there")\(health[name]?.why.map { " (\($0))" } ?? "")"
+            )
           }
         }
       }
       guard !missing.isEmpty else { return }
-      guard Clock.monotonicNanoseconds() < deadline else { throw .timedOut("not everything is up in time: \(missing.joined(separator: ", "))") }
+      guard Clock.monotonicNanoseconds() < deadline else {
+        throw .timedOut("not everything is up in time: \(missing.joined(separator: ", "))")
+      }
       do { try await Task.sleep(nanoseconds: 100_000_000) } catch { throw .failed("interrupted") }
     }
   }

@@ -29,7 +29,9 @@ extension Conductor {
   public var names: [String] { fleets.keys.sorted() }
 
   public func rows(fleet wanted: String?) async throws(FleetError) -> [ZoneRow] {
-    if let wanted, fleets[wanted] == nil { throw .notFound("there is no fleet '\(wanted)'\(hint(for: wanted, in: fleets.keys))") }
+    if let wanted, fleets[wanted] == nil {
+      throw .notFound("there is no fleet '\(wanted)'\(hint(for: wanted, in: fleets.keys))")
+    }
     try await observe()
     var rows: [ZoneRow] = []
     for (name, fleet) in fleets.sorted(by: { $0.key < $1.key }) where wanted == nil || wanted == name {
@@ -40,7 +42,8 @@ extension Conductor {
       }
       // Zones on their way out are shown until they are gone.
       let listed = Set(rows.map(\.name))
-      for zone in zones.values.sorted(by: { $0.name < $1.name }) where zone.spec.fleet == name && !listed.contains(zone.name) {
+      for zone in zones.values.sorted(by: { $0.name < $1.name })
+      where zone.spec.fleet == name && !listed.contains(zone.name) {
         rows.append(row(spec, zone.spec.labels[FleetSpec.serviceLabel] ?? "", zone.name))
       }
     }
@@ -52,12 +55,14 @@ extension Conductor {
     let state = zone.map(\.state.rawValue) ?? "none"
     let checked = health[name] ?? Health(spec.services[service]?.health == nil ? .unchecked : .starting)
     let own = zone?.spec.publish.filter { port in
-      !(port.hostAddress == "127.0.0.1" && fleets[spec.name]?.record.loopbackPorts[name]?[port.zonePort] == port.hostPort)
+      !(port.hostAddress == "127.0.0.1"
+        && fleets[spec.name]?.record.loopbackPorts[name]?[port.zonePort] == port.hostPort)
     }
     let shared = spec.balancer(of: service)?.listeners.map { text($0.hostAddress, $0.hostPort, $0.zonePort, "tcp") }
     return ZoneRow(
       fleet: spec.name, service: service, name: name, state: state, why: zone?.why,
-      health: zone?.state == .running ? checked.state : .unchecked, healthWhy: checked.why, restarts: zone?.restarts ?? 0,
+      health: zone?.state == .running ? checked.state : .unchecked, healthWhy: checked.why,
+      restarts: zone?.restarts ?? 0,
       addresses: zone?.addresses ?? [],
       ports: (own ?? []).map { text($0.hostAddress, $0.hostPort, $0.zonePort, $0.transport.rawValue) } + (shared ?? []),
       started: zone?.isLive == true ? zone?.started : nil, exit: zone?.exit, pid: zone?.pid)
@@ -74,7 +79,9 @@ extension Conductor {
 
   /// The zones whose logs are asked for: of one fleet or all, of some services or all.
   public func logFiles(fleet: String?, services: [String]) throws(FleetError) -> [(zone: String, path: String)] {
-    if let fleet, fleets[fleet] == nil { throw .notFound("there is no fleet '\(fleet)'\(hint(for: fleet, in: fleets.keys))") }
+    if let fleet, fleets[fleet] == nil {
+      throw .notFound("there is no fleet '\(fleet)'\(hint(for: fleet, in: fleets.keys))")
+    }
     let chosen = fleets.values.filter { fleet == nil || $0.record.spec.name == fleet }
     let known = Set(chosen.flatMap { $0.record.spec.services.keys })
     for service in services where !known.contains(service) {

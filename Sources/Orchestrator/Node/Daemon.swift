@@ -29,7 +29,8 @@ public struct Daemon: Sendable {
     let store: SQLiteStore
     do { store = try SQLiteStore(path: directories.database) } catch { throw .failed(error.description) }
     let setup = ConductorSetup(
-      directories: directories, driver: driver, store: store, box: try SecretBox(keyFile: directories.key), executable: executable,
+      directories: directories, driver: driver, store: store, box: try SecretBox(keyFile: directories.key),
+      executable: executable,
       logger: logger)
     let conductor = try await Conductor(setup)
     try await conductor.load()

@@ -24,7 +24,9 @@ struct DaemonLock: ~Copyable {
           continue
         }
       } catch { throw .failed("cannot take the daemon's lock: \(error)") }
-      guard Clock.monotonicNanoseconds() < deadline else { throw .conflict("another daemon is running for \(directories.data)") }
+      guard Clock.monotonicNanoseconds() < deadline else {
+        throw .conflict("another daemon is running for \(directories.data)")
+      }
       do { try await Task.sleep(nanoseconds: 50_000_000) } catch { throw .failed("interrupted") }
     }
   }

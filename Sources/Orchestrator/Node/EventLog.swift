@@ -16,7 +16,8 @@ actor EventLog {
   }
 
   func add(_ kind: String, fleet: String, zone: String? = nil, _ text: String) async {
-    let event = FleetEvent(sequence: next, at: Clock.realtimeNanoseconds(), fleet: fleet, zone: zone, kind: kind, text: text)
+    let event = FleetEvent(
+      sequence: next, at: Clock.realtimeNanoseconds(), fleet: fleet, zone: zone, kind: kind, text: text)
     next += 1
     logger.notice("\(kind) \(zone ?? fleet): \(text)")
     do { try await records.append(event) } catch { logger.error("cannot keep an event: \(error)") }

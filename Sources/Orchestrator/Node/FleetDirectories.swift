@@ -37,7 +37,8 @@ public struct FleetDirectories: Equatable, Sendable {
     for path in [stateDirectory, runDirectory] { try Self.makePrivate(path) }
     let limit = 107  // unix(7): sun_path has 108 bytes, the last for the zero
     guard socket.utf8.count <= limit else {
-      throw .failed("cannot make the socket \(socket): its path is longer than \(limit) bytes (choose a shorter --root)")
+      throw .failed(
+        "cannot make the socket \(socket): its path is longer than \(limit) bytes (choose a shorter --root)")
     }
   }
 
@@ -62,7 +63,9 @@ public struct FleetDirectories: Equatable, Sendable {
     let wanted = "\(device.major):\(device.minor)"
     return String(decoding: mounts, as: UTF8.self).split(separator: "\n").contains { line in
       let fields = line.split(separator: " ")
-      guard fields.count > 2, fields[2] == wanted, let dash = fields.firstIndex(of: "-"), dash + 1 < fields.count else { return false }
+      guard fields.count > 2, fields[2] == wanted, let dash = fields.firstIndex(of: "-"), dash + 1 < fields.count else {
+        return false
+      }
       return fields[dash + 1] == "tmpfs" || fields[dash + 1] == "ramfs"
     }
   }

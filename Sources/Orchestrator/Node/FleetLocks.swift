@@ -2,7 +2,9 @@
 actor FleetLocks {
   private var waiting: [String: [CheckedContinuation<Void, Never>]] = [:]
 
-  func with<Value: Sendable>(_ fleet: String, _ body: @Sendable () async throws(FleetError) -> Value) async throws(FleetError) -> Value {
+  func with<Value: Sendable>(_ fleet: String, _ body: @Sendable () async throws(FleetError) -> Value)
+    async throws(FleetError) -> Value
+  {
     await take(fleet)
     do {
       let value = try await body()

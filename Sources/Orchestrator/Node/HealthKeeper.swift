@@ -51,7 +51,8 @@ actor HealthKeeper {
     var pause = 0.05
     while !Task.isCancelled {
       let why = await probe.run(check, zone: subject.zone) { subject.endpoints[$0] }
-      guard !Task.isCancelled, var health = watches[subject.zone]?.health, watches[subject.zone]?.subject == subject else { return }
+      guard !Task.isCancelled, var health = watches[subject.zone]?.health, watches[subject.zone]?.subject == subject
+      else { return }
       if let why {
         health.why = why
         let counts = health.state != .starting || age() >= check.startPeriod + lastCounted + check.interval

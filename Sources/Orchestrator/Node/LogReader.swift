@@ -41,7 +41,9 @@ struct LogReader: Sendable {
     let file = try OwnedFD.open(path, O_RDONLY | O_NOFOLLOW)
     inode = try FileOwnership.inode("/proc/self/fd/\(file.raw)")
     if try FileOwnership.size("/proc/self/fd/\(file.raw)") < offset { offset = 0 }  // cut in place
-    guard lseek(file.raw, off_t(offset), SEEK_SET) >= 0 else { throw SyscallError(call: "lseek", errno: errno, path: path) }
+    guard lseek(file.raw, off_t(offset), SEEK_SET) >= 0 else {
+      throw SyscallError(call: "lseek", errno: errno, path: path)
+    }
     let bytes = try FileSystem.read(file, limit: 256 << 20, name: path)
     offset += Int64(bytes.count)
     rest += bytes

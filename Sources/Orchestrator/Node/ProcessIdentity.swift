@@ -12,7 +12,8 @@ struct ProcessIdentity: Codable, Equatable, Sendable {
   static func current() throws(SyscallError) -> ProcessIdentity { try of(getpid()) }
 
   static func of(_ pid: Int32) throws(SyscallError) -> ProcessIdentity {
-    ProcessIdentity(pid: pid, startTime: try startTime(pid), bootId: try FileSystem.readLine("/proc/sys/kernel/random/boot_id"))
+    ProcessIdentity(
+      pid: pid, startTime: try startTime(pid), bootId: try FileSystem.readLine("/proc/sys/kernel/random/boot_id"))
   }
 
   /// The living process, or nil where it has ended (a zombie has ended too; if it is our child it is reaped).
@@ -37,14 +38,16 @@ struct ProcessIdentity: Codable, Equatable, Sendable {
   }
 
   private static func signal(_ process: borrowing Pidfd, _ number: CInt) throws(SyscallError) {
-    do { try process.signal(number) } catch where error.errno == ESRCH {}
+    do { try process.signal(number) } catch  where error.errno == ESRCH {}
   }
 
   private static func startTime(_ pid: Int32) throws(SyscallError) -> UInt64 {
     let stat = try FileSystem.readLine("/proc/\(pid)/stat")
     // The name in parentheses may hold anything; the fields that follow its last parenthesis begin with the third.
     let fields = stat[(stat.lastIndex(of: ")") ?? stat.startIndex)...].split(separator: " ")
-    guard fields.count > 20, let time = UInt64(fields[20]) else { throw SyscallError(call: "read", errno: EINVAL, path: "/proc/\(pid)/stat") }
+    guard fields.count > 20, let time = UInt64(fields[20]) else {
+      throw SyscallError(call: "read", errno: EINVAL, path: "/proc/\(pid)/stat")
+    }
     return time
   }
 }
@@ -53,7 +56,9 @@ struct ProcessIdentity: Codable, Equatable, Sendable {
 struct DetachedProcess {
   /// - Parameter output: where its standard output and error go.
   /// - Returns: the process, our child.
-  static func start(_ executable: String, _ arguments: [String], output: borrowing OwnedFD) throws(SyscallError) -> Pidfd {
+  static func start(_ executable: String, _ arguments: [String], output: borrowing OwnedFD) throws(SyscallError)
+    -> Pidfd
+  {
     let null = try OwnedFD.open("/dev/null", O_RDWR)
     var argv = ([executable] + arguments).map { strdup($0) } + [nil]
     var environment = ProcessEnvironment.all.map { strdup("\($0.key)=\($0.value)") } + [nil]
@@ -65,7 +70,8 @@ struct DetachedProcess {
         environment.withUnsafeMutableBufferPointer { environment in
           fds.withUnsafeBufferPointer { fds in
             var spawn = zns_spawn(
-              executable: -1, path: path, argv: UnsafePointer(argv.baseAddress!), envp: UnsafePointer(environment.baseAddress!),
+              executable: -1, path: path, argv: UnsafePointer(argv.baseAddress!),
+              envp: UnsafePointer(environment.baseAddress!),
               fds: fds.baseAddress, fd_count: 3, new_session: 1)
             return zns_spawn(&spawn, &pidfd)
           }
@@ -83,7 +89,8 @@ public enum ProcessEnvironment {
     guard let bytes = try? FileSystem.read("/proc/self/environ") else { return [:] }
     var variables: [String: String] = [:]
     for entry in bytes.split(separator: 0) {
-      let parts = String(decoding: entry, as: UTF8.self).split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+      let parts = String(decoding: entry, as: UTF8.self).split(
+        separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
       if parts.count == 2 { variables[String(parts[0])] = String(parts[1]) }
     }
     return variables

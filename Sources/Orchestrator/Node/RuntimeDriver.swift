@@ -27,11 +27,21 @@ public struct RuntimeDriver: ZoneDriver {
     }
   }
 
-  public func create(_ spec: ZoneSpec) throws(DriverError) { try Self.worded { () throws(ZoneError) in try zones.create(spec) } }
-  public func start(_ name: String) throws(DriverError) { try Self.worded { () throws(ZoneError) in try zones.start(name) } }
-  public func stop(_ name: String) throws(DriverError) { try Self.worded { () throws(ZoneError) in try zones.stop(name) } }
-  public func halt(_ name: String) throws(DriverError) { try Self.worded { () throws(ZoneError) in try zones.halt(name) } }
-  public func delete(_ name: String) throws(DriverError) { try Self.worded { () throws(ZoneError) in try zones.delete(name, force: true) } }
+  public func create(_ spec: ZoneSpec) throws(DriverError) {
+    try Self.worded { () throws(ZoneError) in try zones.create(spec) }
+  }
+  public func start(_ name: String) throws(DriverError) {
+    try Self.worded { () throws(ZoneError) in try zones.start(name) }
+  }
+  public func stop(_ name: String) throws(DriverError) {
+    try Self.worded { () throws(ZoneError) in try zones.stop(name) }
+  }
+  public func halt(_ name: String) throws(DriverError) {
+    try Self.worded { () throws(ZoneError) in try zones.halt(name) }
+  }
+  public func delete(_ name: String) throws(DriverError) {
+    try Self.worded { () throws(ZoneError) in try zones.delete(name, force: true) }
+  }
 
   public func set(_ name: String, to spec: ZoneSpec) throws(DriverError) -> [String] {
     let outcomes = try Self.worded { () throws(ZoneError) in try zones.set(name, to: spec) }
@@ -50,7 +60,9 @@ public struct RuntimeDriver: ZoneDriver {
     request.timeout = timeout
     let status: ExitStatus
     do { status = try zones.exec(name, request) } catch {
-      if case .notExecuted = error { return CommandOutcome(shellCode: Int(error.exitStatus), output: error.description) }
+      if case .notExecuted = error {
+        return CommandOutcome(shellCode: Int(error.exitStatus), output: error.description)
+      }
       throw Self.error(error)
     }
     // The end of it is enough: what a check writes is for a person.
@@ -62,12 +74,16 @@ public struct RuntimeDriver: ZoneDriver {
     return CommandOutcome(shellCode: Int(status.shellCode), output: String(decoding: bytes, as: UTF8.self))
   }
 
-  private static func attempt<Value: ~Copyable>(_ zone: String, _ body: () throws(SyscallError) -> Value) throws(DriverError) -> Value {
+  private static func attempt<Value: ~Copyable>(_ zone: String, _ body: () throws(SyscallError) -> Value)
+    throws(DriverError) -> Value
+  {
     do { return try body() } catch { throw DriverError(.failed, "cannot execute in zone \(zone): \(error)") }
   }
 
   public func logPath(_ name: String) -> String { zones.logPath(name) }
-  public func volumes() throws(DriverError) -> [String] { try Self.worded { () throws(ZoneError) in try zones.volumes() } }
+  public func volumes() throws(DriverError) -> [String] {
+    try Self.worded { () throws(ZoneError) in try zones.volumes() }
+  }
   public func removeVolume(_ name: String) throws(DriverError) {
     try Self.worded { () throws(ZoneError) in try zones.removeVolume(name) }
   }
@@ -86,7 +102,8 @@ public struct RuntimeDriver: ZoneDriver {
     zone.startId = status.startId
     zone.exit = status.exit.map { exit in
       let why = exit.signal.map { "signal \(Signals.name(Int32($0)))" } ?? "exit code \(exit.code ?? 0)"
-      return ObservedZone.Exit(shellCode: exit.shellCode, why: exit.oomKilled ? "out of memory, \(why)" : why, at: exit.at)
+      return ObservedZone.Exit(
+        shellCode: exit.shellCode, why: exit.oomKilled ? "out of memory, \(why)" : why, at: exit.at)
     }
     return zone
   }

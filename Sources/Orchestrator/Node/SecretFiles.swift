@@ -11,7 +11,9 @@ struct SecretFiles: Sendable {
     try FleetDirectories.makePrivate(directories.secretsRoot)
     try FleetDirectories.makePrivate(folder)
     do {
-      for name in try FileSystem.list(folder) where secrets[name] == nil { try FileSystem.removeTree("\(folder)/\(name)") }
+      for name in try FileSystem.list(folder) where secrets[name] == nil {
+        try FileSystem.removeTree("\(folder)/\(name)")
+      }
       for (name, value) in secrets {
         let path = "\(folder)/\(name)"
         if let same = try? FileSystem.read(path), same == value { continue }

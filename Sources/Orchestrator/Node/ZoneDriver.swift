@@ -4,7 +4,9 @@ public import ZoneRuntime
 public struct ObservedZone: Codable, Equatable, Sendable {
   /// VOCABULARY's states.
   public enum State: String, Codable, Sendable, CaseIterable {
-    case configured, incomplete, installed, ready, running, frozen, shuttingDown = "shutting_down", down, unavailable
+    case configured, incomplete, installed, ready, running, frozen
+    case shuttingDown = "shutting_down"
+    case down, unavailable
   }
   /// How the first process last ended.
   public struct Exit: Codable, Equatable, Sendable {

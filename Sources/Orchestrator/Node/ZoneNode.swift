@@ -20,11 +20,15 @@ public struct ZoneNode: Sendable {
     try? await checks.shutdownGracefully()
   }
 
-  func call<Value: Sendable>(_ body: @escaping @Sendable (any ZoneDriver) throws -> Value) async throws(FleetError) -> Value {
+  func call<Value: Sendable>(_ body: @escaping @Sendable (any ZoneDriver) throws -> Value) async throws(FleetError)
+    -> Value
+  {
     try await Self.run(calls, driver, body)
   }
 
-  func check<Value: Sendable>(_ body: @escaping @Sendable (any ZoneDriver) throws -> Value) async throws(FleetError) -> Value {
+  func check<Value: Sendable>(_ body: @escaping @Sendable (any ZoneDriver) throws -> Value) async throws(FleetError)
+    -> Value
+  {
     try await Self.run(checks, driver, body)
   }
 

@@ -1,5 +1,5 @@
-public import ZoneRuntime
 internal import VirtualNet
+public import ZoneRuntime
 
 /// What is to be: one zone, or one balancer, made from the manifest.
 public struct DesiredZone: Equatable, Sendable {

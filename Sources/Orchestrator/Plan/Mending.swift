@@ -42,7 +42,11 @@ struct Mending {
       if neverStarted { return (.start, .start(zone, haltFirst: false), "it was never started") }
       // A living keeper is about to act on its policy.
       guard there.keeper == nil, let restingSince, now >= restingSince + UInt64(Self.patience * 1e9) else { return nil }
-      return wantsRestart ? (.start, .start(zone, haltFirst: false), "it ended\(there.exit.map { " (\($0.why))" } ?? "") and its policy is \(zone.spec.restart.text)") : nil
+      return wantsRestart
+        ? (
+          .start, .start(zone, haltFirst: false),
+          "it ended\(there.exit.map { " (\($0.why))" } ?? "") and its policy is \(zone.spec.restart.text)"
+        ) : nil
     case .running:
       guard zone.spec.restart != .no, health?.state == .unhealthy else { return nil }
       return (.restart, .restart(zone), "it is unhealthy: \(health?.why ?? "its check fails")")

@@ -41,7 +41,9 @@ public struct Planner: Sendable {
 
     var changes: [String: [Change]] = [:]
     for service in fleet.servicesInOrder { changes[service] = changed(desired[service] ?? []) }
-    add(fleet.servicesInOrder.flatMap { service in changes[service]!.filter { $0.effect == .live } + policyChange(service) })
+    add(
+      fleet.servicesInOrder.flatMap { service in changes[service]!.filter { $0.effect == .live } + policyChange(service)
+      })
 
     for service in fleet.servicesInOrder {
       let waits = fleet.services[service]!.dependsOn.sorted { $0.key < $1.key }.map { Wait.service($0.key, $0.value) }
@@ -67,7 +69,9 @@ public struct Planner: Sendable {
     for zone in desired.values.joined().sorted(by: { $0.spec.name < $1.spec.name }) {
       guard let there = observed.zones[zone.spec.name], there.spec.fleet != fleet.name else { continue }
       let owner = there.spec.fleet.map { "the fleet '\($0)'" } ?? "nobody's fleet"
-      throw .conflict("cannot make the zone \(zone.spec.name): it exists already and is of \(owner) (rename the fleet or delete that zone)")
+      throw .conflict(
+        "cannot make the zone \(zone.spec.name): it exists already and is of \(owner) (rename the fleet or delete that zone)"
+      )
     }
   }
 
@@ -86,7 +90,9 @@ public struct Planner: Sendable {
       return zones.sorted { $0.name < $1.name }.map { zone in
         Change(
           effect: .remove, action: .remove(zone: zone.name), service: service,
-          reasons: [isKept ? "\(desired[service]?.count ?? 0) replicas are wanted" : "the service is no longer in the manifest"],
+          reasons: [
+            isKept ? "\(desired[service]?.count ?? 0) replicas are wanted" : "the service is no longer in the manifest"
+          ],
           downtime: isKept && !(desired[service] ?? []).isEmpty ? 0 : zone.spec.stopGrace)
       }
     }
@@ -117,14 +123,16 @@ public struct Planner: Sendable {
   private func changed(_ zones: [DesiredZone]) -> [Change] {
     zones.compactMap { zone in
       guard let there = observed.zones[zone.spec.name] else {
-        return Change(effect: .create, action: .create(zone), service: zone.service, reasons: ["it is not there"], downtime: 0)
+        return Change(
+          effect: .create, action: .create(zone), service: zone.service, reasons: ["it is not there"], downtime: 0)
       }
       if there.state == .incomplete || there.state == .configured {
         return deep(.recreate, .recreate(zone), ["its creation was cut short"], zone, of: zones.count)
       }
       let record = observed.records[zone.spec.name]
       var differences = SpecDifference.between(there.spec, zone.spec, portsAreLive: placement.zonesAreReachable)
-      if let record, record.secretsDigest != zone.secretsDigest, !differences.contains(where: { $0.field == "secrets" }) {
+      if let record, record.secretsDigest != zone.secretsDigest, !differences.contains(where: { $0.field == "secrets" })
+      {
         differences.append(SpecDifference(field: "secrets", effect: .restart))
       }
       let reasons = differences.map(\.field)
@@ -136,7 +144,8 @@ public struct Planner: Sendable {
       }
       // A zone that must be started anyway is given its spec on the way.
       if let start = Mending(zone: zone, there: there, record: record, in: observed, now: now).change() { return start }
-      return differences.isEmpty ? nil : Change(effect: .live, action: .set(zone), service: zone.service, reasons: reasons, downtime: 0)
+      return differences.isEmpty
+        ? nil : Change(effect: .live, action: .set(zone), service: zone.service, reasons: reasons, downtime: 0)
     }
   }
 
@@ -162,7 +171,9 @@ public struct Planner: Sendable {
 
 extension Planner {
   /// The plan of a place where no fleet was applied yet, made without a daemon and without writing anything.
-  public static func first(_ manifest: Manifest, on driver: any ZoneDriver, _ directories: FleetDirectories) throws(FleetError) -> PlanReply {
+  public static func first(_ manifest: Manifest, on driver: any ZoneDriver, _ directories: FleetDirectories)
+    throws(FleetError) -> PlanReply
+  {
     var observed = Observation()
     do {
       observed.zones = Dictionary(uniqueKeysWithValues: try driver.list().map { ($0.name, $0) })

@@ -11,7 +11,9 @@ public struct SpecDifference: Equatable, Sendable {
     let effect: Change.Effect
     let isEqual: @Sendable (ZoneSpec, ZoneSpec) -> Bool
 
-    init<Value: Equatable & Sendable>(_ field: String, _ effect: Change.Effect, _ path: any KeyPath<ZoneSpec, Value> & Sendable) {
+    init<Value: Equatable & Sendable>(
+      _ field: String, _ effect: Change.Effect, _ path: any KeyPath<ZoneSpec, Value> & Sendable
+    ) {
       self.field = field
       self.effect = effect
       self.isEqual = { $0[keyPath: path] == $1[keyPath: path] }

@@ -32,7 +32,8 @@ struct ApplyCommand: AsyncParsableCommand {
 }
 
 struct PlanCommand: AsyncParsableCommand {
-  static let configuration = CommandConfiguration(commandName: "plan", abstract: "Show what apply would do; change nothing.")
+  static let configuration = CommandConfiguration(
+    commandName: "plan", abstract: "Show what apply would do; change nothing.")
 
   @Argument(help: "The manifest; - is standard input.") var manifest: String?
   @Option(name: [.customShort("f"), .customLong("file")], help: "The manifest.") var file: String?
@@ -75,7 +76,8 @@ struct DownCommand: AsyncParsableCommand {
     discussion: "Named volumes are kept unless --volumes is given.")
 
   @Argument(help: "The fleets; may be left out where there is one.") var fleets: [String] = []
-  @Option(name: [.customShort("f"), .customLong("file")], help: "Take down the fleet of this manifest.") var file: String?
+  @Option(name: [.customShort("f"), .customLong("file")], help: "Take down the fleet of this manifest.") var file:
+    String?
   @Flag(help: "Remove the fleet's named volumes too.") var volumes = false
   @OptionGroup var place: PlaceOptions
 
@@ -89,7 +91,9 @@ struct DownCommand: AsyncParsableCommand {
     try await client.ensureDaemon()
     if names.isEmpty {
       let known: FleetNames = try await client.get("/v1/fleets")
-      guard known.names.count <= 1 else { throw ValidationError("name the fleet: \(known.names.joined(separator: ", "))") }
+      guard known.names.count <= 1 else {
+        throw ValidationError("name the fleet: \(known.names.joined(separator: ", "))")
+      }
       guard let only = known.names.first else { throw FleetError.notFound("there is no fleet") }
       names = [only]
     }

@@ -16,7 +16,8 @@ struct DaemonCommand: AsyncParsableCommand {
     let logger = Logger(label: "orchestrator") { label in StreamLogHandler.standardError(label: label) }
     let place = try Place(root: place.root)
     try await Daemon(
-      directories: place.directories, driver: try place.driver { logger.notice("\($0)") }, executable: try Place.executable(), logger: logger
+      directories: place.directories, driver: try place.driver { logger.notice("\($0)") },
+      executable: try Place.executable(), logger: logger
     ).run()
   }
 }

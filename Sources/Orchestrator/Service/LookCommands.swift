@@ -21,7 +21,8 @@ struct PsCommand: AsyncParsableCommand {
     switch output {
     case .json: try Terminal.json(rows)
     case .table: Terminal.table(Self.header, rows.map(Self.cells))
-    case .wide: Terminal.table(Self.header + ["PID", "LAST END", "WHY"], rows.map { Self.cells($0) + Self.wideCells($0) })
+    case .wide:
+      Terminal.table(Self.header + ["PID", "LAST END", "WHY"], rows.map { Self.cells($0) + Self.wideCells($0) })
     }
   }
 
@@ -82,7 +83,8 @@ struct EventsCommand: AsyncParsableCommand {
 
   @Argument(help: "Only this fleet.") var fleet: String?
   @Flag(name: [.customShort("f"), .long], help: "Go on with what comes.") var follow = false
-  @Option(name: [.customShort("o"), .customLong("output")], help: "table or json (a line each).") var output: TableOrJSON = .table
+  @Option(name: [.customShort("o"), .customLong("output")], help: "table or json (a line each).") var output:
+    TableOrJSON = .table
   @OptionGroup var place: PlaceOptions
 
   func run() async throws {
@@ -95,14 +97,16 @@ struct EventsCommand: AsyncParsableCommand {
       guard let event = line.event else { return }
       switch output {
       case .json: try Terminal.json(event)
-      case .table: Terminal.print("\(Terminal.time(event.at))  \(event.kind)  \(event.zone ?? event.fleet)  \(event.text)")
+      case .table:
+        Terminal.print("\(Terminal.time(event.at))  \(event.kind)  \(event.zone ?? event.fleet)  \(event.text)")
       }
     }
   }
 }
 
 struct FieldsCommand: ParsableCommand {
-  static let configuration = CommandConfiguration(commandName: "fields", abstract: "Every field that a manifest may have.")
+  static let configuration = CommandConfiguration(
+    commandName: "fields", abstract: "Every field that a manifest may have.")
 
   func run() throws {
     for (owner, fields) in Manifest.reference {

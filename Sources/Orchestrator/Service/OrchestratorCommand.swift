@@ -53,9 +53,12 @@ enum ManifestSource {
   /// The manifest named as an argument or by -f; standard input is `-`.
   static func read(_ argument: String?, _ option: String?) throws -> Manifest {
     guard let path = option ?? argument, option == nil || argument == nil else {
-      throw ValidationError(argument == nil ? "name a manifest: orchestrator apply fleet.yaml" : "two manifests were named: \(argument!) and \(option!)")
+      throw ValidationError(
+        argument == nil
+          ? "name a manifest: orchestrator apply fleet.yaml" : "two manifests were named: \(argument!) and \(option!)")
     }
     return try Manifest.read(
-      path: path, workingDirectory: FileManager.default.currentDirectoryPath, environment: ProcessInfo.processInfo.environment)
+      path: path, workingDirectory: FileManager.default.currentDirectoryPath,
+      environment: ProcessInfo.processInfo.environment)
   }
 }

@@ -25,6 +25,8 @@ struct Place {
 
   /// This program, as an absolute path.
   static func executable() throws -> String {
-    do { return try FileSystem.readLink("/proc/self/exe") } catch { throw FleetError.failed("cannot find this program: \(error)") }
+    do { return try FileSystem.readLink("/proc/self/exe") } catch {
+      throw FleetError.failed("cannot find this program: \(error)")
+    }
   }
 }

@@ -35,7 +35,8 @@ enum Terminal {
     let widths = header.indices.map { column in all.map { $0[column].count }.max() ?? 0 }
     for row in all {
       let cells = row.indices.map { column in
-        column == row.count - 1 ? row[column] : row[column].padding(toLength: widths[column], withPad: " ", startingAt: 0)
+        column == row.count - 1
+          ? row[column] : row[column].padding(toLength: widths[column], withPad: " ", startingAt: 0)
       }
       print(cells.joined(separator: "  "))
     }

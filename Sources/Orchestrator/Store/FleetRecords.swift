@@ -55,7 +55,8 @@ struct FleetRecords: Sendable {
 
   /// Writes a fleet and its secrets in one commit.
   /// - Parameter revision: the commit that must still be the fleet's last; nil: it must not be there.
-  func put(_ record: FleetRecord, secrets: [String: [UInt8]]?, after revision: Int64?) async throws(FleetError) -> Int64 {
+  func put(_ record: FleetRecord, secrets: [String: [UInt8]]?, after revision: Int64?) async throws(FleetError) -> Int64
+  {
     let key = "fleets/\(record.spec.name)"
     var changes: [StoreChange] = [.put(key, try encode(record))]
     if let secrets {
@@ -129,7 +130,8 @@ struct FleetRecords: Sendable {
     do { return try await store.list(prefix) } catch { throw .failed(error.description) }
   }
 
-  private func commit(_ changes: [StoreChange], if expectations: [StoreExpectation]) async throws(FleetError) -> Int64? {
+  private func commit(_ changes: [StoreChange], if expectations: [StoreExpectation]) async throws(FleetError) -> Int64?
+  {
     do { return try await store.commit(changes, if: expectations) } catch { throw .failed(error.description) }
   }
 

@@ -62,7 +62,8 @@ public final class SQLiteStore: Store {
   public func get(_ key: String) async throws(StoreError) -> StoreEntry? {
     try await expire()
     return try await read("read \(key)") { database in
-      try Row.fetchOne(database, sql: "SELECT * FROM entries WHERE key = ? AND value IS NOT NULL", arguments: [key]).map(Self.entry)
+      try Row.fetchOne(database, sql: "SELECT * FROM entries WHERE key = ? AND value IS NOT NULL", arguments: [key])
+        .map(Self.entry)
     }
   }
 
@@ -72,7 +73,9 @@ public final class SQLiteStore: Store {
   }
 
   @discardableResult
-  public func commit(_ changes: [StoreChange], if expectations: [StoreExpectation] = []) async throws(StoreError) -> Int64? {
+  public func commit(_ changes: [StoreChange], if expectations: [StoreExpectation] = []) async throws(StoreError)
+    -> Int64?
+  {
     try await expire()
     return try await write("write") { database -> Int64? in
       for expectation in expectations {
@@ -107,7 +110,9 @@ public final class SQLiteStore: Store {
           past = try Row.fetchAll(
             database, sql: "SELECT * FROM entries WHERE revision > ? AND substr(key, 1, ?) = ? ORDER BY revision, key",
             arguments: [revision, prefix.count, prefix]
-          ).map { row in row["value"] == nil ? .delete(key: row["key"], revision: row["revision"]) : .put(Self.entry(row)) }
+          ).map { row in
+            row["value"] == nil ? .delete(key: row["key"], revision: row["revision"]) : .put(Self.entry(row))
+          }
         }
       }
       for event in past { continuation.yield(event) }
@@ -149,7 +154,9 @@ public final class SQLiteStore: Store {
   /// A lease that has run out takes its keys with it before anybody reads or writes again.
   private func expire() async throws(StoreError) {
     let time = now()
-    let any = try await read("look at leases") { try Int.fetchOne($0, sql: "SELECT 1 FROM leases WHERE ends <= ?", arguments: [time]) }
+    let any = try await read("look at leases") {
+      try Int.fetchOne($0, sql: "SELECT 1 FROM leases WHERE ends <= ?", arguments: [time])
+    }
     if any != nil { try await end(leasesWhere: "ends <= ?", [time]) }
   }
 
@@ -157,7 +164,8 @@ public final class SQLiteStore: Store {
     try await write("end a lease") { database in
       let ids = try Int64.fetchAll(database, sql: "SELECT id FROM leases WHERE \(condition)", arguments: arguments)
       let keys = try ids.flatMap {
-        try String.fetchAll(database, sql: "SELECT key FROM entries WHERE lease = ? AND value IS NOT NULL", arguments: [$0])
+        try String.fetchAll(
+          database, sql: "SELECT key FROM entries WHERE lease = ? AND value IS NOT NULL", arguments: [$0])
       }
       if !keys.isEmpty { _ = try self.apply(keys.map { .delete($0) }, database) }
       for id in ids { try database.execute(sql: "DELETE FROM leases WHERE id = ?", arguments: [id]) }
@@ -207,13 +215,15 @@ public final class SQLiteStore: Store {
   }
 
   private static func revision(_ database: Database, of key: String) throws -> Int64? {
-    try Int64.fetchOne(database, sql: "SELECT revision FROM entries WHERE key = ? AND value IS NOT NULL", arguments: [key])
+    try Int64.fetchOne(
+      database, sql: "SELECT revision FROM entries WHERE key = ? AND value IS NOT NULL", arguments: [key])
   }
 
   private static func entries(_ database: Database, _ prefix: String) throws -> [StoreEntry] {
     // Not LIKE or GLOB: a prefix may hold their signs.
     try Row.fetchAll(
-      database, sql: "SELECT * FROM entries WHERE key >= ? AND substr(key, 1, ?) = ? AND value IS NOT NULL ORDER BY key",
+      database,
+      sql: "SELECT * FROM entries WHERE key >= ? AND substr(key, 1, ?) = ? AND value IS NOT NULL ORDER BY key",
       arguments: [prefix, prefix.count, prefix]
     ).map(entry)
   }

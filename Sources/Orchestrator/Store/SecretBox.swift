@@ -18,7 +18,9 @@ public struct SecretBox: Sendable {
       }
       let bytes = try FileSystem.read(path, limit: 4096)
       guard bytes.count == 32 else {
-        throw FleetError.failed("cannot use the key \(path): it has \(bytes.count) bytes, not 32 (secrets sealed with it are lost; move it away and apply again)")
+        throw FleetError.failed(
+          "cannot use the key \(path): it has \(bytes.count) bytes, not 32 (secrets sealed with it are lost; move it away and apply again)"
+        )
       }
       key = SymmetricKey(data: bytes)
     } catch let error as SyscallError {
@@ -50,8 +52,12 @@ public struct SecretBox: Sendable {
 
   func open(_ sealed: [UInt8], name: String) throws(FleetError) -> [UInt8] {
     do {
-      return Array(try ChaChaPoly.open(ChaChaPoly.SealedBox(combined: sealed), using: key, authenticating: Array(name.utf8)))
-    } catch { throw .failed("cannot open the secret '\(name)': the key is not the one it was sealed with (apply the manifest again)") }
+      return Array(
+        try ChaChaPoly.open(ChaChaPoly.SealedBox(combined: sealed), using: key, authenticating: Array(name.utf8)))
+    } catch {
+      throw .failed(
+        "cannot open the secret '\(name)': the key is not the one it was sealed with (apply the manifest again)")
+    }
   }
 
   /// Tells whether two contents are the same without telling anything of them: HMAC-SHA-256 (RFC 2104) under the key.

@@ -9,7 +9,7 @@ extension Zones {
   /// The zone's lock is held. Its keeper is gone or about to go.
   func cleanUp(_ files: ZoneFiles) throws(ZoneError) {
     guard let record = try files.readRecord() else {
-      try removeRun(files)
+      try removeRun(files, hasLease: true)
       return
     }
     if let exit = try files.readKeeper()?.exit, FileSystem.exists(files.data) { try files.writeExit(exit) }
@@ -21,13 +21,14 @@ extension Zones {
     if let network = record.network, geteuid() == 0 {
       do { try networks().detach(zone: files.name, network: network) } catch { throw .refused("\(error)") }
     }
-    try removeRun(files)
+    try removeRun(files, hasLease: record.network != nil)
   }
 
-  private func removeRun(_ files: ZoneFiles) throws(ZoneError) {
+  /// - Parameter hasLease: whether it may hold an address.
+  private func removeRun(_ files: ZoneFiles, hasLease: Bool) throws(ZoneError) {
     let ephemeral = files.isEphemeral
     if ephemeral, geteuid() == 0 {
-      do { try networks().release(zone: files.name) } catch { throw .refused("\(error)") }
+      if hasLease { do { try networks().release(zone: files.name) } catch { throw .refused("\(error)") } }
       do { try IdRangeLeases(directory: directories.shared).release(files.name) } catch { throw .refused("\(error)") }
     }
     try attempt("clean up after zone \(files.name)") { () throws(SyscallError) in

@@ -141,8 +141,13 @@ struct KeeperLink: ~Copyable {
     var bytes = [UInt8](repeating: 0, count: Int(STAGE_MESSAGE_ROOM))
     var fds = [CInt](repeating: -1, count: 16)
     var count = CInt(fds.count)
-    let got = zns_receive_fds(socket.raw, &bytes, bytes.count, &fds, &count, 0)
-    if got == -Int(ECONNRESET) { return nil }
+    var got = zns_receive_fds(socket.raw, &bytes, bytes.count, &fds, &count, 0)
+    if got == -Int(ECONNRESET) {
+      // Told once where the other end closed with something unread, ahead of messages that still wait.
+      count = CInt(fds.count)
+      got = zns_receive_fds(socket.raw, &bytes, bytes.count, &fds, &count, 0)
+      if got == -Int(ECONNRESET) { return nil }
+    }
     try check(got, "recvmsg")
     descriptors = Array(fds[0..<Int(count)])
     guard got > 0 else { return nil }

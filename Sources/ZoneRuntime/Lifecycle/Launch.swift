@@ -20,18 +20,40 @@ struct LaunchedZone: ~Copyable {
   let keeper: Pidfd
   let link: KeeperLink
   fileprivate(set) var initPid: Int32
+  /// The gate was open: the command runs.
+  fileprivate(set) var isThrough = false
+}
+
+extension NetworkChoice {
+  /// Nothing of the network is made while the zone waits at its gate.
+  var needsNoGate: Bool {
+    switch self {
+    case .none, .host: true
+    case .named: false
+    }
+  }
 }
 
 extension Zones {
-  /// Makes an installed zone ready: everything stands, the first process waits at the gate. The zone's lock is held.
+  /// Makes an installed zone ready: everything stands, the first process waits at the gate; or, `through`, running.
+  /// The zone's lock is held.
   ///
   /// What fails is undone: the record names each thing before it is made, and `cleanUp` takes away what is named.
   func launch(
     _ files: ZoneFiles, _ spec: ZoneSpec, streams: ZoneStreams, terminalSize: WindowSize? = nil,
-    restarts: Int = 0
+    restarts: Int = 0, through: Bool
   ) throws(ZoneError) -> LaunchedZone {
     do throws(ZoneError) {
-      return try make(files, spec, streams: streams, terminalSize: terminalSize, restarts: restarts)
+      let zone = try make(
+        files, spec, streams: streams, terminalSize: terminalSize, restarts: restarts, openGate: through && spec.network.needsNoGate)
+      if through, !zone.isThrough {
+        do throws(ZoneError) { try Self.go(zone.link, spec) } catch {
+          try? zone.keeper.signal(SIGKILL)  // best effort: it ends by itself now, and the first error is told
+          _ = try? zone.keeper.waitUntilEnd(timeout: 5000)
+          throw error
+        }
+      }
+      return zone
     } catch {
       do throws(ZoneError) {
         if spec.ephemeral || FileSystem.exists(files.run) { try cleanUp(files) }
@@ -41,7 +63,8 @@ extension Zones {
   }
 
   private func make(
-    _ files: ZoneFiles, _ spec: ZoneSpec, streams: ZoneStreams, terminalSize: WindowSize?, restarts: Int
+    _ files: ZoneFiles, _ spec: ZoneSpec, streams: ZoneStreams, terminalSize: WindowSize?, restarts: Int,
+    openGate: Bool
   ) throws(ZoneError) -> LaunchedZone {
     try attempt("make the zone's run directory") { () throws(SyscallError) in
       try FileSystem.makeDirectories(files.run, mode: 0o700)
@@ -61,7 +84,7 @@ extension Zones {
     try files.writeRecord(record)
     let group = try makeCgroup(groupPlan)
 
-    let launched = try runStage(files, spec, plan, group, streams: streams)
+    let launched = try runStage(files, spec, plan, group, streams: streams, openGate: openGate)
     do throws(ZoneError) {
       try attach(spec, launched.initPid, files, &record)
     } catch {
@@ -95,7 +118,8 @@ extension Zones {
   // MARK: the stage
 
   private func runStage(
-    _ files: ZoneFiles, _ spec: ZoneSpec, _ plan: LaunchPlan, _ group: borrowing ZoneGroup, streams: ZoneStreams
+    _ files: ZoneFiles, _ spec: ZoneSpec, _ plan: LaunchPlan, _ group: borrowing ZoneGroup, streams: ZoneStreams,
+    openGate: Bool
   ) throws(ZoneError) -> LaunchedZone {
     var stage = StagePlan(mode: .launch, tier: plan.tier == .root ? .host : .user)
     stage.tree = plan.tree.map(\.op)
@@ -116,6 +140,7 @@ extension Zones {
     stage.ownInit = plan.ownInit
     stage.terminal = plan.terminal
     stage.keepNamespaces = nested
+    stage.openGate = openGate && !nested
     stage.handOver = spec.restart != .no
     stage.arguments = plan.arguments
     stage.environment = plan.environment
@@ -157,12 +182,12 @@ extension Zones {
       try StageProcess.launch(stage, name: files.name)
     }
     _ = consume opened
-    let launched = try awaitReady(process, plan)
+    let launched = try awaitReady(process, plan, spec)
     return launched
   }
 
   /// Hears the stage until its gate stands.
-  private func awaitReady(_ process: consuming StageProcess, _ plan: LaunchPlan) throws(ZoneError) -> LaunchedZone {
+  private func awaitReady(_ process: consuming StageProcess, _ plan: LaunchPlan, _ spec: ZoneSpec) throws(ZoneError) -> LaunchedZone {
     var zone = process.split { LaunchedZone(keeper: $0, link: KeeperLink($1), initPid: 0) }
     while true {
       let message = try attempt("start zone \(plan.name)") { () throws(SyscallError) in try zone.link.receive() }
@@ -173,8 +198,14 @@ extension Zones {
       case .ready(let pid):
         zone.initPid = pid
         return zone
+      case .started:
+        zone.isThrough = true
+        return zone
       case .failed(_, let step, let number):
-        _ = try? zone.keeper.reap()  // it has told all it knows
+        // It has told all it knows; one whose command could not be executed is about to hand over, which is ours to do.
+        try? zone.keeper.signal(SIGKILL)
+        _ = try? zone.keeper.reap()
+        if step == Int(STAGE_STEP_EXECUTE.rawValue) { throw .notExecuted(command: spec.command.first ?? "", errno: number) }
         throw Self.failure(plan, step, number)
       case nil:
         _ = try? zone.keeper.reap()

@@ -32,13 +32,14 @@ public struct RunningZone: ~Copyable {
   /// After the end: takes away what the run made, unless the keeper restarts the zone.
   public consuming func finish() throws(ZoneError) {
     guard spec.restart == .no else { return }
+    guard let files = try? zones.files(name), let lock = try files.lock() else { return }
+    let held = LockedZone(files: files, lock: lock)
+    try zones.cleanUp(held.files)
+    // It had nothing left to do when it told the end.
     let ended = try attempt("wait for the keeper of \(name)") { () throws(SyscallError) in
       try launched.keeper.waitUntilEnd(timeout: 10_000)
     }
     guard ended else { throw .timedOut("the keeper of \(name) does not end") }
-    guard let files = try? zones.files(name), let lock = try files.lock() else { return }
-    let held = LockedZone(files: files, lock: lock)
-    try zones.cleanUp(held.files)
   }
 }
 
@@ -54,13 +55,7 @@ extension Zones {
     }
     let zone = try locked(spec.name)
     do throws(ZoneError) {
-      let launched = try launch(zone.files, spec, streams: streams, terminalSize: terminalSize)
-      do throws(ZoneError) { try Self.go(launched.link, spec) } catch {
-        _ = try? launched.keeper.signal(SIGKILL)  // best effort: the first error is the one to report
-        _ = try? launched.keeper.waitUntilEnd(timeout: 5000)
-        try? cleanUp(zone.files)
-        throw error
-      }
+      let launched = try launch(zone.files, spec, streams: streams, terminalSize: terminalSize, through: true)
       return RunningZone(name: spec.name, launched: launched, zones: self, spec: spec)
     } catch {
       // A zone that was made for this command and never ran it is not left behind.

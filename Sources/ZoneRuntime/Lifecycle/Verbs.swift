@@ -8,7 +8,7 @@ extension Zones {
   public func ready(_ name: String) throws(ZoneError) {
     let zone = try locked(name)
     let spec = try atRest(zone.files, verb: "ready")
-    _ = try launch(zone.files, spec, streams: .log)
+    _ = try launch(zone.files, spec, streams: .log, through: false)
   }
 
   /// installed or ready -> running. Returns when the command was executed.
@@ -24,14 +24,7 @@ extension Zones {
 
   /// The zone's lock is held.
   func start(_ files: ZoneFiles, _ spec: ZoneSpec, restarts: Int) throws(ZoneError) {
-    let launched = try launch(files, spec, streams: .log, restarts: restarts)
-    do throws(ZoneError) { try Self.go(launched.link, spec) } catch {
-      // The keeper ends by itself now, and hands over; we do not wait for that to leave nothing behind.
-      _ = try? launched.keeper.signal(SIGKILL)
-      _ = try? launched.keeper.waitUntilEnd(timeout: 5000)
-      try? cleanUp(files)  // the first error is the one to report
-      throw error
-    }
+    _ = try launch(files, spec, streams: .log, restarts: restarts, through: true)
   }
 
   /// The spec of a zone that can be started now; what an earlier run left is taken away first.

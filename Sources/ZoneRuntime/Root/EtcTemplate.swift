@@ -1,3 +1,4 @@
+internal import CLinuxNS
 internal import Glibc
 internal import LinuxNS
 
@@ -32,7 +33,8 @@ struct EtcTemplate {
     let path = "\(store)/\(key())"
     if FileSystem.exists(path) { return path }
     try FileSystem.makeDirectories(store, mode: 0o711)
-    let draft = "\(path).\(getpid()).tmp"
+    // Of this thread alone: the orchestrator starts several zones of one process side by side.
+    let draft = "\(path).\(getpid()).\(zns_gettid()).tmp"
     try FileSystem.removeTree(draft)
     do throws(SyscallError) {
       try make(draft, as: path)

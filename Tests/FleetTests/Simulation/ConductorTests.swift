@@ -50,12 +50,13 @@ extension Conductor {
   }
 }
 
-private let two = WrongManifest.header + """
-    services:
-      db: {restart: always, healthcheck: {test: [CMD, ok], interval: 50ms, retries: 2}}
-      web: {restart: always, depends_on: {db: {condition: service_healthy}}, deploy: {replicas: 2}, volumes: ["data:/d"]}
-    volumes: {data: }
-  """
+private let two =
+  WrongManifest.header + """
+      services:
+        db: {restart: always, healthcheck: {test: [CMD, ok], interval: 50ms, retries: 2}}
+        web: {restart: always, depends_on: {db: {condition: service_healthy}}, deploy: {replicas: 2}, volumes: ["data:/d"]}
+      volumes: {data: }
+    """
 
 @Suite struct ConductorTests {
   let stand = Stand()
@@ -70,9 +71,10 @@ private let two = WrongManifest.header + """
     #expect(stand.driver.calls == calls)
     #expect(try await conductor.plan(try read(two)).changes.isEmpty)
     let rows = try await conductor.rows(fleet: "f")
-    #expect(rows.map { "\($0.name) \($0.state) \($0.health.rawValue)" } == [
-      "f-db-1 running healthy", "f-web-1 running none", "f-web-2 running none",
-    ])
+    #expect(
+      rows.map { "\($0.name) \($0.state) \($0.health.rawValue)" } == [
+        "f-db-1 running healthy", "f-web-1 running none", "f-web-2 running none",
+      ])
   }
 
   @Test func planChangesNothing() async throws {
@@ -174,10 +176,14 @@ private let two = WrongManifest.header + """
 
   @Test func whoDidItsWorkIsNotStartedAgain() async throws {
     let conductor = try await stand.conductor()
-    let text = WrongManifest.header + "  services: {job: {restart: no}, after: {restart: always, depends_on: {job: {condition: service_completed_successfully}}}}\n"
+    let text =
+      WrongManifest.header
+      + "  services: {job: {restart: no}, after: {restart: always, depends_on: {job: {condition: service_completed_successfully}}}}\n"
     async let applied: Void = conductor.apply(text)
     let end = Clock.monotonicNanoseconds() + 5_000_000_000
-    while stand.driver.starts("f-job-1") == 0, Clock.monotonicNanoseconds() < end { try await Task.sleep(nanoseconds: 10_000_000) }
+    while stand.driver.starts("f-job-1") == 0, Clock.monotonicNanoseconds() < end {
+      try await Task.sleep(nanoseconds: 10_000_000)
+    }
     #expect(stand.driver.starts("f-after-1") == 0)
     stand.driver.finish("f-job-1", code: 0)
     try await applied
@@ -189,13 +195,15 @@ private let two = WrongManifest.header + """
   @Test func secretsAreFilesOfTheOwnerInMemoryAndGoWithTheFleet() async throws {
     let conductor = try await stand.conductor()
     let text = WrongManifest.header + "  services: {a: {secrets: [k]}}\n  secrets: {k: {environment: K}}\n"
-    try await conductor.apply(try read(text, environment: ["K": "unusual-4711"]), ApplyOptions(), shown: { _ in }, progress: { _ in })
+    try await conductor.apply(
+      try read(text, environment: ["K": "unusual-4711"]), ApplyOptions(), shown: { _ in }, progress: { _ in })
     let path = try #require(stand.driver.look { $0.zones["f-a-1"]?.spec.secrets.first?.file })
     #expect(try String(contentsOfFile: path, encoding: .utf8) == "unusual-4711")
     #expect(try FileManager.default.attributesOfItem(atPath: path)[.posixPermissions] as? Int == 0o400)
     #expect(path.hasPrefix("/dev/shm/") || path.hasPrefix("/run/"))
     // Another content restarts; the same does not.
-    try await conductor.apply(try read(text, environment: ["K": "unusual-4712"]), ApplyOptions(), shown: { _ in }, progress: { _ in })
+    try await conductor.apply(
+      try read(text, environment: ["K": "unusual-4712"]), ApplyOptions(), shown: { _ in }, progress: { _ in })
     #expect(stand.driver.starts("f-a-1") == 2)
     let all = try await conductor.allEvents()
     #expect(!all.isEmpty && !all.contains { $0.text.contains("unusual") })

@@ -44,11 +44,15 @@ struct Machine {
   }
 }
 
-func plan(_ fleet: FleetSpec, after previous: FleetSpec? = nil, on machine: Machine, now: UInt64 = 1 << 40, digests: [String: String] = [:])
+func plan(
+  _ fleet: FleetSpec, after previous: FleetSpec? = nil, on machine: Machine, now: UInt64 = 1 << 40,
+  digests: [String: String] = [:]
+)
   throws -> Plan
 {
   try Planner(
-    fleet: fleet, previous: previous, placement: Placement(zonesAreReachable: true, secretsDirectory: "/run/s", secretDigests: digests),
+    fleet: fleet, previous: previous,
+    placement: Placement(zonesAreReachable: true, secretsDirectory: "/run/s", secretDigests: digests),
     observed: machine.observed, now: now
   ).plan()
 }
@@ -72,7 +76,9 @@ func plan(_ fleet: FleetSpec, after previous: FleetSpec? = nil, on machine: Mach
         let port = UInt16(8000 + index)
         service.ports = [ServicePort(hostAddress: nil, host: port...port, zone: 80...80, transport: .tcp)]
       }
-      for other in names.prefix(index) where Int.random(in: 0...2, using: &random) == 0 { service.dependsOn[other] = .started }
+      for other in names.prefix(index) where Int.random(in: 0...2, using: &random) == 0 {
+        service.dependsOn[other] = .started
+      }
       fleet.services[name] = service
     }
     return fleet
@@ -86,7 +92,9 @@ func plan(_ fleet: FleetSpec, after previous: FleetSpec? = nil, on machine: Mach
       let wanted = fleet(&random)
       machine.carryOut(try plan(wanted, after: previous, on: machine))
       #expect(try plan(wanted, after: wanted, on: machine).changes.isEmpty)
-      let names = wanted.services.flatMap { name, service in (0..<service.replicas).map { wanted.zoneName(name, $0 + 1) } }
+      let names = wanted.services.flatMap { name, service in
+        (0..<service.replicas).map { wanted.zoneName(name, $0 + 1) }
+      }
       #expect(Set(machine.observed.zones.keys) == Set(names))
       let balanced = wanted.services.filter { $0.value.replicas > 1 && !$0.value.ports.isEmpty }.keys
       #expect(Set(machine.observed.balancers.keys) == Set(balanced))
@@ -150,7 +158,9 @@ func plan(_ fleet: FleetSpec, after previous: FleetSpec? = nil, on machine: Mach
     return fleet
   }
 
-  private func shown(_ plan: Plan) -> [String] { plan.changes.map { "\($0.effect) \($0.name): \($0.reasons.joined(separator: ", "))" } }
+  private func shown(_ plan: Plan) -> [String] {
+    plan.changes.map { "\($0.effect) \($0.name): \($0.reasons.joined(separator: ", "))" }
+  }
 
   @Test func aReplicaCountChangesJustThat() throws {
     var machine = Machine()
@@ -166,7 +176,8 @@ func plan(_ fleet: FleetSpec, after previous: FleetSpec? = nil, on machine: Mach
     #expect(machine.observed.zones["f-web-1"]?.spec.publish == [PublishedPort(hostPort: 80, zonePort: 8000)])
     #expect(
       try shown(plan(web(2), after: web(1), on: machine)) == [
-        "live f-web-1: ports", "create f-web-2: it is not there", "create f-web (balancer): port 80 is shared by its replicas",
+        "live f-web-1: ports", "create f-web-2: it is not there",
+        "create f-web (balancer): port 80 is shared by its replicas",
       ])
   }
 
@@ -215,13 +226,17 @@ func plan(_ fleet: FleetSpec, after previous: FleetSpec? = nil, on machine: Mach
   }
 
   @Test func aCircleIsFoundWhereverItIs() {
-    #expect(throws: DependencyOrder.Circle(services: ["b", "c", "b"])) { try DependencyOrder.sorted(["a": ["b"], "b": ["c"], "c": ["b"]]) }
+    #expect(throws: DependencyOrder.Circle(services: ["b", "c", "b"])) {
+      try DependencyOrder.sorted(["a": ["b"], "b": ["c"], "c": ["b"]])
+    }
     #expect(throws: DependencyOrder.Circle(services: ["a", "a"])) { try DependencyOrder.sorted(["a": ["a"]]) }
   }
 
   // MARK: mending
 
-  private func mended(_ policy: RestartPolicy, now: UInt64 = 100_000_000_000, _ befall: (inout ObservedZone, inout Observation) -> Void) throws -> [String] {
+  private func mended(
+    _ policy: RestartPolicy, now: UInt64 = 100_000_000_000, _ befall: (inout ObservedZone, inout Observation) -> Void
+  ) throws -> [String] {
     let fleet = web(1) { $0.restart = policy }
     var machine = Machine()
     machine.carryOut(try plan(fleet, on: machine))
@@ -244,18 +259,20 @@ func plan(_ fleet: FleetSpec, after previous: FleetSpec? = nil, on machine: Mach
     #expect(try mended(.no, ended(1)) == [])
     #expect(try mended(.onFailure(limit: nil), ended(0)) == [])
     #expect(try mended(.onFailure(limit: nil), ended(1)) == ["start"])
-    #expect(try mended(.onFailure(limit: 2)) { zone, observed in
-      ended(1)(&zone, &observed)
-      zone.restarts = 2
-    } == [])
+    #expect(
+      try mended(.onFailure(limit: 2)) { zone, observed in
+        ended(1)(&zone, &observed)
+        zone.restarts = 2
+      } == [])
   }
 
   @Test func aKeeperIsGivenItsTime() throws {
     #expect(try mended(.always, now: 10_000_000_000) { zone, _ in zone.state = .down } == [])
-    #expect(try mended(.always) { zone, observed in
-      zone.state = .down
-      zone.keeper = 7
-    } == [])
+    #expect(
+      try mended(.always) { zone, observed in
+        zone.state = .down
+        zone.keeper = 7
+      } == [])
     #expect(try mended(.always) { zone, _ in zone.state = .ready } == [])
   }
 
@@ -266,10 +283,11 @@ func plan(_ fleet: FleetSpec, after previous: FleetSpec? = nil, on machine: Mach
     #expect(try mended(.no) { _, observed in observed.health["f-web-1"] = Health(.unhealthy) } == [])
     // The third attempt comes no sooner than 4 s after the one before.
     for (after, expected) in [(UInt64(3_900_000_000), [String]()), (4_000_000_000, ["restart"])] {
-      #expect(try mended(.always, now: 50_000_000_000 + after) { _, observed in
-        observed.health["f-web-1"] = Health(.unhealthy)
-        observed.healing["f-web-1"] = Healing(attempts: 3, last: 50_000_000_000)
-      } == expected)
+      #expect(
+        try mended(.always, now: 50_000_000_000 + after) { _, observed in
+          observed.health["f-web-1"] = Health(.unhealthy)
+          observed.healing["f-web-1"] = Healing(attempts: 3, last: 50_000_000_000)
+        } == expected)
     }
     #expect(Healing(attempts: 100, last: 0).delay == 60)
   }
@@ -279,7 +297,8 @@ func plan(_ fleet: FleetSpec, after previous: FleetSpec? = nil, on machine: Mach
     // The name is what zones are matched by.
     let known: [String: String] = [
       "image": "brand", "working_dir": "workdir", "ports": "publish", "read_only": "readOnly", "cap_add": "capAdd",
-      "cap_drop": "capDrop", "tty": "terminal", "init": "ownInit", "stop_signal": "stopSignal", "stop_grace_period": "stopGrace",
+      "cap_drop": "capDrop", "tty": "terminal", "init": "ownInit", "stop_signal": "stopSignal",
+      "stop_grace_period": "stopGrace",
     ]
     #expect(Set(SpecDifference.rows.map { known[$0.field] ?? $0.field }).union(["name"]) == fields)
   }

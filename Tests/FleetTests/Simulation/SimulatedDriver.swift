@@ -79,11 +79,14 @@ final class SimulatedDriver: ZoneDriver {
   }
 
   func delete(_ name: String) throws(DriverError) {
-    try change("delete", name) { state in state.zones.removeValue(forKey: name) == nil ? "no zone is named '\(name)'" : nil }
+    try change("delete", name) { state in
+      state.zones.removeValue(forKey: name) == nil ? "no zone is named '\(name)'" : nil
+    }
   }
 
   func execute(_ name: String, _ command: [String], timeout: Double) throws(DriverError) -> CommandOutcome {
-    look { $0.sick.contains(name) } ? CommandOutcome(shellCode: 1, output: "it is sick\n") : CommandOutcome(shellCode: 0, output: "")
+    look { $0.sick.contains(name) }
+      ? CommandOutcome(shellCode: 1, output: "it is sick\n") : CommandOutcome(shellCode: 0, output: "")
   }
 
   func logPath(_ name: String) -> String { "/nonexistent/\(name)" }

@@ -48,7 +48,8 @@ import ZoneRuntime
         secrets: {key: {file: k}}
       """
     let manifest = try read(
-      text, environment: ["OUTER": "o"], files: ["/srv/fleet/more.env": "ONE=no\n# c\nTWO='2 2'\n", "/srv/fleet/k": "hush"])
+      text, environment: ["OUTER": "o"],
+      files: ["/srv/fleet/more.env": "ONE=no\n# c\nTWO='2 2'\n", "/srv/fleet/k": "hush"])
     #expect(manifest.secrets == ["key": Array("hush".utf8)])
     let placement = Placement(zonesAreReachable: true, secretsDirectory: "/run/s", secretDigests: ["key": "d"])
     let zone = try #require(manifest.fleet.zones(of: "a", on: placement).first)
@@ -59,7 +60,8 @@ import ZoneRuntime
     wanted.publish = [
       PublishedPort(hostAddress: "127.0.0.1", hostPort: 80, zonePort: 8080),
       PublishedPort(hostPort: 5353, zonePort: 53, transport: .udp),
-      PublishedPort(hostAddress: "::1", hostPort: 90, zonePort: 90), PublishedPort(hostAddress: "::1", hostPort: 91, zonePort: 91),
+      PublishedPort(hostAddress: "::1", hostPort: 90, zonePort: 90),
+      PublishedPort(hostAddress: "::1", hostPort: 91, zonePort: 91),
     ]
     wanted.volumes = [
       VolumeMount(source: .path("/srv/fleet/rel"), target: "/rel", readOnly: true),
@@ -68,7 +70,9 @@ import ZoneRuntime
     ]
     wanted.network = .named("shared-net")
     wanted.aliases = ["a"]
-    wanted.secrets = [SecretMount(name: "key", file: "/run/s/key"), SecretMount(name: "other", file: "/run/s/key", uid: 7)]
+    wanted.secrets = [
+      SecretMount(name: "key", file: "/run/s/key"), SecretMount(name: "other", file: "/run/s/key", uid: 7),
+    ]
     wanted.restart = .onFailure(limit: 3)
     wanted.limits = ResourceLimits(cpus: 0.5, cpuShares: 512, cpuset: "0-1,3", memory: 64 << 20, pids: 10)
     wanted.readOnly = true
@@ -95,7 +99,10 @@ import ZoneRuntime
   }
 
   @Test func theFleetsOwnNetworkIsCalledAsTheFleet() throws {
-    let fleet = try read(WrongManifest.header + "  services: {a: {}, b: {networks: [back]}, c: {network_mode: host}}\n  networks: {back: }\n").fleet
+    let fleet = try read(
+      WrongManifest.header
+        + "  services: {a: {}, b: {networks: [back]}, c: {network_mode: host}}\n  networks: {back: }\n"
+    ).fleet
     let placement = Placement(zonesAreReachable: true, secretsDirectory: "/s")
     #expect(fleet.zones(of: "a", on: placement)[0].spec.network == .named("f"))
     #expect(fleet.zones(of: "b", on: placement)[0].spec.network == .named("f-back"))
@@ -103,29 +110,40 @@ import ZoneRuntime
   }
 
   @Test func aRangeGivesEachReplicaItsOwnPort() throws {
-    let fleet = try read(WrongManifest.header + "  services: {a: {ports: [\"80-82:8000\"], deploy: {replicas: 3}}}\n").fleet
+    let fleet = try read(WrongManifest.header + "  services: {a: {ports: [\"80-82:8000\"], deploy: {replicas: 3}}}\n")
+      .fleet
     let zones = fleet.zones(of: "a", on: Placement(zonesAreReachable: true, secretsDirectory: "/s"))
     #expect(zones.map { $0.spec.publish.map(\.hostPort) } == [[80], [81], [82]])
     #expect(fleet.balancer(of: "a") == nil)
   }
 
   @Test func aSinglePortIsBalancedOverReplicas() throws {
-    let fleet = try read(WrongManifest.header + "  services: {a: {ports: [\"80:8000\"], deploy: {replicas: 2}}}\n").fleet
+    let fleet = try read(WrongManifest.header + "  services: {a: {ports: [\"80:8000\"], deploy: {replicas: 2}}}\n")
+      .fleet
     let reachable = fleet.zones(of: "a", on: Placement(zonesAreReachable: true, secretsDirectory: "/s"))
     #expect(reachable.allSatisfy { $0.spec.publish.isEmpty })
     #expect(fleet.balancer(of: "a")?.listeners == [.init(hostAddress: nil, hostPort: 80, zonePort: 8000)])
-    #expect(fleet.neededLoopbackPorts() == [LoopbackPort(zone: "f-a-1", zonePort: 8000), LoopbackPort(zone: "f-a-2", zonePort: 8000)])
-    let ports = [LoopbackPort(zone: "f-a-1", zonePort: 8000): UInt16(41000), LoopbackPort(zone: "f-a-2", zonePort: 8000): 41001]
-    let user = fleet.zones(of: "a", on: Placement(zonesAreReachable: false, loopbackPorts: ports, secretsDirectory: "/s"))
-    #expect(user.map(\.spec.publish) == [
-      [PublishedPort(hostAddress: "127.0.0.1", hostPort: 41000, zonePort: 8000)],
-      [PublishedPort(hostAddress: "127.0.0.1", hostPort: 41001, zonePort: 8000)],
-    ])
+    #expect(
+      fleet.neededLoopbackPorts() == [
+        LoopbackPort(zone: "f-a-1", zonePort: 8000), LoopbackPort(zone: "f-a-2", zonePort: 8000),
+      ])
+    let ports = [
+      LoopbackPort(zone: "f-a-1", zonePort: 8000): UInt16(41000), LoopbackPort(zone: "f-a-2", zonePort: 8000): 41001,
+    ]
+    let user = fleet.zones(
+      of: "a", on: Placement(zonesAreReachable: false, loopbackPorts: ports, secretsDirectory: "/s"))
+    #expect(
+      user.map(\.spec.publish) == [
+        [PublishedPort(hostAddress: "127.0.0.1", hostPort: 41000, zonePort: 8000)],
+        [PublishedPort(hostAddress: "127.0.0.1", hostPort: 41001, zonePort: 8000)],
+      ])
   }
 
   @Test func mergeKeysAndAnchorsAreYAML() throws {
     let fleet = try read(
-      WrongManifest.header + "  services:\n    a: &base {restart: always, environment: {A: 1}}\n    b: {<<: *base, environment: {B: 2}}\n").fleet
+      WrongManifest.header
+        + "  services:\n    a: &base {restart: always, environment: {A: 1}}\n    b: {<<: *base, environment: {B: 2}}\n"
+    ).fleet
     #expect(fleet.services["b"]?.restart == .always)
     #expect(fleet.services["b"]?.environment == ["B": "2"])
   }
@@ -133,7 +151,9 @@ import ZoneRuntime
   @Test(arguments: [("1h30m", 5400.0), ("1m30s", 90), ("500ms", 0.5), ("2.5s", 2.5), ("0s", 0)])
   func times(_ text: String, _ seconds: Double) { #expect(Units.seconds(text) == seconds) }
 
-  @Test(arguments: ["", "5", "s", "1x", "-1s", "1s2", "1 s"]) func noTimes(_ text: String) { #expect(Units.seconds(text) == nil) }
+  @Test(arguments: ["", "5", "s", "1x", "-1s", "1s2", "1 s"]) func noTimes(_ text: String) {
+    #expect(Units.seconds(text) == nil)
+  }
 
   @Test(arguments: [("300", Int64(300)), ("64k", 65536), ("1.5m", 1_572_864), ("2GB", 2_147_483_648), ("7b", 7)])
   func sizes(_ text: String, _ bytes: Int64) { #expect(Units.bytes(text) == bytes) }
@@ -141,7 +161,8 @@ import ZoneRuntime
   @Test(arguments: ["", "m", "64x", "-1m", "1e400g"]) func noSizes(_ text: String) { #expect(Units.bytes(text) == nil) }
 
   @Test(arguments: [
-    ("a b", ["a", "b"]), ("a 'b c' \"d\\\"e\" f\\ g", ["a", "b c", "d\"e", "f g"]), ("''", [""]), ("a\"b\"'c'", ["abc"]), ("  ", []),
+    ("a b", ["a", "b"]), ("a 'b c' \"d\\\"e\" f\\ g", ["a", "b c", "d\"e", "f g"]), ("''", [""]),
+    ("a\"b\"'c'", ["abc"]), ("  ", []),
   ])
   func words(_ text: String, _ words: [String]) { #expect(Units.words(text) == words) }
 

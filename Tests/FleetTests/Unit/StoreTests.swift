@@ -11,7 +11,8 @@ final class Folder: Sendable {
   let path: String
   init() {
     path = "/tmp/zones-fleet-\(getpid())-\(UInt32.random(in: 0 ... .max))"
-    try! FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+    try! FileManager.default.createDirectory(
+      atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
   }
   deinit { try? FileManager.default.removeItem(atPath: path) }
 }
@@ -115,12 +116,16 @@ final class Folder: Sendable {
     #expect(try await store.keepAlive(lease: lease) == false)
     await #expect(throws: StoreError.noLease(lease)) { try await store.commit([.put("x", [], lease: lease)]) }
     var events = stream.makeAsyncIterator()
-    guard case .delete("leader", _)? = await events.next() else { return #expect(Bool(false), "the watch was not told") }
+    guard case .delete("leader", _)? = await events.next() else {
+      return #expect(Bool(false), "the watch was not told")
+    }
   }
 
   @Test func aLaterReleasesStateIsLeftAlone() async throws {
     try store().close()
-    try await DatabaseQueue(path: "\(folder.path)/state.db").write { try $0.execute(sql: "INSERT INTO grdb_migrations VALUES ('999')") }
+    try await DatabaseQueue(path: "\(folder.path)/state.db").write {
+      try $0.execute(sql: "INSERT INTO grdb_migrations VALUES ('999')")
+    }
     #expect(throws: StoreError.newer(path: "\(folder.path)/state.db")) { try store() }
   }
 }
@@ -142,7 +147,8 @@ final class Folder: Sendable {
       let data = try Data(contentsOf: URL(fileURLWithPath: "\(folder.path)/\(name)"))
       if name.hasPrefix("state.db") { looked += data.count }
       #expect(data.range(of: Data(secret.utf8)) == nil, "\(name) holds the secret")
-      #expect(data.range(of: Data(Data(secret.utf8).base64EncodedString().utf8)) == nil, "\(name) holds the secret in base64")
+      #expect(
+        data.range(of: Data(Data(secret.utf8).base64EncodedString().utf8)) == nil, "\(name) holds the secret in base64")
     }
     #expect(looked > 10_000)
     // The same search finds what is not encrypted, so it can find.
@@ -155,7 +161,9 @@ final class Folder: Sendable {
     let sealed = try box.seal([1, 2, 3], name: "secrets/f/a")
     #expect(try box.open(sealed, name: "secrets/f/a") == [1, 2, 3])
     #expect(throws: FleetError.self) { try box.open(sealed, name: "secrets/f/b") }
-    #expect(throws: FleetError.self) { try SecretBox(keyFile: "\(folder.path)/other").open(sealed, name: "secrets/f/a") }
+    #expect(throws: FleetError.self) {
+      try SecretBox(keyFile: "\(folder.path)/other").open(sealed, name: "secrets/f/a")
+    }
     var changed = sealed
     changed[changed.count / 2] ^= 1
     #expect(throws: FleetError.self) { try box.open(changed, name: "secrets/f/a") }

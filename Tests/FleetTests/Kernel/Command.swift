@@ -1,0 +1,86 @@
+import Foundation
+import LinuxNS
+
+/// A program run to its end, or killed when its time is over.
+struct Command: Sendable, CustomStringConvertible {
+  var status: Int32
+  var output: String
+  var errors: String
+  var description: String { "status \(status)\n\(output)\(errors)" }
+
+  static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    .deletingLastPathComponent().deletingLastPathComponent().path
+  static let orchestrator = "\(root)/.build/debug/orchestrator"
+  static let zonectl = "\(root)/.build/debug/zonectl"
+
+  static func run(_ program: String, _ arguments: [String], timeout: Double = 60) throws -> Command {
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: "/usr/bin/timeout")
+    process.arguments = ["-s", "KILL", String(timeout), program] + arguments
+    // Files, not pipes: what a daemon inherits must not keep us waiting.
+    let folder = Folder()
+    let (out, err) = ("\(folder.path)/out", "\(folder.path)/err")
+    for path in [out, err] { try Data().write(to: URL(fileURLWithPath: path)) }
+    process.standardInput = FileHandle.nullDevice
+    process.standardOutput = FileHandle(forWritingAtPath: out)
+    process.standardError = FileHandle(forWritingAtPath: err)
+    try process.run()
+    process.waitUntilExit()
+    defer { withExtendedLifetime(folder) {} }
+    return Command(
+      status: process.terminationStatus, output: try String(contentsOfFile: out, encoding: .utf8),
+      errors: try String(contentsOfFile: err, encoding: .utf8))
+  }
+}
+
+/// Looks again and again until it is so.
+func eventually(_ seconds: Double, _ isSo: () throws -> Bool) rethrows -> Bool {
+  let end = Clock.monotonicNanoseconds() + UInt64(seconds * 1e9)
+  while Clock.monotonicNanoseconds() < end {
+    if try isSo() { return true }
+    usleep(50_000)
+  }
+  return try isSo()
+}
+
+/// What a machine has that a fleet might leave behind.
+struct Traces: Equatable {
+  var processes: Set<String>
+  var mounts: Set<String>
+  var links: Set<String>
+  var rules: String
+  var forwarding: [String]
+  var groups: Set<String>
+
+  /// - Parameter mark: words that only the fleet's own processes and groups have: other tests run beside this one.
+  static func now(_ mark: [String]) throws -> Traces {
+    let lines = { (path: String) throws -> Set<String> in
+      Set(String(decoding: try FileSystem.read(path), as: UTF8.self).split(separator: "\n").map(String.init))
+    }
+    // Only what could be ours: the machine goes on living beside the test.
+    let words = ["orchestrator", "zonectl", "zone-", "pasta"]
+    let processes = try FileSystem.list("/proc").filter { $0.allSatisfy(\.isNumber) }.compactMap { pid -> String? in
+      guard let bytes = try? FileSystem.read("/proc/\(pid)/cmdline") else { return nil }
+      let text = String(decoding: bytes.map { $0 == 0 ? 32 : $0 }, as: UTF8.self)
+      let program = text.split(separator: " ").first.map(String.init) ?? ""
+      guard mark.contains(where: text.contains) else { return nil }
+      return words.contains { (program.split(separator: "/").last ?? "").hasPrefix($0) } ? "\(pid) \(text)" : nil
+    }
+    var groups: Set<String> = []
+    let ownMounts = try lines("/proc/self/mountinfo").filter { mount in mark.contains { mount.contains($0) } }
+    for folder in [
+      "/sys/fs/cgroup", "/sys/fs/cgroup/memory", "/sys/fs/cgroup/cpu", "/sys/fs/cgroup/pids", "/sys/fs/cgroup/unified",
+    ] {
+      guard let enumerator = FileManager.default.enumerator(atPath: folder) else { continue }
+      for case let path as String in enumerator
+      where path.hasSuffix("cgroup.procs") && mark.contains(where: path.contains) { groups.insert("\(folder)/\(path)") }
+    }
+    return Traces(
+      processes: Set(processes), mounts: ownMounts, links: Set(try FileSystem.list("/sys/class/net")),
+      rules: try Command.run("/usr/sbin/nft", ["list", "ruleset"]).output,
+      forwarding: ["net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"].map {
+        (try? FileSystem.readLine("/proc/sys/\($0)")) ?? ""
+      },
+      groups: groups)
+  }
+}
