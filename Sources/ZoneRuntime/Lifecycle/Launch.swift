@@ -80,6 +80,7 @@ extension Zones {
       capabilities: facts.capabilities)
     let groupPlan = try cgroupPlan(files.name, spec.limits)
     record.cgroup = groupPlan?.record
+    if spec.brand == .sparse { record.etcTemplate = facts.etcTemplate }
     if case .named(let network) = spec.network { record.network = network }
     try files.writeRecord(record)
     let group = try makeCgroup(groupPlan)
