@@ -116,7 +116,7 @@ import Testing
     try Zonectl.with(who) { zones in
       zones.privateMounts = "mount -t tmpfs none /usr/share/doc"
       let outcome = try zones.run(
-        "run", "--rm", "--network", "none", "--", "sh", "-c", "id -u; touch /usr/share/doc/x /usr/x; ls /usr/share/doc")
+        "run", "--rm", "--network", "none", "--", "sh", "-c", "id -u; touch /usr/share/doc/x /usr/x")
       #expect(outcome.text == "0", "\(outcome)")
     }
   }
