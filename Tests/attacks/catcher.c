@@ -22,7 +22,8 @@ static void try_process(const char *pid) {
       for (int i = 0; handle >= 0 && i < 200; i++) {
         int fd = open(path, O_WRONLY);
         if (fd >= 0) {
-          printf("wrote %s: DONE %zd\n", target, write(fd, "#!/bin/false\n", 13));
+          // Ours is sealed (memfd_create(2), F_SEAL_WRITE): it can be opened, and not one byte written.
+          if (write(fd, "#!/bin/false\n", 13) > 0) printf("wrote %s: DONE\n", target);
           fflush(stdout);
           close(fd);
           break;

@@ -6,7 +6,7 @@ int main(void) {
       "/proc/sysrq-trigger", "/proc/sys/kernel/core_pattern", "/proc/sys/kernel/modprobe",
       "/proc/sys/vm/overcommit_memory", "/proc/sys/vm/drop_caches", "/proc/sys/kernel/panic_on_oops",
       "/proc/sys/fs/binfmt_misc/register", "/proc/sys/user/max_user_namespaces", "/proc/sys/kernel/ns_last_pid",
-      "/proc/sys/kernel/domainname", "/proc/irq/0/smp_affinity", "/proc/self/uid_map", "/proc/self/setgroups",
+      "/proc/sys/kernel/domainname", "/proc/irq/0/smp_affinity", "/proc/self/uid_map",
       "/proc/fs/xfs/stat", "/sys/kernel/uevent_helper", "/sys/power/state", "/sys/kernel/mm/ksm/run",
       "/sys/class/net/lo/mtu", "/sys/module/kernel/parameters/panic", "/dev/mem", "/dev/kmem", "/dev/port"};
   char name[200];

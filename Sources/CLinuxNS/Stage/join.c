@@ -89,7 +89,11 @@ void join_zone(void) {
       if (got == 5 && message[0] == STAGE_SIGNAL) {
         memcpy(&signal, message + 1, 4);
         SYS4(__NR_pidfd_send_signal, pidfd, signal, 0, 0);
-      } else if (got == 0 || (got < 0 && got != -EAGAIN)) listening = -1;  // the caller has gone; the command may go on
+      } else if (got == 0 || (got < 0 && got != -EAGAIN)) {
+        // Who asked for the command has gone, as a terminal goes: SIGHUP, which nohup(1) outlives on purpose.
+        listening = -1;
+        SYS4(__NR_pidfd_send_signal, pidfd, SIGHUP, 0, 0);
+      }
     }
     if (fds[2].revents) break;
   }

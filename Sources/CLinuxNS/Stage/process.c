@@ -33,6 +33,11 @@ static long set_stdio(void) {
   // Lifted first, so that no number is overwritten before it was used.
   int from[3] = {payload_in, payload_out, payload_err};
   for (int i = 0; i < 3; i++) {
+    // A directory of the host's, whoever gave it, would be a way out of the root (CVE-2024-21626).
+    struct statx status;
+    long look = SYS5(__NR_statx, from[i], "", AT_EMPTY_PATH, STATX_TYPE, &status);
+    if (look < 0) return look;
+    if ((status.stx_mode & 0170000) == 0040000) return -EISDIR;
     long fd = SYS3(__NR_fcntl, from[i], 1030 /* F_DUPFD_CLOEXEC */, 200);
     if (fd < 0) return fd;
     from[i] = (int)fd;

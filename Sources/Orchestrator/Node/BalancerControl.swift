@@ -36,7 +36,8 @@ struct BalancerControl: Sendable {
       while !FileSystem.exists("\(path).pid") {
         if try process.waitUntilEnd(timeout: 10) {
           _ = try process.reap()
-          let words = (try? FileSystem.readLine("\(path).err")) ?? ""
+          var words = (try? FileSystem.readLine("\(path).err")) ?? ""
+          if words.hasPrefix("orchestrator: ") { words.removeFirst("orchestrator: ".count) }
           try? remove(path)  // best effort: the process's own words are the error
           throw FleetError.failed(
             "cannot balance \(balancer.service): \(words.isEmpty ? "the balancer ended at once" : words)")

@@ -216,7 +216,7 @@ extension Zones {
     } catch { throw .refused("\(error)") }
     let wish = ProcessWish(
       user: user, workdir: request.workdir ?? spec.workdir, home: spec.brand == .sparse, capabilities: record.capabilities,
-      keepGroups: record.tier == .single, noNewPrivileges: true, seccomp: filter)
+      keepGroups: record.tier == .single, noNewPrivileges: !spec.ownInit, seccomp: filter)
     return (user, wish.ops)
   }
 }

@@ -25,15 +25,29 @@ extension Zones {
     facts.terminalSize = terminalSize
     if spec.brand == .sparse {
       try addHostRoot(to: &facts)
-      facts.etcTemplate = try attempt("copy the host's /etc") { () throws(SyscallError) in
-        try EtcTemplate(store: "\(directories.shared)/etc").path()
-      }
+      facts.etcTemplate = try etcTemplate()
     }
     facts.user = try user(spec.user, spec, facts)
     if tier == .single { facts.user.groups = [] }
     facts.resolvConf = try resolvConf(spec, tier)
     try addIdMappable(spec, to: &facts)
     return facts
+  }
+
+  /// The copy of the host's present /etc. When a new one was made, those that no zone lies on go, but for the last few:
+  /// a zone that is just starting may not have written down yet which is its own.
+  private func etcTemplate() throws(ZoneError) -> String {
+    let template = EtcTemplate(store: "\(directories.shared)/etc")
+    let (path, isNew) = try attempt("copy the host's /etc") { () throws(SyscallError) in try template.made() }
+    guard isNew else { return path }
+    var used: Set<String> = [path]
+    for name in try names() {
+      if let own = try files(name).readRecord()?.etcTemplate { used.insert(own) }
+    }
+    do throws(SyscallError) { try template.prune(keeping: used, newest: 3) } catch {
+      notice("could not remove old copies of /etc: \(error)")
+    }
+    return path
   }
 
   /// Which walls this caller can have, and the zone's ids.

@@ -10,8 +10,8 @@ public enum ZoneStreams: Sendable {
   case log
   /// The keeper copies: to the log, and to the launcher, who relays (`run`).
   case relay(input: Bool)
-  /// The launcher's own descriptors, given away as they are: nothing is copied or logged. Never a terminal: a zone that
-  /// holds one can read what is typed there.
+  /// The launcher's own descriptors, given away as they are: nothing is copied or logged; -1 is /dev/null. Never a
+  /// terminal: a zone that holds one can read what is typed there. A directory is refused by the stage.
   case direct(input: CInt, output: CInt, error: CInt)
 }
 
@@ -82,6 +82,7 @@ extension Zones {
       capabilities: facts.capabilities)
     let groupPlan = try cgroupPlan(files.name, spec.limits)
     record.cgroup = groupPlan?.record
+    if spec.brand == .sparse { record.etcTemplate = facts.etcTemplate }
     if case .named(let network) = spec.network { record.network = network }
     try files.writeRecord(record)
     let group = try makeCgroup(groupPlan)
@@ -176,9 +177,9 @@ extension Zones {
     case .relay(let input): stage.descriptors.standardInput = input ? -1 : null.raw
     case .direct(let input, let output, let error):
       stage.direct = true
-      stage.descriptors.standardInput = input
-      stage.descriptors.standardOutput = output
-      stage.descriptors.standardError = error
+      stage.descriptors.standardInput = input < 0 ? null.raw : input
+      stage.descriptors.standardOutput = output < 0 ? null.raw : output
+      stage.descriptors.standardError = error < 0 ? null.raw : error
     }
 
     let process = try attempt("start the keeper of zone \(files.name)") { () throws(SyscallError) in

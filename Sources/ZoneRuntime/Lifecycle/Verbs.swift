@@ -42,15 +42,18 @@ extension Zones {
     return spec
   }
 
-  /// live -> shutting_down -> down -> installed: the stop signal, the grace, the kill.
+  /// live -> shutting_down -> down -> installed: the stop signal, the grace, the kill. An installed zone stays so.
   /// - Parameter grace: seconds; nil is the spec's.
   /// - Parameter waiting: told the seconds that are left, about once a second.
   public func stop(_ name: String, grace: Double? = nil, waiting: (Double) -> Void = { _ in }) throws(ZoneError) {
     let files = try files(name)
     guard files.exists, let spec = try files.readSpec() else { throw .notFound(name) }
     let state = try state(of: files)
-    guard state.isLive || state == .down else {
-      throw .state(zone: name, state: state, verb: "stop", hint: state == .unavailable ? "halt it" : "")
+    switch state {
+    case .installed: return  // what was asked for is so
+    case .ready, .running, .frozen, .shuttingDown, .down: break
+    case .unavailable: throw .state(zone: name, state: state, verb: "stop", hint: "halt it")
+    case .configured, .incomplete: throw .state(zone: name, state: state, verb: "stop", hint: "it never ran")
     }
     try end(files, signal: try Self.signal(spec.stopSignal), grace: grace ?? spec.stopGrace, waiting: waiting)
   }

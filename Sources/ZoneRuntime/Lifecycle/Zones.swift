@@ -36,11 +36,16 @@ public struct Zones: Sendable {
 
   // MARK: making and removing
 
-  /// none -> configured.
+  /// none -> configured. The spec of a merely configured zone may be replaced.
   public func configure(_ spec: ZoneSpec) throws(ZoneError) {
     try checked(spec)
     try directories.make()
     let files = try files(spec.name)
+    if files.exists {
+      let zone = try locked(spec.name)
+      guard try state(of: zone.files) == .configured else { throw .exists(spec.name) }
+      return try zone.files.writeSpec(spec)
+    }
     try makeDirectory(of: files)
     try files.writeSpec(spec)
   }

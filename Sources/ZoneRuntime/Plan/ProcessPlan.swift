@@ -7,7 +7,7 @@ extension LaunchPlanner {
   mutating func planProcess() {
     let wanted = ProcessWish(
       user: facts.user, workdir: spec.workdir, home: spec.brand == .sparse, capabilities: facts.capabilities,
-      keepGroups: facts.tier == .single, noNewPrivileges: true, seccomp: facts.seccomp)
+      keepGroups: facts.tier == .single, noNewPrivileges: !spec.ownInit, seccomp: facts.seccomp)
     plan.process = wanted.ops
     if spec.ownInit { plan.process.append(.simple(.deathSignal, "die with the keeper")) }
     plan.arguments = spec.command
@@ -27,13 +27,18 @@ struct ProcessWish {
   var seccomp: [UInt8]
 
   var ops: [PlannedOp] {
+    let filter = PlannedOp.seccomp(seccomp, words: "filter system calls (\(seccomp.count / 8) instructions)")
     var ops: [PlannedOp] = []
+    // A system zone has su and sudo inside; without no_new_privs only CAP_SYS_ADMIN, which is about to go, may filter.
+    if !noNewPrivileges { ops.append(filter) }
     ops.append(.changeDirectory(workdir ?? (home ? user.home : "/"), make: workdir != nil))
     ops += PlannedOp.capabilities(capabilities)
     ops.append(.ids(uid: user.uid, gid: user.gid, groups: user.groups, keepGroups: keepGroups))
     ops.append(.holdCapabilities(capabilities))
-    ops.append(.simple(.noNewPrivileges, "gain no privileges by execve"))
-    ops.append(.seccomp(seccomp, words: "filter system calls (\(seccomp.count / 8) instructions)"))
+    if noNewPrivileges {
+      ops.append(.simple(.noNewPrivileges, "gain no privileges by execve"))
+      ops.append(filter)
+    }
     return ops
   }
 

@@ -29,9 +29,12 @@ struct EtcTemplate {
   }
 
   /// The template for the host's present /etc, made if it is not there yet.
-  func path() throws(SyscallError) -> String {
+  func path() throws(SyscallError) -> String { try made().path }
+
+  /// As `path()`, and whether it was made now.
+  func made() throws(SyscallError) -> (path: String, isNew: Bool) {
     let path = "\(store)/\(key())"
-    if FileSystem.exists(path) { return path }
+    if FileSystem.exists(path) { return (path, false) }
     try FileSystem.makeDirectories(store, mode: 0o711)
     // Of this thread alone: the orchestrator starts several zones of one process side by side.
     let draft = "\(path).\(getpid()).\(zns_gettid()).tmp"
@@ -42,7 +45,7 @@ struct EtcTemplate {
       try? FileSystem.removeTree(draft)  // best effort: the first error is the one to report
       throw error
     }
-    return path
+    return (path, true)
   }
 
   private func make(_ draft: String, as path: String) throws(SyscallError) {
@@ -56,12 +59,14 @@ struct EtcTemplate {
     try FileSystem.removeTree(draft)
   }
 
-  /// Removes every template but those in use.
-  func prune(keeping used: Set<String>) throws(SyscallError) {
+  /// Removes every template but those in use and the `newest` others.
+  func prune(keeping used: Set<String>, newest: Int = 0) throws(SyscallError) {
     guard FileSystem.exists(store) else { return }
+    var others: [(path: String, made: Int)] = []
     for name in try FileSystem.list(store) where !used.contains("\(store)/\(name)") && !name.hasSuffix(".tmp") {
-      try FileSystem.removeTree("\(store)/\(name)")
+      others.append(("\(store)/\(name)", try FileSystem.status("\(store)/\(name)").st_ctim.tv_sec))
     }
+    for other in others.sorted(by: { $0.made > $1.made }).dropFirst(newest) { try FileSystem.removeTree(other.path) }
   }
 
   private func key() -> String {

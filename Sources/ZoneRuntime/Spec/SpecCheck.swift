@@ -1,5 +1,6 @@
 internal import Glibc
 internal import LinuxNS
+internal import ResourceControl
 
 extension Zones {
   /// Refuses a spec that could not do what it says: everything that is known before anything is made.
@@ -23,6 +24,9 @@ extension Zones {
       guard hostname.utf8.count <= 64, labels.allSatisfy({ isDNSLabel($0.lowercased()) }) else {
         throw .usage("hostname '\(hostname)': not a host's name of at most 64 characters")
       }
+    }
+    if !spec.limits.isEmpty {
+      do { try spec.limits.validate(on: try MachineResources.read()) } catch { throw .usage("\(error)") }
     }
     var targets: Set<String> = []
     for volume in spec.volumes {

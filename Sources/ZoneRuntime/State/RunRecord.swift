@@ -19,6 +19,8 @@ struct RunRecord: Codable, Sendable {
   var attachment: Attachment?
   var pasta: Pasta.Instance?
   var restarts = 0
+  /// The copy of /etc that its overlay lies on.
+  var etcTemplate: String?
   /// The capabilities and the filter's profile, for `exec`.
   var capabilities: CapabilitySet
 

@@ -20,10 +20,10 @@ func run(_ context: Context) throws -> Int32 {
     Output.line(name)
     return 0
   }
-  let direct = DirectStreams(spec, invocation)
+  let direct = directStreams(spec, invocation)
   if direct != nil { client.passesInput = false }
   let running = try context.zones.run(
-    spec, streams: direct?.streams ?? .relay(input: client.passesInput),
+    spec, streams: direct ?? .relay(input: client.passesInput),
     terminalSize: spec.terminal ? try? Terminal.size(0) : nil)
   client.deadline = seconds.map { Clock.monotonicNanoseconds() + UInt64($0 * 1e9) }
   let outcome = try running.relay(client)
@@ -39,19 +39,11 @@ func attach(_ context: Context) throws -> Int32 {
 
 /// Our own descriptors for the command, where that is as good as a copying keeper and cheaper: nothing is to be kept as
 /// a log, and none of them is a terminal, which a zone must never hold.
-private struct DirectStreams: ~Copyable {
-  private let null: OwnedFD
-  private let input: CInt?
-
-  init?(_ spec: ZoneSpec, _ invocation: Invocation) {
-    guard spec.ephemeral, !spec.terminal, spec.restart == .no, (0...2).allSatisfy({ isatty(CInt($0)) == 0 }),
-      let null = try? OwnedFD.open("/dev/null", O_RDWR)
-    else { return nil }
-    self.null = null
-    input = invocation.has(.interactive) ? 0 : nil
+private func directStreams(_ spec: ZoneSpec, _ invocation: Invocation) -> ZoneStreams? {
+  guard spec.ephemeral, !spec.terminal, spec.restart == .no, (0...2).allSatisfy({ isatty(CInt($0)) == 0 }) else {
+    return nil
   }
-
-  var streams: ZoneStreams { .direct(input: input ?? null.raw, output: 1, error: 2) }
+  return .direct(input: invocation.has(.interactive) ? 0 : -1, output: 1, error: 2)
 }
 
 /// A terminal for the command is the caller's, passed on: with --interactive he must have one.

@@ -35,7 +35,7 @@ struct NetworkUserTests {
         "ip", "netns", "exec", "zonestest", "busybox", "httpd", "-f", "-p", "80", "-h", zones.folder
       ).start()
       let outcome = try zones.run(
-        "run", "--rm", "--", "busybox", "wget", "-T", "5", "-q", "-O", "-", "http://198.51.100.2/")
+        "run", "--rm", "--", "curl", "--silent", "--max-time", "5", "http://198.51.100.2/")
       #expect(outcome.text == "outside", "\(outcome)")
       #expect(server.isRunning)
     }
@@ -51,8 +51,8 @@ struct NetworkUserTests {
       let outcome = try zones.run(
         "run", "--rm", "--", "sh", "-c",
         """
-        for address in 127.0.0.1 ::1 $(busybox ip route | grep -o 'via [^ ]*' | cut -d' ' -f2); do
-          busybox wget -T 3 -q -O - http://$address:18085/
+        for address in 127.0.0.1 '[::1]' $(busybox ip route | grep -o 'via [^ ]*' | cut -d' ' -f2); do
+          curl --silent --max-time 3 --globoff http://$address:18085/
         done; echo end
         """)
       #expect(outcome.text == "end", "\(outcome)")
@@ -73,26 +73,21 @@ struct NetworkUserTests {
     }
   }
 
-  @Test(.timeLimit(.minutes(2))) func withoutPastaTheErrorSaysSo() throws {
-    try Zonectl.with(.ordinaryUser) { zones in
-      zones.privateMounts = "for p in /usr/bin/pasta*; do mount --bind /dev/null $p; done"
-      let line = try zones.refused("run", "--rm", "--", "true", status: 125)
-      #expect(line.contains("pasta") && line.contains("passt"), "it names the package to install: \(line)")
-      #expect(try zones.list().isEmpty)
-    }
-  }
-
-  /// Where /dev/net/tun is for root only, pasta would wait for ever.
-  @Test(.timeLimit(.minutes(2))) func withoutTunItDoesNotHang() throws {
+  /// Where /dev/net/tun is for root only, pasta would wait for ever: a network that was asked for is refused, and without
+  /// a word there is none, which is said.
+  @Test(.timeLimit(.minutes(2))) func withoutTunItIsSaid() throws {
     try Zonectl.with(.ordinaryUser) { zones in
       zones.privateMounts = """
         folder=$(mktemp -d /var/tmp/zones-tun.XXXXXX); mknod -m 600 $folder/tun c 10 200
         mount --bind $folder/tun /dev/net/tun; rm -f $folder/tun; rmdir $folder
         """
       zones.timeout = 20
-      let line = try zones.refused("run", "--rm", "--", "true", status: 125)
+      let line = try zones.refused("run", "--rm", "--network", "default", "--", "true", status: 125)
       #expect(line.contains("/dev/net/tun"), "\(line)")
       #expect(try zones.list().isEmpty)
+      let outcome = try zones.ok("run", "--rm", "--", "sh", "-c", "tail -n +3 /proc/net/dev | cut -d: -f1 | tr -d ' '")
+      #expect(outcome.lines == ["lo"] || !outcome.lines.contains { $0.hasPrefix("e") }, "\(outcome)")
+      #expect(outcome.err.contains("pasta"), "\(outcome)")
     }
   }
 }

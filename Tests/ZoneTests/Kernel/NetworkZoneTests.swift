@@ -12,7 +12,7 @@ struct NetworkZoneTests {
   }
 
   private func fetch(_ zones: Zonectl, from name: String, _ url: String) throws -> Outcome {
-    try zones.run("exec", name, "busybox", "wget", "-T", "3", "-q", "-O", "-", url)
+    try zones.run("exec", name, "curl", "--silent", "--max-time", "3", url)
   }
 
   @Test func zonesOfANetworkFindEachOtherByName() throws {

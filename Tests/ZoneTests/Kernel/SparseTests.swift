@@ -111,6 +111,16 @@ import Testing
     }
   }
 
+  /// Some machines mount something below /usr: a partition, a driver's libraries.
+  @Test(arguments: [Zonectl.Who.root, .ordinaryUser]) func aMountBelowUsrIsNoObstacle(who: Zonectl.Who) throws {
+    try Zonectl.with(who) { zones in
+      zones.privateMounts = "mount -t tmpfs none /usr/share/doc"
+      let outcome = try zones.run(
+        "run", "--rm", "--network", "none", "--", "sh", "-c", "id -u; touch /usr/share/doc/x /usr/x")
+      #expect(outcome.text == "0", "\(outcome)")
+    }
+  }
+
   @Test func environmentIsNotTheCallers() throws {
     try Zonectl.with { zones in
       var command = zones.command(["run", "--rm", "--network", "none", "-e", "GIVEN=1", "-e", "TAKEN", "--", "env"])

@@ -38,20 +38,6 @@ import Testing
     }
   }
 
-  @Test func asAnArchive() throws {
-    try Zonectl.with { zones in
-      try zones.make("a")
-      try zones.ok("exec", "a", "sh", "-c", "mkdir /srv/d; echo x > /srv/d/x")
-      let archive = try zones.ok("cp", "a:/srv/d", "-").output
-      try archive.write(to: URL(fileURLWithPath: zones.folder + "/a.tar"))
-      #expect(try Command("tar", "tf", zones.folder + "/a.tar").run().lines.sorted() == ["d/", "d/x"])
-      var command = zones.command(["cp", "-", "a:/tmp"])
-      command.input = archive
-      #expect(try command.run().status == 0)
-      #expect(try zones.ok("exec", "a", "cat", "/tmp/d/x").text == "x")
-    }
-  }
-
   @Test func aLinkInTheZoneDoesNotLeadOut() throws {
     try Zonectl.with { zones in
       let host = zones.folder + "/host"

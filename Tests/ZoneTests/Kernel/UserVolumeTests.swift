@@ -33,7 +33,7 @@ import Testing
       let run = ["run", "--rm", "--network", "none", "-v", "data:/data", "--"]
       try zones.ok(run + ["sh", "-c", "echo kept > /data/file; chown 55:66 /data/file"])
       #expect(try zones.ok(run + ["sh", "-c", "cat /data/file; stat -c %u:%g /data/file"]).lines == ["kept", "55:66"])
-      #expect(owner(zones.root + "/data/volumes/data/file") == 55)
+      #expect(owner(zones.root + "/data/.shared/volumes/data/file") == 55)
     }
   }
 

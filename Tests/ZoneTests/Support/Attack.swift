@@ -19,6 +19,7 @@ enum Attack {
       try FileManager.default.moveItem(atPath: built + ".new", toPath: built)
     }
     let copy = "\(target)/\(name)"
+    if FileManager.default.fileExists(atPath: copy) { return copy }
     try FileManager.default.createDirectory(atPath: target, withIntermediateDirectories: true)
     try FileManager.default.copyItem(atPath: built, toPath: copy)
     return copy

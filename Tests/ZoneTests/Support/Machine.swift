@@ -10,7 +10,7 @@ struct Machine {
   static func snapshot() throws -> Machine {
     var machine = Machine()
     machine.things = [
-      "descriptor": descriptors(), "mount": mounts(), "cgroup": cgroups(), "link": names(in: "/sys/class/net"),
+      "descriptor": descriptors(), "mount": mounts(), "cgroup": cgroups(), "link": links(),
       "process": processes(), "sysctl": sysctls(), "file": files(), "nft rule": try rules(),
     ]
     return machine
@@ -61,6 +61,13 @@ struct Machine {
       if ["socket", "pipe"].contains(kind) { return kind }
       if kind == "anon_inode" { return target.contains("pidfd") ? "pidfd" : nil }
       return target.hasPrefix("/proc/") || target == "/dev/urandom" ? nil : target
+    }
+  }
+
+  /// Of this network namespace; /sys/class/net would be that of whoever mounted /sys.
+  private static func links() -> [String] {
+    (contents("/proc/self/net/dev") ?? "").split(separator: "\n").dropFirst(2).compactMap { line in
+      line.split(separator: ":").first.map { $0.trimmingCharacters(in: .whitespaces) }
     }
   }
 
