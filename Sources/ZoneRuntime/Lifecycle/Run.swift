@@ -34,8 +34,8 @@ public struct RunningZone: ~Copyable {
     guard spec.restart == .no else { return }
     guard let files = try? zones.files(name), let lock = try files.lock() else { return }
     let held = LockedZone(files: files, lock: lock)
-    if spec.ephemeral, let record = launched.record {
-      try zones.cleanUp(ephemeral: held.files, record)
+    if spec.ephemeral {
+      try zones.cleanUp(ephemeral: held.files, launched.record)
     } else {
       try zones.cleanUp(held.files)
     }

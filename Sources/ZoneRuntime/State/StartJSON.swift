@@ -116,6 +116,10 @@ struct StartJSON: ~Copyable {
       key("cgroup")
       put(cgroup)
     }
+    if let template = value.etcTemplate {
+      key("etcTemplate")
+      put(template)
+    }
     key("gids")
     put(value.gids)
     key("namespaces")

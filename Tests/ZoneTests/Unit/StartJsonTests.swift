@@ -47,7 +47,7 @@ struct StartJsonTests {
       bootId: "3c7f4e29", tier: .subordinate, uids: [try IdMap(inside: 0, outside: 4_294_901_760, count: 65535)],
       gids: [try IdMap(inside: 0, outside: 1000, count: 1), try IdMap(inside: 1, outside: 100_000, count: 65536)],
       namespaces: .max, cgroup: CgroupRecord(unified: "/sys/fs/cgroup/zones/a", v1: [.cpu: "/c", .freezer: "/f", .memory: "/m"]),
-      network: "default", restarts: 12, capabilities: CapabilitySet(rawValue: 1 << 40 | 1 << 5 | 1))
+      network: "default", restarts: 12, etcTemplate: "/t\"", capabilities: CapabilitySet(rawValue: 1 << 40 | 1 << 5 | 1))
   }
 
   /// The names of optional fields of `value` that are nil.
@@ -88,6 +88,7 @@ struct StartJsonTests {
     var bare = record
     bare.cgroup = nil
     bare.network = nil
+    bare.etcTemplate = nil
     bare.uids = []
     bare.capabilities = []
     var onlyV1 = record
