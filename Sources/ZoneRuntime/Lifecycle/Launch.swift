@@ -154,6 +154,8 @@ extension Zones {
     stage.keepNamespaces = nested
     stage.openGate = start.openGate && !nested
     stage.handOver = spec.restart != .no
+    // Nobody stays with it: a launcher on its way out would still be told the end, and clean nothing up.
+    if case .log = start.streams { stage.handOver = true }
     stage.arguments = plan.arguments
     stage.environment = plan.environment
     stage.searchPath = plan.searchPath
