@@ -26,6 +26,15 @@ public struct CgroupBase: Codable, Equatable, Sendable {
       whyMissing: "this kernel has no such controller, or it is mounted nowhere (see /proc/cgroups)")
   }
 
+  /// As `forRoot` for who asks for no limit, by two calls instead of the reading of all mounts: where a v2 tree is at one
+  /// of its two usual places. nil: neither; `CgroupHierarchy.detect` looks everywhere.
+  public static func forRootAtUsualPlace(tag: String? = nil) -> CgroupBase? {
+    guard let (path, controllers) = CgroupHierarchy.usualTree() else { return nil }
+    return CgroupBase(
+      unified: "\(path)/\(folder(tag))", unifiedControllers: controllers, unifiedParents: [path], v1: [:],
+      whyMissing: "this kernel has no such controller, or it is mounted nowhere (see /proc/cgroups)")
+  }
+
   /// An ordinary user's: below the topmost group above his own that was delegated to him, in the v2 tree alone (v1 is
   /// never delegated safely: cgroup-v1/cgroups.rst, systemd's "Control Group APIs and Delegation").
   /// - Parameters:

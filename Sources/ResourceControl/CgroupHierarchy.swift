@@ -61,18 +61,18 @@ public struct CgroupHierarchy: Codable, Equatable, Sendable {
     return found
   }
 
-  /// What a zone without limits needs to know, by two calls instead of the reading of all mounts: whether a v2 tree is at
-  /// one of its two usual places. nil: neither; then `detect` looks everywhere.
-  public static func detectUnified(root: String = "/sys/fs/cgroup") -> CgroupHierarchy? {
+  /// A v2 tree at one of its two usual places, and its controllers.
+  static func usualTree(root: String = "/sys/fs/cgroup") -> (path: String, controllers: Set<CgroupController>)? {
     for path in [root, "\(root)/unified"] where zns_filesystem_type(path) == 0x6367_7270 /* CGROUP2_SUPER_MAGIC */ {
       let controllers = path == root ? Self.controllers(try? FileSystem.readLine("\(path)/cgroup.controllers")) : []
-      return CgroupHierarchy(unified: Tree(path: path, root: "/"), unifiedControllers: controllers, v1: [:])
+      return (path, controllers)
     }
     return nil
   }
 
   static func controllers(_ line: String?) -> Set<CgroupController> {
-    Set((line ?? "").split(separator: " ").compactMap { CgroupController(rawValue: String($0)) })
+    guard let line, !line.isEmpty else { return [] }
+    return Set(line.split(separator: " ").compactMap { CgroupController(rawValue: String($0)) })
   }
 
   static func parse(mountinfo text: String, root: String) -> CgroupHierarchy {

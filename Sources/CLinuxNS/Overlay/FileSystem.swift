@@ -15,16 +15,19 @@ public enum FileSystem {
     throws(SyscallError) -> [UInt8]
   {
     var bytes: [UInt8] = []
-    var chunk = [UInt8](repeating: 0, count: 16384)
     while true {
-      let got = Glibc.read(file.raw, &chunk, chunk.count)
-      let error = errno
+      // On the stack and not zeroed: most files of ours and of the kernel are one line.
+      let (got, error) = withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 8192) { room in
+        let got = Glibc.read(file.raw, room.baseAddress, room.count)
+        let error = errno
+        if got > 0 { bytes.append(contentsOf: UnsafeBufferPointer(rebasing: room[0..<got])) }
+        return (got, error)
+      }
       if got == 0 { return bytes }
       if got < 0 {
         if error == EINTR { continue }
         throw SyscallError(call: "read", errno: error, path: name)
       }
-      bytes.append(contentsOf: chunk[0..<got])
       guard bytes.count <= limit else { throw SyscallError(call: "read", errno: EFBIG, path: name) }
     }
   }
@@ -41,16 +44,20 @@ public enum FileSystem {
   public static func write(_ bytes: some Collection<UInt8>, to file: borrowing OwnedFD, name: String? = nil)
     throws(SyscallError)
   {
-    var rest = Array(bytes)[...]
-    while !rest.isEmpty {
-      let sent = rest.withUnsafeBytes { Glibc.write(file.raw, $0.baseAddress, $0.count) }
+    let bytes = Array(bytes)
+    let error = bytes.withUnsafeBytes { write(all: $0, to: file) }
+    if error != 0 { throw SyscallError(call: "write", errno: error, path: name) }
+  }
+
+  /// - Returns: 0, or errno.
+  static func write(all bytes: UnsafeRawBufferPointer, to file: borrowing OwnedFD) -> CInt {
+    var done = 0
+    while done < bytes.count {
+      let sent = Glibc.write(file.raw, bytes.baseAddress! + done, bytes.count - done)
       let error = errno
-      if sent < 0 {
-        if error == EINTR { continue }
-        throw SyscallError(call: "write", errno: error, path: name)
-      }
-      rest = rest.dropFirst(sent)
+      if sent >= 0 { done += sent } else if error != EINTR { return error }
     }
+    return 0
   }
 
   /// Writes text into an existing file, in one write(2): the way of /proc, /sys and cgroup files.

@@ -12,7 +12,10 @@ public struct StageProcess: ~Copyable, Sendable {
   /// - Parameter name: what ps(1) shows behind the program's name.
   public static func launch(_ plan: StagePlan, name: String) throws(SyscallError) -> StageProcess {
     let image = try sealed("zone-stage", executable: true) { (file) throws(SyscallError) in
-      try FileSystem.write(StageProcess.image(), to: file)
+      let error = StageImage.words.withUnsafeBytes { words in
+        FileSystem.write(all: UnsafeRawBufferPointer(rebasing: words[..<StageImage.byteCount]), to: file)
+      }
+      if error != 0 { throw SyscallError(call: "write", errno: error, path: "zone-stage") }
     }
     let (block, sources) = plan.marshalled()
     let memory = try sealed("zone-plan", executable: false) { (file) throws(SyscallError) in
@@ -36,18 +39,6 @@ public struct StageProcess: ~Copyable, Sendable {
     self.pid = pid
     self.pidfd = pidfd
     self.control = control
-  }
-
-  /// The ELF image, decoded from its two digits a byte.
-  private static func image() -> [UInt8] {
-    let text = StageImage.hexadecimal
-    let nibble = { (digit: UInt8) -> UInt8 in digit < 0x3a ? digit &- 0x30 : digit &- 0x57 }
-    return [UInt8](unsafeUninitializedCapacity: StageImage.byteCount) { room, count in
-      for index in 0..<StageImage.byteCount {
-        room[index] = nibble(text.utf8Start[2 * index]) << 4 | nibble(text.utf8Start[2 * index + 1])
-      }
-      count = StageImage.byteCount
-    }
   }
 }
 

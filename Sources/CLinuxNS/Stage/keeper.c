@@ -282,6 +282,14 @@ static void hand_over(void) {
   sys_exit(1);
 }
 
+static void reap_builder(struct zone *zone) {
+  if (zone->builder < 0) return;
+  struct child_info info;
+  SYS5(__NR_waitid, P_PIDFD, zone->builder, &info, WEXITED, 0);
+  sys_close(zone->builder);
+  zone->builder = -1;
+}
+
 static void end(struct zone *zone) __attribute__((noreturn));
 static void end(struct zone *zone) {
   struct child_info info;
@@ -312,6 +320,7 @@ static void end(struct zone *zone) {
   if (launcher && send_numbers(clients[0].socket, STAGE_SAYS_ENDED, numbers, 3) < 0) launcher = 0;
   for (int i = 1; i <= CLIENTS; i++)
     if (clients[i].socket >= 0) send_numbers(clients[i].socket, STAGE_SAYS_ENDED, numbers, 3);
+  reap_builder(zone);
   if (launcher && !plan->hand_over) sys_exit(0);
   hand_over();
   sys_exit(0);
@@ -327,7 +336,7 @@ void serve(struct zone *zone) {
   for (int i = 0; i < 2; i++)
     if (*to[i] >= 0) SYS3(__NR_ioctl, *to[i], FIONBIO, &one);
   for (;;) {
-    struct pollfd fds[7 + CLIENTS + 1];
+    struct pollfd fds[7 + CLIENTS + 2];
     // While somebody who is attached has no room, nothing is read for him; his socket tells when he has.
     int ready = readers_ready(0);
     fds[0] = (struct pollfd){zone->init, POLLIN, 0};
@@ -342,7 +351,8 @@ void serve(struct zone *zone) {
       fds[7 + i] = (struct pollfd){
           clients[i].socket,
           (short)((input_pending && input_from == &clients[i] ? 0 : POLLIN) | (!ready && clients[i].attached && !has_room(&clients[i]) ? POLLOUT : 0)), 0};
-    if (sys_poll(fds, 7 + CLIENTS + 1) < 0) continue;
+    fds[7 + CLIENTS + 1] = (struct pollfd){zone->builder, POLLIN, 0};
+    if (sys_poll(fds, 7 + CLIENTS + 2) < 0) continue;
     if (fds[1].revents) hear_gate(zone);
     if (fds[2].revents && zone->exec_pipe >= 0) executed(zone);
     if (fds[3].revents && !copy_out(zone->output, STAGE_SAYS_OUTPUT)) sys_close(zone->output), zone->output = -1;
@@ -356,13 +366,14 @@ void serve(struct zone *zone) {
     if (fds[6].revents) accept_client();
     for (int i = 0; i <= CLIENTS; i++)
       if (fds[7 + i].revents & ~POLLOUT && clients[i].socket >= 0) hear(zone, &clients[i]);
+    if (fds[7 + CLIENTS + 1].revents) reap_builder(zone);
     if (fds[0].revents) end(zone);
   }
 }
 
 void keep_zone(void) {
   sys_prctl(PR_SET_NAME, (unsigned long)"zone-keeper", 0, 0, 0);
-  struct zone zone = {.control = STAGE_FD_CONTROL, .gate = -1, .exec_pipe = -1, .init = -1, .output = -1,
+  struct zone zone = {.control = STAGE_FD_CONTROL, .gate = -1, .exec_pipe = -1, .init = -1, .builder = -1, .output = -1,
                       .errors = -1, .input = -1, .master = -1, .devpts = -1};
   launch(&zone);
   record.init = zone.init_pid;

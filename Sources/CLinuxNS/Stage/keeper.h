@@ -8,6 +8,7 @@ struct zone {
   int gate;           // SEQPACKET to the zone's first process, with its senders' pids
   int exec_pipe;      // ends when the command was executed
   int init;           // pidfd of the zone's first process
+  int builder;        // pidfd of who put the root together, until it has ended
   int32_t init_pid, process_pid;
   int output, errors; // what the command writes
   int input;          // what it reads

@@ -1,4 +1,5 @@
-// A launch, from the keeper's side: the user namespace (joiner), the tree, the zone's first process, up to the gate.
+// A launch, from the keeper's side: the user namespace (joiner), the tree (builder), the zone's first process, up to the
+// gate.
 #include "keeper.h"
 #include "init.h"
 #include "process.h"
@@ -10,9 +11,9 @@ static void fail(int32_t section, int32_t step, long error) {
   sys_exit(125);
 }
 
-// Between keeper and joiner: the keeper says GO (with the root's descriptor in the host tier), the joiner answers with
-// the pid of the zone's first process, or a failure.
-enum { JOINER_GO = 'j', JOINER_DONE = 'd', JOINER_FAILED = 'f' };
+// Between builder (or keeper) and joiner: it is told MAPPED when its ids are, in the host tier, and GO (there with the
+// root's descriptor) when the root stands; it answers with the pid of the zone's first process, or a failure.
+enum { JOINER_MAPPED = 'm', JOINER_GO = 'j', JOINER_DONE = 'd', JOINER_FAILED = 'f' };
 
 static void joiner_fail(int link, int32_t section, int32_t step, long error) __attribute__((noreturn));
 static void joiner_fail(int link, int32_t section, int32_t step, long error) {
@@ -33,10 +34,22 @@ static void join(int link, int gate, int exec_pipe) __attribute__((noreturn));
 static void join(int link, int gate, int exec_pipe) {
   char message[16];
   int fd = -1, fds = 1;
-  if (receive_message(link, message, sizeof message, &fd, &fds, 0, 0) != 1 || message[0] != JOINER_GO) sys_exit(125);
   int32_t step = 0;
-  long result = join_groups();
-  if (result < 0) joiner_fail(link, 0, STAGE_STEP_CGROUP, result);
+  uint32_t flags = plan->zone_flags;
+  long result;
+  if (plan->tier == STAGE_TIER_HOST) {
+    if (receive_message(link, message, sizeof message, 0, 0, 0, 0) != 1 || message[0] != JOINER_MAPPED) sys_exit(125);
+    result = join_groups();
+    if (result < 0) joiner_fail(link, 0, STAGE_STEP_CGROUP, result);
+    // The one namespace that takes long to make, while the builder puts the root together. Its files in /proc and /sys
+    // belong to the zone's root, hence not before the ids are mapped; the others look at who makes them.
+    if (flags & CLONE_NEWNET) {
+      result = SYS1(__NR_unshare, CLONE_NEWNET);
+      if (result < 0) joiner_fail(link, 0, STAGE_STEP_CLONE, result);
+      flags &= ~(uint32_t)CLONE_NEWNET;
+    }
+  }
+  if (receive_message(link, message, sizeof message, &fd, &fds, 0, 0) != 1 || message[0] != JOINER_GO) sys_exit(125);
   if (plan->tier == STAGE_TIER_HOST) {
     // The copy of the mount namespace carries the working directory over: so the zone finds its root as ".".
     result = SYS1(__NR_fchdir, fd);
@@ -44,6 +57,8 @@ static void join(int link, int gate, int exec_pipe) {
     if (result < 0) joiner_fail(link, 0, STAGE_STEP_IDENTITY, result);
     sys_close(fd);
   } else {
+    result = join_groups();
+    if (result < 0) joiner_fail(link, 0, STAGE_STEP_CGROUP, result);
     result = become_root();
     if (result < 0) joiner_fail(link, 0, STAGE_STEP_IDENTITY, result);
     // The change of ids closed our /proc files to ourselves; the nested map is written through them.
@@ -56,7 +71,7 @@ static void join(int link, int gate, int exec_pipe) {
   int mapped[2];
   result = SYS2(__NR_pipe2, mapped, O_CLOEXEC);
   if (result < 0) joiner_fail(link, 0, STAGE_STEP_CLONE, result);
-  struct clone_args args = {.flags = plan->zone_flags | CLONE_PARENT};
+  struct clone_args args = {.flags = flags | CLONE_PARENT};
   long pid = sys_clone3(&args);
   if (pid < 0) joiner_fail(link, 0, STAGE_STEP_CLONE, pid);
   if (pid == 0) {
@@ -144,76 +159,110 @@ static void expect(int from, char kind, char *message, size_t room, int *fds, in
   fail(numbers[0], numbers[1], -numbers[2]);
 }
 
-void launch(struct zone *zone) {
-  int link[2], gate[2], one = 1;
-  SYS1(__NR_chdir, "/");
-  long result = SYS4(__NR_socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, link);
-  if (result >= 0) result = SYS4(__NR_socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, gate);
-  if (result >= 0) result = SYS5(__NR_setsockopt, gate[0], SOL_SOCKET, SO_PASSCRED, &one, sizeof one);
-  if (result < 0) fail(0, STAGE_STEP_CLONE, result);
-  zone->gate = gate[0];
-  int exec_pipe = make_pipe(&zone->exec_pipe, 0);
-  if (!plan->terminal) set_up_stdio(zone);
+// What builder and keeper share: in the host tier they are two processes on one memory and one table of descriptors.
+static int link_ends[2], gate_ends[2], payload_exec_pipe;
+static long joiner_pid;
+static int32_t first_pid;
+static volatile int is_built;
 
-  long home = -1;
-  if (plan->tier == STAGE_TIER_HOST) {
-    // The tree is put together in a mount namespace that the host owns: its copy into the zone's locks every mount.
-    home = sys_open(AT_FDCWD, "/proc/self/ns/mnt", O_RDONLY, 0);
-    result = home < 0 ? home : SYS1(__NR_unshare, CLONE_NEWNS);
-    if (result < 0) fail(0, STAGE_STEP_UNSHARE, result);
-    result = sys_mount(0, "/", 0, MS_REC | MS_PRIVATE, 0);
-    if (result < 0) fail(0, STAGE_STEP_PRIVATE, result);
-  }
-
-  struct clone_args args = {.flags = plan->joiner_flags, .exit_signal = SIGCHLD};
+/// Makes the joiner, puts the root together, and has the joiner clone the zone's first process.
+static void build(struct zone *zone, uint64_t flags) {
+  struct clone_args args = {.flags = plan->joiner_flags | flags, .exit_signal = flags & CLONE_PARENT ? 0 : SIGCHLD};
   if (plan->fd_cgroup >= 0) args.flags |= CLONE_INTO_CGROUP, args.cgroup = (uint64_t)plan->fd_cgroup;
-  long joiner = sys_clone3(&args);
-  if (joiner < 0) fail(0, STAGE_STEP_JOINER, joiner);
-  if (joiner == 0) {
-    sys_close(link[0]);
-    sys_close(gate[0]);
+  int joiner = -1;
+  args.flags |= CLONE_PIDFD, args.pidfd = (uint64_t)(uintptr_t)&joiner;
+  joiner_pid = sys_clone3(&args);
+  if (joiner_pid < 0) fail(0, STAGE_STEP_JOINER, joiner_pid);
+  if (joiner_pid == 0) {
+    sys_close(link_ends[0]);
+    sys_close(gate_ends[0]);
     sys_close(zone->exec_pipe);
-    join(link[1], gate[1], exec_pipe);
+    join(link_ends[1], gate_ends[1], payload_exec_pipe);
   }
-  sys_close(link[1]);
-  sys_close(gate[1]);
-  sys_close(exec_pipe);
+  // So that the end of either side is seen by the other.
+  sys_close(link_ends[1]);
+  sys_close(gate_ends[1]);
+  sys_close(payload_exec_pipe);
 
   int32_t step = 0;
-  if (plan->joiner_flags & CLONE_NEWUSER) map_joiner((int)joiner);
+  long result;
+  char message[64] = {JOINER_MAPPED};
+  if (plan->joiner_flags & CLONE_NEWUSER) map_joiner((int)joiner_pid);
   if (plan->tier == STAGE_TIER_HOST) {
+    result = send_message(link_ends[0], message, 1, 0, 0, 0);
+    if (result < 0) fail(0, STAGE_STEP_DIED, result);
     if (plan->joiner_flags & CLONE_NEWUSER) {
-      result = open_of((int)joiner, "ns/user", O_RDONLY);
+      result = open_of((int)joiner_pid, "ns/user", O_RDONLY);
       if (result < 0) fail(0, STAGE_STEP_USERNS, result);
       userns_fd = (int)result;
     }
     result = run_section(STAGE_SECTION_TREE, &step);
     if (result < 0) fail(STAGE_SECTION_TREE, step, result);
   }
-  char message[64] = {JOINER_GO};
-  result = send_message(link[0], message, 1, &root_fd, root_fd >= 0 ? 1 : 0, 0);
+  message[0] = JOINER_GO;
+  result = send_message(link_ends[0], message, 1, &root_fd, root_fd >= 0 ? 1 : 0, 0);
   if (result < 0) fail(0, STAGE_STEP_DIED, result);
-  expect(link[0], JOINER_DONE, message, sizeof message, 0, 0);
-  memcpy(&zone->init_pid, message + 1, 4);
+  expect(link_ends[0], JOINER_DONE, message, sizeof message, 0, 0);
+  memcpy(&first_pid, message + 1, 4);
+  // It holds our mount namespace to its end: who outlives it pays for taking that apart.
+  struct pollfd end = {joiner, POLLIN, 0};
+  while (sys_poll(&end, 1) < 0) {}
+  sys_close(joiner);
+  is_built = 1;
+}
+
+/// The builder: the root is put together in a mount namespace that the host owns, for its copy into the zone's locks
+/// every mount. A process of its own holds that namespace, since to leave one means to wait until it is taken apart
+/// (0.3 ms and more, for a grace period of RCU); its end is nobody's wait.
+static void build_apart(struct zone *zone) __attribute__((noreturn, noinline));
+static void build_apart(struct zone *zone) {
+  long result = sys_mount(0, "/", 0, MS_REC | MS_PRIVATE, 0);
+  if (result < 0) fail(0, STAGE_STEP_PRIVATE, result);
+  // Joiner and first process are the keeper's children, not ours.
+  build(zone, CLONE_PARENT);
+  sys_exit(0);
+}
+
+void launch(struct zone *zone) {
+  int one = 1;
+  SYS1(__NR_chdir, "/");
+  long result = SYS4(__NR_socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, link_ends);
+  if (result >= 0) result = SYS4(__NR_socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, gate_ends);
+  if (result >= 0) result = SYS5(__NR_setsockopt, gate_ends[0], SOL_SOCKET, SO_PASSCRED, &one, sizeof one);
+  if (result < 0) fail(0, STAGE_STEP_CLONE, result);
+  zone->gate = gate_ends[0];
+  payload_exec_pipe = make_pipe(&zone->exec_pipe, 0);
+  if (!plan->terminal) set_up_stdio(zone);
+
+  if (plan->tier == STAGE_TIER_HOST) {
+    // As vfork(2): we go on when it lets go of our memory, which it does before it lets go of its namespace.
+    static int builder = -1;
+    struct clone_args args = {
+        .flags = CLONE_VM | CLONE_VFORK | CLONE_FILES | CLONE_NEWNS | CLONE_PIDFD,
+        .pidfd = (uint64_t)(uintptr_t)&builder, .exit_signal = SIGCHLD};
+    result = sys_clone3(&args);
+    if (result == 0) build_apart(zone);
+    if (result < 0) fail(0, STAGE_STEP_UNSHARE, result);
+    if (!is_built) sys_exit(125);  // it has told why
+    zone->builder = builder;
+  } else build(zone, 0);
+
+  zone->init_pid = first_pid;
   struct child_info info;
-  SYS5(__NR_waitid, P_PID, joiner, &info, WEXITED, 0);
-  sys_close(link[0]);
+  SYS5(__NR_waitid, P_PID, joiner_pid, &info, WEXITED, 0);
+  sys_close(link_ends[0]);
   result = SYS2(__NR_pidfd_open, zone->init_pid, 0);
   if (result < 0) fail(0, STAGE_STEP_DIED, result);
   zone->init = (int)result;
 
+  char message[64];
   int fds[2], fd_count = 2;
   expect(zone->gate, GATE_READY, message, sizeof message, fds, &fd_count);
   if (fd_count > 0) zone->devpts = fds[0];
   if (fd_count > 1) zone->master = fds[1];
   close_payload_ends();
   if (plan->keep_namespaces) keep_namespaces(zone);
-  if (plan->tier == STAGE_TIER_HOST) {
-    // Back to the host's mounts: the keeper lives as long as the zone and must hold none of them.
-    result = SYS2(__NR_setns, home, CLONE_NEWNS);
-    if (result < 0) fail(0, STAGE_STEP_RETURN, result);
-    sys_close((int)home);
-    if (root_fd >= 0) sys_close(root_fd);
-    if (userns_fd >= 0) sys_close(userns_fd);
-  }
+  // The keeper lives as long as the zone and must hold none of its mounts.
+  if (root_fd >= 0) sys_close(root_fd);
+  if (userns_fd >= 0) sys_close(userns_fd);
 }

@@ -14,23 +14,42 @@ extension Zones {
     }
     if let exit = try files.readKeeper()?.exit, FileSystem.exists(files.data) { try files.writeExit(exit) }
     let boot = try attempt("read the boot id") { () throws(SyscallError) in try RunRecord.bootId() }
-    if record.bootId == boot {
-      if let group = record.cgroup { try removeCgroup(group) }
-      try endPasta(record)
-    }
+    if record.bootId == boot { try endProcesses(record) }
+    try detach(files, record)
+    try removeRun(files, hasLease: record.network != nil)
+  }
+
+  /// As above, by the one who made the zone in this boot and remembers what he wrote down. There is nothing to keep.
+  func cleanUp(ephemeral files: ZoneFiles, _ record: RunRecord) throws(ZoneError) {
+    try endProcesses(record)
+    try detach(files, record)
+    if geteuid() == 0 { try giveBack(files, hasLease: record.network != nil) }
+    // What most zones have, by name; whatever else there is, by a look.
+    for path in [files.keeperRecord, files.socket, files.ephemeralSpec, files.record] { unlink(path) }
+    if rmdir(files.run) == 0 { return }
+    try attempt("clean up after zone \(files.name)") { () throws(SyscallError) in try FileSystem.removeTree(files.run) }
+  }
+
+  private func endProcesses(_ record: RunRecord) throws(ZoneError) {
+    if let group = record.cgroup { try removeCgroup(group) }
+    try endPasta(record)
+  }
+
+  private func detach(_ files: ZoneFiles, _ record: RunRecord) throws(ZoneError) {
     if let network = record.network, geteuid() == 0 {
       do { try networks().detach(zone: files.name, network: network) } catch { throw .refused("\(error)") }
     }
-    try removeRun(files, hasLease: record.network != nil)
+  }
+
+  private func giveBack(_ files: ZoneFiles, hasLease: Bool) throws(ZoneError) {
+    if hasLease { do { try networks().release(zone: files.name) } catch { throw .refused("\(error)") } }
+    do { try IdRangeLeases(directory: directories.shared).release(files.name) } catch { throw .refused("\(error)") }
   }
 
   /// - Parameter hasLease: whether it may hold an address.
   private func removeRun(_ files: ZoneFiles, hasLease: Bool) throws(ZoneError) {
     let ephemeral = files.isEphemeral
-    if ephemeral, geteuid() == 0 {
-      if hasLease { do { try networks().release(zone: files.name) } catch { throw .refused("\(error)") } }
-      do { try IdRangeLeases(directory: directories.shared).release(files.name) } catch { throw .refused("\(error)") }
-    }
+    if ephemeral, geteuid() == 0 { try giveBack(files, hasLease: hasLease) }
     try attempt("clean up after zone \(files.name)") { () throws(SyscallError) in
       // The record goes last but for the directory: a clean-up cut in between is found and done again.
       guard FileSystem.exists(files.run) else { return }

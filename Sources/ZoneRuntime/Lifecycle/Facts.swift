@@ -103,8 +103,12 @@ extension Zones {
     guard facts.tier == .root else { return }
     var paths: [String] = [facts.dataRoot]
     for name in facts.rootDirectories { paths.append("/\(name)") }
-    for (_, name) in LaunchPlanner.lasting { paths.append("\(facts.dataDirectory)/root/\(name)") }
-    for name in ["hosts", "resolv.conf"] { paths.append("\(facts.runDirectory)/\(name)") }
+    if spec.brand == .sparse {
+      for (_, name) in LaunchPlanner.lasting { paths.append("\(facts.dataDirectory)/root/\(name)") }
+    }
+    if spec.network != .none {
+      for name in ["hosts", "resolv.conf"] { paths.append("\(facts.runDirectory)/\(name)") }
+    }
     if case .directory(let path) = spec.brand { paths.append(path) }
     for volume in spec.volumes {
       switch volume.source {
@@ -116,7 +120,7 @@ extension Zones {
     for path in paths {
       guard FileSystem.exists(path) else { continue }
       let refusal = try attempt("look at \(path)") { () throws(SyscallError) in try IdMappable.refusal(path) }
-      if refusal == nil { facts.idmappable.insert(path) }
+      if refusal == nil { facts.idmappable.append(path) }
     }
   }
 

@@ -30,9 +30,7 @@ extension Zones {
   func cgroupBase(neededFor limits: ResourceLimits) throws(ZoneError) -> CgroupBase? {
     let tag = directories.tag.isEmpty ? nil : directories.tag
     do throws(CgroupError) {
-      if geteuid() == 0, limits.isEmpty, let usual = CgroupHierarchy.detectUnified() {
-        return CgroupBase.forRoot(usual, tag: tag)
-      }
+      if geteuid() == 0, limits.isEmpty, let usual = CgroupBase.forRootAtUsualPlace(tag: tag) { return usual }
       let hierarchy = try CgroupHierarchy.detect()
       if geteuid() == 0 { return CgroupBase.forRoot(hierarchy, tag: tag) }
       let own = (try? FileSystem.readLine("/proc/self/cgroup")) ?? ""  // unreadable is the same as not delegated

@@ -22,6 +22,16 @@ struct LaunchedZone: ~Copyable {
   fileprivate(set) var initPid: Int32
   /// The gate was open: the command runs.
   fileprivate(set) var isThrough = false
+  /// What it made, as it is on disk.
+  fileprivate(set) var record: RunRecord
+}
+
+/// What the stage of a zone is started for, beside its plan.
+private struct StageStart {
+  let spec: ZoneSpec
+  let record: RunRecord
+  let streams: ZoneStreams
+  let openGate: Bool
 }
 
 extension NetworkChoice {
@@ -85,9 +95,10 @@ extension Zones {
     try files.writeRecord(record)
     let group = try makeCgroup(groupPlan)
 
-    let launched = try runStage(files, spec, plan, group, streams: streams, openGate: openGate)
+    var launched = try runStage(files, plan, group, StageStart(spec: spec, record: record, streams: streams, openGate: openGate))
     do throws(ZoneError) {
       try attach(spec, launched.initPid, files, &record)
+      launched.record = record
     } catch {
       try? launched.keeper.signal(SIGKILL)  // best effort: the zone dies with its keeper, and the first error is told
       _ = try? launched.keeper.waitUntilEnd(timeout: 5000)
@@ -119,9 +130,9 @@ extension Zones {
   // MARK: the stage
 
   private func runStage(
-    _ files: ZoneFiles, _ spec: ZoneSpec, _ plan: LaunchPlan, _ group: borrowing ZoneGroup, streams: ZoneStreams,
-    openGate: Bool
+    _ files: ZoneFiles, _ plan: LaunchPlan, _ group: borrowing ZoneGroup, _ start: StageStart
   ) throws(ZoneError) -> LaunchedZone {
+    let spec = start.spec
     var stage = StagePlan(mode: .launch, tier: plan.tier == .root ? .host : .user)
     stage.tree = plan.tree.map(\.op)
     stage.zone = plan.zone.map(\.op)
@@ -141,7 +152,7 @@ extension Zones {
     stage.ownInit = plan.ownInit
     stage.terminal = plan.terminal
     stage.keepNamespaces = nested
-    stage.openGate = openGate && !nested
+    stage.openGate = start.openGate && !nested
     stage.handOver = spec.restart != .no
     stage.arguments = plan.arguments
     stage.environment = plan.environment
@@ -169,7 +180,7 @@ extension Zones {
     stage.descriptors.listen = listen.raw
     stage.descriptors.zonectl = executable.raw
     group.lend(to: &stage.descriptors)
-    switch streams {
+    switch start.streams {
     case .log: stage.descriptors.standardInput = null.raw
     case .relay(let input): stage.descriptors.standardInput = input ? -1 : null.raw
     case .direct(let input, let output, let error):
@@ -189,13 +200,13 @@ extension Zones {
     withExtendedLifetime(listen) {}
     withExtendedLifetime(executable) {}
     withExtendedLifetime(null) {}
-    let launched = try awaitReady(process, plan, spec)
+    let launched = try awaitReady(process, plan, start)
     return launched
   }
 
   /// Hears the stage until its gate stands.
-  private func awaitReady(_ process: consuming StageProcess, _ plan: LaunchPlan, _ spec: ZoneSpec) throws(ZoneError) -> LaunchedZone {
-    var zone = process.split { LaunchedZone(keeper: $0, link: KeeperLink($1), initPid: 0) }
+  private func awaitReady(_ process: consuming StageProcess, _ plan: LaunchPlan, _ start: StageStart) throws(ZoneError) -> LaunchedZone {
+    var zone = process.split { LaunchedZone(keeper: $0, link: KeeperLink($1), initPid: 0, record: start.record) }
     while true {
       let message = try attempt("start zone \(plan.name)") { () throws(SyscallError) in try zone.link.receive() }
       switch message {
@@ -212,7 +223,7 @@ extension Zones {
         // It has told all it knows; one whose command could not be executed is about to hand over, which is ours to do.
         try? zone.keeper.signal(SIGKILL)
         _ = try? zone.keeper.reap()
-        if step == Int(STAGE_STEP_EXECUTE.rawValue) { throw .notExecuted(command: spec.command.first ?? "", errno: number) }
+        if step == Int(STAGE_STEP_EXECUTE.rawValue) { throw .notExecuted(command: start.spec.command.first ?? "", errno: number) }
         throw Self.failure(plan, step, number)
       case nil:
         _ = try? zone.keeper.reap()

@@ -34,7 +34,11 @@ public struct RunningZone: ~Copyable {
     guard spec.restart == .no else { return }
     guard let files = try? zones.files(name), let lock = try files.lock() else { return }
     let held = LockedZone(files: files, lock: lock)
-    try zones.cleanUp(held.files)
+    if spec.ephemeral {
+      try zones.cleanUp(ephemeral: held.files, launched.record)
+    } else {
+      try zones.cleanUp(held.files)
+    }
     // It had nothing left to do when it told the end.
     let ended = try attempt("wait for the keeper of \(name)") { () throws(SyscallError) in
       try launched.keeper.waitUntilEnd(timeout: 10_000)

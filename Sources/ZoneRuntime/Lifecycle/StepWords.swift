@@ -5,13 +5,13 @@ internal import Glibc
 /// have a common reason.
 enum StepWords {
   private static let table: [(stage_step, String)] = [
-    (STAGE_STEP_PLAN, "read the plan"), (STAGE_STEP_UNSHARE, "leave the host's mount namespace"),
+    (STAGE_STEP_PLAN, "read the plan"), (STAGE_STEP_UNSHARE, "make a mount namespace on the host's side"),
     (STAGE_STEP_PRIVATE, "make mounts private"), (STAGE_STEP_JOINER, "make the user namespace"),
     (STAGE_STEP_MAP, "map its ids"), (STAGE_STEP_USERNS, "open the user namespace"),
     (STAGE_STEP_IDENTITY, "become root of the user namespace"), (STAGE_STEP_CGROUP, "join the cgroups"),
     (STAGE_STEP_CLONE, "make the namespaces"), (STAGE_STEP_NESTED_MAP, "map the ids of the inner user namespace"),
     (STAGE_STEP_LISTEN, "listen"), (STAGE_STEP_RECORD, "write the keeper's record"),
-    (STAGE_STEP_NAMESPACES, "keep the namespaces"), (STAGE_STEP_RETURN, "return to the host's mounts"),
+    (STAGE_STEP_NAMESPACES, "keep the namespaces"),
     (STAGE_STEP_FORK, "fork"), (STAGE_STEP_EXECUTE, "execute the command"),
     (STAGE_STEP_DIED, "reach the first process: it was killed"), (STAGE_STEP_SETNS, "enter the namespaces"),
     (STAGE_STEP_TERMINALS, "open the zone's /dev/pts"),

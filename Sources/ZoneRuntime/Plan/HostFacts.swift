@@ -12,7 +12,7 @@ public struct HostFacts: Sendable {
   public var rootLinks: [(name: String, target: String)] = []
   public var rootDirectories: [String] = []
   /// Paths whose file system can be attached with an id map (mount_setattr(2), MOUNT_ATTR_IDMAP).
-  public var idmappable: Set<String> = []
+  public var idmappable: [String] = []
   /// Directories among the sources; the rest are files.
   public var directories: Set<String> = []
   /// The zone's run directory: a place of the host's on which the root is put together.

@@ -49,9 +49,14 @@ struct ProcessWish {
 
   /// `KEY=VALUE`, sorted, with what every process may count on.
   static func environment(_ wanted: [String: String], user: ZoneUser, terminal: Bool) -> [String] {
-    var all = ["PATH": LaunchPlanner.searchPath, "HOME": user.home, "container": "zones"]
-    if terminal { all["TERM"] = "xterm-256color" }
-    all.merge(wanted) { $1 }
-    return all.map { "\($0.key)=\($0.value)" }.sorted()
+    // Without a dictionary of its own, whose type a start would have to make.
+    var all: [String] = []
+    let expect = { (name: String, value: String) in if wanted[name] == nil { all.append("\(name)=\(value)") } }
+    expect("PATH", LaunchPlanner.searchPath)
+    expect("HOME", user.home)
+    expect("container", "zones")
+    if terminal { expect("TERM", "xterm-256color") }
+    for (name, value) in wanted { all.append("\(name)=\(value)") }
+    return all.sorted()
   }
 }

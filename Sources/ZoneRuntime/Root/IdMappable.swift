@@ -17,8 +17,18 @@ enum IdMappable {
     var names = utsname()
     uname(&names)
     let release = withUnsafeBytes(of: &names.release) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
-    let numbers = release.split { $0 == "." || $0 == "-" }.prefix(2).compactMap { Int($0) }
-    return numbers.count == 2 ? (numbers[0], numbers[1]) : (0, 0)
+    // 6.12.3-amd64: the first two numbers.
+    var numbers = (0, 0)
+    var dots = 0
+    for byte in release.utf8 {
+      if (48...57).contains(byte) {
+        if dots == 0 { numbers.0 = numbers.0 * 10 + Int(byte - 48) } else { numbers.1 = numbers.1 * 10 + Int(byte - 48) }
+      } else {
+        dots += 1
+        if byte != UInt8(ascii: ".") || dots == 2 { break }
+      }
+    }
+    return numbers
   }()
 
   /// nil where it can be mapped; otherwise the file system's number.

@@ -24,7 +24,8 @@ public enum Signals {
     }
     var name = text.uppercased()
     if name.hasPrefix("SIG") { name.removeFirst(3) }
-    if let entry = (table + aliases).first(where: { $0.name == name }) { return entry.number }
+    for entry in table where entry.name == name { return entry.number }
+    for entry in aliases where entry.name == name { return entry.number }
     if let number = realTimeNumber(name) { return number }
     let names = table.map(\.name) + ["RTMIN", "RTMAX"]
     throw SyntaxError(

@@ -17,7 +17,7 @@ public struct Directories: Sendable, Equatable {
 
   public static func standard(root: String? = nil) throws(ZoneError) -> Directories {
     if let root {
-      guard root.hasPrefix("/"), !root.contains("/../"), root.utf8.count < 200 else {
+      guard root.hasPrefix("/"), !climbs(root), root.utf8.count < 200 else {
         throw .usage("--root wants an absolute path of less than 200 bytes, not '\(root)'")
       }
       return Directories(data: "\(root)/data", run: "\(root)/run", tag: tag(of: root), root: root)
@@ -65,7 +65,21 @@ public struct Directories: Sendable, Equatable {
   static func tag(of path: String) -> String {
     var hash: UInt32 = 0x811c_9dc5
     for byte in path.utf8 { hash = (hash ^ UInt32(byte)) &* 0x0100_0193 }
-    let digits = Array("0123456789abcdefghijklmnopqrstuvwxyz")
-    return String((0..<4).map { digits[Int(hash >> UInt32($0 * 8)) % 36] })
+    var text: [UInt8] = []
+    for index in 0..<4 {
+      let digit = UInt8((hash >> UInt32(index * 8)) % 36)
+      text.append(digit < 10 ? 48 + digit : 87 + digit)
+    }
+    return String(decoding: text, as: UTF8.self)
+  }
+
+  /// Whether `/../` is in the path. The library's search makes a dozen types first, 0.04 ms.
+  private static func climbs(_ path: String) -> Bool {
+    var last: UInt32 = 0
+    for byte in path.utf8 {
+      last = last << 8 | UInt32(byte)
+      if last == 0x2f2e_2e2f { return true }
+    }
+    return false
   }
 }

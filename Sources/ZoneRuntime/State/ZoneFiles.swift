@@ -44,7 +44,8 @@ struct ZoneFiles: Sendable {
   /// A spec that lasts goes to disk before we say so; an ephemeral one ends with the boot anyway.
   func writeSpec(_ value: ZoneSpec) throws(ZoneError) {
     let path = value.ephemeral ? ephemeralSpec : spec
-    try write(value, path, durable: !value.ephemeral)
+    let bytes = if let plain = StartJSON.spec(value) { plain } else { try encode(value) }
+    try write(bytes, path, durable: !value.ephemeral)
   }
 
   func readRecord() throws(ZoneError) -> RunRecord? {
@@ -52,7 +53,10 @@ struct ZoneFiles: Sendable {
     return try decode(RunRecord.self, bytes, record)
   }
 
-  func writeRecord(_ value: RunRecord) throws(ZoneError) { try write(value, record, durable: false) }
+  func writeRecord(_ value: RunRecord) throws(ZoneError) {
+    let bytes = if let plain = StartJSON.record(value) { plain } else { try encode(value) }
+    try write(bytes, record, durable: false)
+  }
 
   func readKeeper() throws(ZoneError) -> KeeperRecord? {
     guard let bytes = try read(keeperRecord) else { return nil }
@@ -64,11 +68,13 @@ struct ZoneFiles: Sendable {
     return try decode(ZoneExit.self, bytes, lastExit)
   }
 
-  func writeExit(_ value: ZoneExit) throws(ZoneError) { try write(value, lastExit, durable: false) }
+  func writeExit(_ value: ZoneExit) throws(ZoneError) { try write(try encode(value), lastExit, durable: false) }
 
-  private func write(_ value: some Encodable, _ path: String, durable: Bool) throws(ZoneError) {
-    let bytes: [UInt8]
-    do { bytes = try JSON.encode(value) } catch { throw .json(error) }
+  private func encode(_ value: some Encodable) throws(ZoneError) -> [UInt8] {
+    do { return try JSON.encode(value) } catch { throw .json(error) }
+  }
+
+  private func write(_ bytes: [UInt8], _ path: String, durable: Bool) throws(ZoneError) {
     try attempt("save \(path)") { () throws(SyscallError) in
       try FileSystem.replace(path, with: bytes, mode: 0o600, durable: durable)
     }

@@ -6,16 +6,20 @@ public struct CommandTable: Sendable {
   public let summary: String
   /// Paragraphs for help and the man page.
   public let details: String
-  public let examples: [Example]
+  public var examples: [Example] { makeExamples() }
   public let chapters: [String]
   public let options: [Option]
   /// The set whose options stand before the verb and after it.
   public let globalSet: String
   public let verbs: [Verb]
   /// Titles of sets of options, by the set's name.
-  public let setTitles: [(set: String, title: String)]
+  public var setTitles: [(set: String, title: String)] { makeTitles() }
   /// Meanings of exit statuses, environment variables and files, for the man page and global help.
-  public let sections: [Section]
+  public var sections: [Section] { makeSections() }
+  // What only help and man pages show is made when it is asked for.
+  private let makeExamples: @Sendable () -> [Example]
+  private let makeTitles: @Sendable () -> [(set: String, title: String)]
+  private let makeSections: @Sendable () -> [Section]
 
   /// A titled list of terms, `exit status` say.
   public struct Section: Sendable {
@@ -29,21 +33,22 @@ public struct CommandTable: Sendable {
   }
 
   public init(
-    program: String, version: String, summary: String, details: String, examples: [Example], chapters: [String],
-    options: [Option], globalSet: String, verbs: [Verb], setTitles: [(set: String, title: String)],
-    sections: [Section]
+    program: String, version: String, summary: String, details: String,
+    examples: @autoclosure @escaping @Sendable () -> [Example], chapters: [String], options: [Option], globalSet: String,
+    verbs: [Verb], setTitles: @autoclosure @escaping @Sendable () -> [(set: String, title: String)],
+    sections: @autoclosure @escaping @Sendable () -> [Section]
   ) {
     self.program = program
     self.version = version
     self.summary = summary
     self.details = details
-    self.examples = examples
+    makeExamples = examples
     self.chapters = chapters
     self.options = options
     self.globalSet = globalSet
     self.verbs = verbs
-    self.setTitles = setTitles
-    self.sections = sections
+    makeTitles = setTitles
+    makeSections = sections
   }
 
   /// The verb of that name or alias. Abbreviations are not taken: a script must not change its meaning with a new verb.

@@ -12,7 +12,9 @@ public struct Verb: Sendable {
   public let options: [OptionUse]
   /// Paragraphs that teach, separated by an empty line; whole sentences.
   public let details: String
-  public let examples: [Example]
+  public var examples: [Example] { makeExamples() }
+  /// Only help and man pages show them, so only they make them.
+  private let makeExamples: @Sendable () -> [Example]
   public let kind: Kind
 
   public enum Kind: Sendable {
@@ -25,8 +27,8 @@ public struct Verb: Sendable {
 
   public init(
     _ name: String, aliases: [String] = [], chapter: String, _ summary: String, operands: [Operand] = [],
-    sets: [String] = [], options: [OptionUse] = [], details: String = "", examples: [Example] = [],
-    kind: Kind = .ordinary
+    sets: [String] = [], options: [OptionUse] = [], details: String = "",
+    examples: @autoclosure @escaping @Sendable () -> [Example] = [], kind: Kind = .ordinary
   ) {
     self.name = name
     self.aliases = aliases
@@ -36,7 +38,7 @@ public struct Verb: Sendable {
     self.sets = sets
     self.options = options
     self.details = details
-    self.examples = examples
+    makeExamples = examples
     self.kind = kind
   }
 
