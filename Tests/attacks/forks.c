@@ -11,7 +11,6 @@
 
 int main(int argc, char **argv) {
   int count = argc > 1 ? atoi(argv[1]) : 0, made = 1, error = 0;
-  signal(SIGTERM, SIG_IGN);
   for (; made < count; made++) {
     pid_t pid = fork();
     if (pid < 0) {
@@ -19,13 +18,14 @@ int main(int argc, char **argv) {
       break;
     }
     if (pid == 0) {
-      signal(SIGTERM, SIG_DFL);
       pause();
       _exit(0);
     }
   }
   printf("%d %s\n", made, error ? strerrorname_np(error) : "none");
   fflush(stdout);
+  // Only now, so that no child has it ignored.
+  signal(SIGTERM, SIG_IGN);
   kill(0, SIGTERM);
   while (wait(NULL) > 0) {}
   return 0;

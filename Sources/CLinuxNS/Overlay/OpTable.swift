@@ -36,6 +36,7 @@ public struct StageOp: Sendable, Equatable {
     public static let noNewPrivileges = Code(STAGE_OP_NO_NEW_PRIVS)
     public static let seccomp = Code(STAGE_OP_SECCOMP)
     public static let oomScore = Code(STAGE_OP_OOM_SCORE)
+    public static let keyring = Code(STAGE_OP_KEYRING)
     public static let deathSignal = Code(STAGE_OP_DEATH_SIGNAL)
   }
 

@@ -47,8 +47,11 @@ long serve_files(int announce, int32_t *step) {
   sys_prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   int32_t self = 0;
   send_numbers(announce, STAGE_SAYS_STARTED, &self, 1);
-  sys_close(announce);
-  sys_close(STAGE_FD_CONTROL);
+  // Nothing stays open but the socket we are asked on.
+  SYS3(__NR_dup3, payload_in, 3, O_CLOEXEC);
+  payload_in = 3;
+  SYS3(__NR_close_range, 4, ~0u, 0);
+  for (int i = 0; i < 3; i++) sys_close(i);
   for (;;) {
     long got = receive_message(payload_in, message, STAGE_MESSAGE_ROOM, 0, 0, 0, 0);
     if (got <= 0) sys_exit(0);

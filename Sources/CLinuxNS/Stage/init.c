@@ -96,8 +96,8 @@ void be_first_process(int gate, int exec_pipe) {
 
   if (plan->own_init) {
     // Set after the last change of credentials it would be better still; those clear it, so the section's end sets it.
-    result = execute_process(gate, &step);
-    fail(gate, STAGE_SECTION_PROCESS, step, result);
+    result = execute_process(gate, exec_pipe, &step);
+    fail(told_on, STAGE_SECTION_PROCESS, step, result);
   }
 
   // From here on foreign code runs beside us: nothing of ours may be traced or read through /proc.
@@ -108,9 +108,9 @@ void be_first_process(int gate, int exec_pipe) {
     long pid = sys_clone3(&args);
     if (pid < 0) fail(gate, STAGE_SECTION_PROCESS, STAGE_STEP_FORK, pid);
     if (pid == 0) {
-      result = execute_process(gate, &step);
+      result = execute_process(gate, exec_pipe, &step);
       int32_t numbers[3] = {STAGE_SECTION_PROCESS, step, (int32_t)-result};
-      send_numbers(gate, GATE_FAILED, numbers, 3);
+      send_numbers(told_on, GATE_FAILED, numbers, 3);
       sys_exit(127);
     }
     command = (int)pid;

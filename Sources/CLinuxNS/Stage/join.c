@@ -39,7 +39,7 @@ static void join(int answer, int exec_pipe) {
   if (pid == 0) {
     sys_close(answer);
     int32_t step = 0;
-    result = plan->mode == STAGE_FILES ? serve_files(exec_pipe, &step) : execute_process(exec_pipe, &step);
+    result = plan->mode == STAGE_FILES ? serve_files(exec_pipe, &step) : execute_process(exec_pipe, STAGE_FD_CONTROL, &step);
     fail(step, result);
   }
   int32_t number = (int32_t)pid;

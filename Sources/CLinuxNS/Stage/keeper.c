@@ -3,20 +3,21 @@
 #include "keeper.h"
 #include "init.h"
 
-enum { CLIENTS = 8 };
+enum { CLIENTS = 64 };
 
-struct client { int socket; int attached; int full; };
+struct client { int socket; int attached; };
 
 static struct client clients[CLIENTS + 1];  // the first is the launcher's control socket
 static struct record record = {.phase = PHASE_READY};
 static int gone_through, marked, input_pending, input_end, exited;
 static char input_bytes[STAGE_MESSAGE_ROOM];
 static size_t input_at, input_size;
+static struct client *input_from;  // whose bytes wait; only this one is not heard meanwhile
 
 static void drop(struct client *client) {
   if (client->socket >= 0) sys_close(client->socket);
   client->socket = -1;
-  client->attached = client->full = 0;
+  client->attached = 0;
 }
 
 static void tell(struct client *client, char kind, const int32_t *numbers, int count) {
@@ -42,7 +43,7 @@ static void accept_client(void) {
   if (result >= 0 && (peer.uid == 0 || peer.uid == plan->owner_uid)) {
     for (int i = 1; i <= CLIENTS; i++) {
       if (clients[i].socket >= 0) continue;
-      clients[i] = (struct client){(int)socket, 0, 0};
+      clients[i] = (struct client){(int)socket, 0};
       return;
     }
     int32_t busy = EUSERS;
@@ -108,6 +109,8 @@ static void hear(struct zone *zone, struct client *client) {
     case STAGE_GO: open_gate(zone, client); break;
     case STAGE_ATTACH: client->attached = 1; break;
     case STAGE_INPUT:
+      if (input_pending) { refuse(client, -EBUSY); break; }
+      input_from = client;
       memcpy(input_bytes, message + 1, (size_t)got - 1);
       input_at = 0, input_size = (size_t)got - 1;
       write_input(zone);
@@ -199,6 +202,41 @@ static void executed(struct zone *zone) {
   tell_attached(STAGE_SAYS_STARTED, &record.process, 1);
 }
 
+static int copy_out(int from, char kind);
+
+static int has_room(const struct client *client) {
+  struct pollfd fd = {client->socket, POLLOUT, 0};
+  int64_t none[2] = {0, 0};
+  return SYS5(__NR_ppoll, &fd, 1, none, 0, 8) > 0;
+}
+
+/// Whether everybody who is attached can take a message now; waits at most `milliseconds` for it.
+static int readers_ready(int milliseconds) {
+  for (int i = 0; i <= CLIENTS; i++) {
+    if (clients[i].socket < 0 || !clients[i].attached) continue;
+    struct pollfd fd = {clients[i].socket, POLLOUT, 0};
+    int64_t time[2] = {milliseconds / 1000, (int64_t)(milliseconds % 1000) * 1000000};
+    if (SYS5(__NR_ppoll, &fd, 1, time, 0, 8) <= 0) return 0;
+  }
+  return 1;
+}
+
+/// The rest of the output, after the zone's last process. Nobody may keep the zone from ending: neither who does not
+/// read (10 s), nor who was given the other end of a pipe.
+static void drain(int from, char kind) {
+  static int patience = 10000;
+  int one = 1;
+  if (from < 0) return;
+  SYS3(__NR_ioctl, from, FIONBIO, &one);
+  for (;;) {
+    struct pollfd fd = {from, POLLIN, 0};
+    int64_t none[2] = {0, 0};
+    if (SYS5(__NR_ppoll, &fd, 1, none, 0, 8) <= 0 || !(fd.revents & POLLIN)) return;
+    if (!readers_ready(patience)) patience = 0;
+    if (!copy_out(from, kind)) return;
+  }
+}
+
 /// Copies what the command wrote to the log and to who is attached. Returns 0 at its end.
 static int copy_out(int from, char kind) {
   static char message[STAGE_MESSAGE_ROOM];
@@ -209,8 +247,8 @@ static int copy_out(int from, char kind) {
   message[0] = kind;
   for (int i = 0; i <= CLIENTS; i++) {
     if (clients[i].socket < 0 || !clients[i].attached) continue;
-    // Waiting here is the flow control: who reads the zone's output slowly slows the zone, as any pipe does.
-    if (send_message(clients[i].socket, message, (size_t)got + 1, 0, 0, 0) < 0) drop(&clients[i]);
+    // There was room before we read (readers_ready): who reads slowly slows the zone, as any pipe does, never us.
+    if (send_message(clients[i].socket, message, (size_t)got + 1, 0, 0, MSG_DONTWAIT) < 0) drop(&clients[i]);
   }
   return 1;
 }
@@ -268,9 +306,9 @@ static void end(struct zone *zone) {
     int32_t numbers[3] = {STAGE_SECTION_PROCESS, STAGE_STEP_DIED, EPIPE};
     tell_attached(STAGE_SAYS_FAILED, numbers, 3);
   }
-  if (zone->master >= 0) while (copy_out(zone->master, STAGE_SAYS_OUTPUT)) {}
-  if (zone->output >= 0) while (copy_out(zone->output, STAGE_SAYS_OUTPUT)) {}
-  if (zone->errors >= 0) while (copy_out(zone->errors, STAGE_SAYS_ERROR)) {}
+  drain(zone->master, STAGE_SAYS_OUTPUT);
+  drain(zone->output, STAGE_SAYS_OUTPUT);
+  drain(zone->errors, STAGE_SAYS_ERROR);
   record.oom = was_oom_killed();
   record.phase = PHASE_ENDED;
   record.ended = now_realtime();
@@ -299,17 +337,20 @@ void serve(struct zone *zone) {
     if (*to[i] >= 0) SYS3(__NR_ioctl, *to[i], FIONBIO, &one);
   for (;;) {
     struct pollfd fds[7 + CLIENTS + 2];
-    int source_open = 1;
+    // While somebody who is attached has no room, nothing is read for him; his socket tells when he has.
+    int ready = readers_ready(0);
     fds[0] = (struct pollfd){zone->init, POLLIN, 0};
     fds[1] = (struct pollfd){zone->gate, POLLIN, 0};
     fds[2] = (struct pollfd){zone->exec_pipe, POLLIN, 0};
-    fds[3] = (struct pollfd){source_open ? zone->output : -1, POLLIN, 0};
-    fds[4] = (struct pollfd){source_open ? zone->errors : -1, POLLIN, 0};
+    fds[3] = (struct pollfd){ready ? zone->output : -1, POLLIN, 0};
+    fds[4] = (struct pollfd){ready ? zone->errors : -1, POLLIN, 0};
     fds[5] = (struct pollfd){zone->master >= 0 ? zone->master : input_pending ? zone->input : -1,
-                             (short)((zone->master >= 0 ? POLLIN : 0) | (input_pending ? POLLOUT : 0)), 0};
+                             (short)((zone->master >= 0 && ready ? POLLIN : 0) | (input_pending ? POLLOUT : 0)), 0};
     fds[6] = (struct pollfd){plan->fd_listen, POLLIN, 0};
     for (int i = 0; i <= CLIENTS; i++)
-      fds[7 + i] = (struct pollfd){clients[i].socket, (short)(input_pending ? 0 : POLLIN), 0};
+      fds[7 + i] = (struct pollfd){
+          clients[i].socket,
+          (short)((input_pending && input_from == &clients[i] ? 0 : POLLIN) | (!ready && clients[i].attached && !has_room(&clients[i]) ? POLLOUT : 0)), 0};
     fds[7 + CLIENTS + 1] = (struct pollfd){zone->builder, POLLIN, 0};
     if (sys_poll(fds, 7 + CLIENTS + 2) < 0) continue;
     if (fds[1].revents) hear_gate(zone);
@@ -318,13 +359,13 @@ void serve(struct zone *zone) {
     if (fds[4].revents && !copy_out(zone->errors, STAGE_SAYS_ERROR)) sys_close(zone->errors), zone->errors = -1;
     if (fds[5].revents) {
       if (input_pending) write_input(zone);
-      if (zone->master >= 0 && fds[5].revents & (POLLIN | POLLHUP) && !copy_out(zone->master, STAGE_SAYS_OUTPUT) &&
+      if (zone->master >= 0 && ready && fds[5].revents & (POLLIN | POLLHUP) && !copy_out(zone->master, STAGE_SAYS_OUTPUT) &&
           fds[5].revents & POLLHUP)
         sys_close(zone->master), zone->master = -1;
     }
     if (fds[6].revents) accept_client();
     for (int i = 0; i <= CLIENTS; i++)
-      if (fds[7 + i].revents && clients[i].socket >= 0) hear(zone, &clients[i]);
+      if (fds[7 + i].revents & ~POLLOUT && clients[i].socket >= 0) hear(zone, &clients[i]);
     if (fds[7 + CLIENTS + 1].revents) reap_builder(zone);
     if (fds[0].revents) end(zone);
   }
@@ -338,7 +379,7 @@ void keep_zone(void) {
   record.init = zone.init_pid;
   // With an open gate "ready" is not a state anybody could see: the next record says "running".
   long result = plan->open_gate ? 0 : write_record(&record);
-  if (result >= 0) result = SYS2(__NR_listen, plan->fd_listen, 16);
+  if (result >= 0) result = SYS2(__NR_listen, plan->fd_listen, 128);
   if (result < 0) {
     int32_t numbers[3] = {0, STAGE_STEP_RECORD, (int32_t)-result};
     send_numbers(STAGE_FD_CONTROL, STAGE_SAYS_FAILED, numbers, 3);

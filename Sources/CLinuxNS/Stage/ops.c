@@ -197,6 +197,11 @@ static long file(const struct stage_op *op) {
   return result;
 }
 
+static void switch_fsids(uint32_t uid, uint32_t gid) {
+  SYS1(__NR_setfsgid, gid);
+  SYS1(__NR_setfsuid, uid);
+}
+
 static long copy(const struct stage_op *op) {
   long fd = new_file(text(op->text[0]), op->b);
   if (fd < 0) return fd;
@@ -207,7 +212,12 @@ static long copy(const struct stage_op *op) {
     if (got < 0) result = got == -EINTR ? 0 : got;
     else result = put((int)fd, chunk, (size_t)got);
   }
-  if (!result && op->a) result = SYS3(__NR_fchown, fd, op->a, op->a >> 32);
+  if (!result && op->a) {
+    // Away from the fsids the file was made with there is no CAP_CHOWN.
+    switch_fsids(0, 0);
+    result = SYS3(__NR_fchown, fd, op->a, op->a >> 32);
+    switch_fsids(fs_uid, fs_gid);
+  }
   sys_close((int)fd);
   return result;
 }
@@ -239,11 +249,6 @@ static long mount_type(const struct stage_op *op) {
   sys_close((int)to);
   long back = SYS1(__NR_fchdir, root_fd);
   return result < 0 ? result : back;
-}
-
-static void switch_fsids(uint32_t uid, uint32_t gid) {
-  SYS1(__NR_setfsgid, gid);
-  SYS1(__NR_setfsuid, uid);
 }
 
 /// setfsuid to another id drops the file capabilities from the effective set; this takes them up again.
@@ -286,9 +291,14 @@ static long device(const struct stage_op *op) {
   return result;
 }
 
-static long read_only_root(void) {
+static long read_only(const struct stage_op *op) {
   struct mount_attr attributes = {.attr_set = MOUNT_ATTR_RDONLY};
-  return SYS5(__NR_mount_setattr, root_fd, "", AT_EMPTY_PATH, &attributes, sizeof attributes);
+  if (!op->text[0]) return SYS5(__NR_mount_setattr, root_fd, "", AT_EMPTY_PATH, &attributes, sizeof attributes);
+  long fd = inside(text(op->text[0]), O_PATH, 0);
+  if (fd < 0) return fd;
+  long result = SYS5(__NR_mount_setattr, fd, "", AT_EMPTY_PATH, &attributes, sizeof attributes);
+  sys_close((int)fd);
+  return result;
 }
 
 /// The copy of the mount namespace locked every mount of the root, the root too: pivot_root(2) wants one of our own.
@@ -430,9 +440,15 @@ static long ids(const struct stage_op *op) {
 static long change_directory(const struct stage_op *op) {
   long result = SYS1(__NR_chdir, text(op->text[0]));
   if (result == -ENOENT && op->flags & STAGE_MAKE) {
+    // After the pivot, or the joining, "/" is the zone's; what was open below it is closed by now.
+    root_fd = (int)sys_open(AT_FDCWD, "/", O_PATH | O_DIRECTORY, 0);
+    if (root_fd < 0) return root_fd;
     result = make_directories(text(op->text[0]) + 1);
     if (result >= 0) result = SYS1(__NR_chdir, text(op->text[0]));
+    sys_close(root_fd);
   }
+  if ((result == -ENOENT || result == -ENOTDIR || result == -EACCES) && op->flags & STAGE_OPTIONAL)
+    result = SYS1(__NR_chdir, "/");
   if (result < 0) return result;
   // CVE-2024-21626: a working directory outside the root has no name in it.
   char here[4096];
@@ -490,7 +506,7 @@ static long run_op(const struct stage_op *op) {
     case STAGE_OP_MOUNT: return mount_type(op);
     case STAGE_OP_OVERLAY: return overlay(op);
     case STAGE_OP_DEVICE: return device(op);
-    case STAGE_OP_READ_ONLY: return read_only_root();
+    case STAGE_OP_READ_ONLY: return read_only(op);
     case STAGE_OP_ENTER_ROOT: return enter_root();
     case STAGE_OP_MASK: return mask(op);
     case STAGE_OP_READ_ONLY_PATH: return read_only_path(op);
@@ -510,6 +526,10 @@ static long run_op(const struct stage_op *op) {
     case STAGE_OP_NO_NEW_PRIVS: return sys_prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     case STAGE_OP_SECCOMP: return seccomp(op);
     case STAGE_OP_OOM_SCORE: return write_file("/proc/self/oom_score_adj", text(op->text[0]));
+    case STAGE_OP_KEYRING: {
+      long result = SYS2(__NR_keyctl, 1 /* KEYCTL_JOIN_SESSION_KEYRING */, 0);
+      return result == -ENOSYS ? 0 : result;
+    }
     case STAGE_OP_DEATH_SIGNAL: return sys_prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     default: return -ENOSYS;
   }

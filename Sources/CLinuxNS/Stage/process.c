@@ -76,8 +76,28 @@ static long execute(const char *const *argv, const char *const *envp) {
   return first;
 }
 
-long execute_process(int announce, int32_t *step) {
+int told_on = -1;
+
+/// Everything but the three, the announcement (3) and the last (4) is closed, not merely marked: execve(2) resolves its
+/// path, and that of a script's interpreter, while marked descriptors are still open, so that a link in a hostile tree
+/// to /proc/self/fd/N/.. would lead to the host (the execve half of CVE-2024-21626).
+static long close_all_but(int *announce, int last) {
+  int first = (int)SYS3(__NR_fcntl, *announce, 1030 /* F_DUPFD_CLOEXEC */, 200);
+  int second = (int)SYS3(__NR_fcntl, last, 1030, 200);
+  if (first < 0 || second < 0) return -EMFILE;
+  long result = SYS3(__NR_dup3, first, 3, O_CLOEXEC);
+  if (result >= 0) result = SYS3(__NR_dup3, second, 4, O_CLOEXEC);
+  if (result >= 0) {
+    told_on = told_on == last ? 4 : 3;
+    *announce = 3;
+    result = SYS3(__NR_close_range, 5, ~0u, 0);
+  }
+  return result;
+}
+
+long execute_process(int announce, int last, int32_t *step) {
   *step = STAGE_STEP_EXECUTE;
+  told_on = plan->mode == STAGE_LAUNCH ? announce : last;
   SYS0(__NR_setsid);
   SYS1(__NR_umask, 022);
   long result = set_stdio();
@@ -98,12 +118,11 @@ long execute_process(int announce, int32_t *step) {
   for (uint32_t i = 0; i < plan->envc; i++) pointers[plan->argc + 1 + i] = text(envp[i]);
   pointers[count - 1] = 0;
 
+  result = close_all_but(&announce, last);
+  if (result < 0) return result;
   result = run_section(STAGE_SECTION_PROCESS, step);
   if (result < 0) return result;
   *step = STAGE_STEP_EXECUTE;
-  // Marked, not closed, so that a failed execve can still be told (CVE-2024-21626, CVE-2016-9962).
-  result = SYS3(__NR_close_range, 3, ~0u, 4 /* CLOSE_RANGE_CLOEXEC */);
-  if (result < 0) return result;
   char kind = plan->mode == STAGE_LAUNCH ? GATE_PROCESS : STAGE_SAYS_STARTED;
   int32_t self = (int32_t)SYS0(__NR_getpid);
   result = send_numbers(announce, kind, &self, 1);

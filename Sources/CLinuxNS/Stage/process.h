@@ -5,7 +5,11 @@
 /// What the command gets as 0, 1 and 2.
 extern int payload_in, payload_out, payload_err;
 
-/// Sets up stdio, runs the process section, announces itself on `announce` and executes. Returns only on failure.
-long execute_process(int announce, int32_t *step);
+/// Where a failure of the process is to be told: numbers change on the way into the command.
+extern int told_on;
+
+/// Sets up stdio, runs the process section, announces itself on `announce` and executes. Returns only on failure, which
+/// is to be told on `told_on`. `last` is the one other descriptor that stays open, until the execve.
+long execute_process(int announce, int last, int32_t *step);
 
 #endif

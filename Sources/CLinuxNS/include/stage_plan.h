@@ -75,7 +75,7 @@ enum stage_op_code {
   STAGE_OP_MOUNT,        // type text[1], options text[2], flags a, on text[0]
   STAGE_OP_OVERLAY,      // options text[2] on text[0], mounted with all capabilities under the current fsids
   STAGE_OP_DEVICE,       // character device a (makedev) at text[0], mode b, owned by the zone's root
-  STAGE_OP_READ_ONLY,    // the root's own mount
+  STAGE_OP_READ_ONLY,    // the mount at text[0], or the root's own
   // The zone
   STAGE_OP_ENTER_ROOT,   // a copy of the root's mounts that may be pivoted into
   STAGE_OP_MASK,         // nothing is to be seen at text[0]
@@ -94,6 +94,7 @@ enum stage_op_code {
   STAGE_OP_NO_NEW_PRIVS,
   STAGE_OP_SECCOMP,      // a instructions at text[0]
   STAGE_OP_OOM_SCORE,    // text[0]
+  STAGE_OP_KEYRING,      // a new session keyring: the caller's stays his
   STAGE_OP_DEATH_SIGNAL, // SIGKILL when the keeper dies (a zone with an init of its own)
 };
 

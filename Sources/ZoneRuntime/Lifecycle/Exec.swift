@@ -135,6 +135,7 @@ extension Zones {
       try StageProcess.launch(stage, name: name)
     }
     withExtendedLifetime(way) {}
+    withExtendedLifetime(null) {}
     let execution = try awaitExecuted(process, name, request, facts.ops, terminal: master)
     return execution
   }
@@ -216,7 +217,7 @@ extension Zones {
     } catch { throw .refused("\(error)") }
     let wish = ProcessWish(
       user: user, workdir: request.workdir ?? spec.workdir, home: spec.brand == .sparse, capabilities: record.capabilities,
-      keepGroups: record.tier == .single, noNewPrivileges: !spec.ownInit, seccomp: filter)
+      keepGroups: record.tier == .single, noNewPrivileges: !spec.ownInit, keyring: spec.nesting, seccomp: filter)
     return (user, wish.ops)
   }
 }

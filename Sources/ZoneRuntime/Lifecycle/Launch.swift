@@ -195,7 +195,13 @@ extension Zones {
     let process = try attempt("start the keeper of zone \(files.name)") { () throws(SyscallError) in
       try StageProcess.launch(stage, name: files.name)
     }
-    _ = consume opened
+    // Lent by number until here.
+    withExtendedLifetime(opened) {}
+    withExtendedLifetime(run) {}
+    withExtendedLifetime(log) {}
+    withExtendedLifetime(listen) {}
+    withExtendedLifetime(executable) {}
+    withExtendedLifetime(null) {}
     let launched = try awaitReady(process, plan, start)
     return launched
   }
@@ -284,6 +290,14 @@ extension Zones {
 
   // MARK: the network
 
+  /// A zone whose launcher was killed between its gate and its network still waits for it.
+  func attachIfCut(_ files: ZoneFiles, _ spec: ZoneSpec) throws(ZoneError) {
+    guard var record = try files.readRecord(), record.network != nil, record.attachment == nil, record.pasta == nil,
+      let keeper = try files.readKeeper()
+    else { return }
+    try attach(spec, keeper.`init`, files, &record)
+  }
+
   private func attach(_ spec: ZoneSpec, _ pid: Int32, _ files: ZoneFiles, _ record: inout RunRecord) throws(ZoneError) {
     guard case .named(let network) = spec.network else { return }
     guard record.tier == .root else {
@@ -311,7 +325,12 @@ struct OpenSources: ~Copyable {
           let flags: UInt32 = 1 | (recursive ? 0x8000 : 0)
           numbers.append(CInt(try check(zns_open_tree(AT_FDCWD, path, flags), "open_tree", path)))
         case .content(let path):
-          numbers.append(try OwnedFD.open(path, O_RDONLY | O_NOFOLLOW).take())
+          let file = try OwnedFD.open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+          var status = stat()
+          guard fstat(file.raw, &status) == 0, status.st_mode & S_IFMT == S_IFREG, status.st_size <= 1 << 20 else {
+            throw SyscallError(call: "open", errno: EINVAL, path: path, step: "use what is no regular file of at most 1 MiB")
+          }
+          numbers.append(file.take())
         }
       } catch { throw .call("use \(source.path) for zone \(plan.name)", error) }
     }

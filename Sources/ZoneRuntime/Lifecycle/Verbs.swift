@@ -16,6 +16,7 @@ extension Zones {
     let zone = try locked(name)
     if try state(of: zone.files) == .ready {
       guard let link = try KeeperLink.connect(zone.files), let spec = try zone.files.readSpec() else { throw .notFound(name) }
+      try attachIfCut(zone.files, spec)
       return try Self.go(link, spec)
     }
     let spec = try atRest(zone.files, verb: "start")
@@ -66,29 +67,42 @@ extension Zones {
   }
 
   private func end(_ files: ZoneFiles, signal: CInt?, grace: Double, waiting: (Double) -> Void) throws(ZoneError) {
-    if let link = try KeeperLink.connect(files) {
-      do throws(SyscallError) {
-        try link.send(.stopping)
-        try thaw(files)
-        if let signal { try link.send(.signal(signal)) }
-        var ended = false
-        if signal != nil { ended = try waitForEnd(link, seconds: grace, waiting: waiting) }
-        if !ended {
-          try link.send(.signal(SIGKILL))
-          guard try waitForEnd(link, seconds: 30, waiting: { _ in }) else {
-            throw SyscallError(call: "wait", errno: ETIMEDOUT, path: files.name)
-          }
-        }
-      } catch {
-        // A keeper that has just ended is what we want.
-        guard error.errno == EPIPE || error.errno == ECONNRESET else { throw .call("stop zone \(files.name)", error) }
+    // Between a keeper's end and our lock somebody may start the zone again: then it is asked again.
+    for _ in 0..<10 {
+      if let link = try KeeperLink.connect(files) {
+        try askToEnd(link, files, signal: signal, grace: grace, waiting: waiting)
       }
+      guard let lock = try files.lock() else { return }  // ephemeral, and gone
+      let held = LockedZone(files: files, lock: lock)
+      // Only under the lock is it certain that no keeper lives, and only then may anything be taken away.
+      if try KeeperLink.connect(held.files) != nil { continue }
+      if FileSystem.exists(held.files.run) {
+        try killLeftovers(held.files)
+        try cleanUp(held.files)
+      }
+      return
     }
-    guard let lock = try files.lock() else { return }  // ephemeral, and gone
-    let held = LockedZone(files: files, lock: lock)
-    if FileSystem.exists(held.files.run) {
-      try killLeftovers(held.files)
-      try cleanUp(held.files)
+    throw .refused("cannot end zone \(files.name): it is started again each time (stop who does that)")
+  }
+
+  private func askToEnd(
+    _ link: borrowing KeeperLink, _ files: ZoneFiles, signal: CInt?, grace: Double, waiting: (Double) -> Void
+  ) throws(ZoneError) {
+    do throws(SyscallError) {
+      try link.send(.stopping)
+      try thaw(files)
+      if let signal { try link.send(.signal(signal)) }
+      var ended = false
+      if signal != nil { ended = try waitForEnd(link, seconds: grace, waiting: waiting) }
+      if !ended {
+        try link.send(.signal(SIGKILL))
+        guard try waitForEnd(link, seconds: 30, waiting: { _ in }) else {
+          throw SyscallError(call: "wait", errno: ETIMEDOUT, path: files.name)
+        }
+      }
+    } catch {
+      // A keeper that has just ended is what we want.
+      guard error.errno == EPIPE || error.errno == ECONNRESET else { throw .call("stop zone \(files.name)", error) }
     }
   }
 
@@ -101,6 +115,8 @@ extension Zones {
       do throws(SyscallError) {
         switch try link.receive(timeout: CInt(min(left / 1_000_000, 1000))) {
         case .ended, nil: return true
+        case .no(let number) where number == EUSERS:
+          throw SyscallError(call: "connect", errno: EUSERS, path: "the keeper's socket", step: "speak to a keeper that serves as many as it can")
         default: continue
         }
       } catch {

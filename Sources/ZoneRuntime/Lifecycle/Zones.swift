@@ -101,6 +101,9 @@ public struct Zones: Sendable {
     }
     guard files.exists else { return }
     let zone = try locked(name)
+    // Started again meanwhile: a new run is not what was to be deleted.
+    let now = try self.state(of: zone.files)
+    if now.isLive { throw .state(zone: name, state: now, verb: "delete", hint: "it was started meanwhile") }
     try remove(zone.files)
   }
 

@@ -39,7 +39,11 @@ public struct LaunchPlanner {
   /// A source by descriptor for host root, by path for the joiner of an ordinary user.
   mutating func tree(_ path: String, recursive: Bool = false, idmap: Bool = true, attributes: UInt64 = 0) -> Tree {
     var tree = Tree(index: nil, path: path, recursive: recursive, attributes: attributes)
-    guard byHost else { return tree }
+    guard byHost else {
+      // What the host mounted below is locked in a user namespace: a tree is copied with all of it or not at all.
+      tree.recursive = true
+      return tree
+    }
     plan.sources.append(.tree(path: path, recursive: recursive))
     tree.index = plan.sources.count - 1
     tree.idmap = idmap && facts.idmappable.contains(path)
@@ -52,7 +56,7 @@ public struct LaunchPlanner {
     switch spec.brand {
     case .sparse: planSparseRoot()
     case .directory(let path):
-      plan.tree.append(.rootTree(tree(path), on: facts.runDirectory))
+      plan.tree.append(.rootTree(tree(path, attributes: MountFlag.noDev), on: facts.runDirectory))
       if byHost { plan.tree.append(.fileIds(uid: rootUID, gid: rootGID)) }
       for path in ["/proc", "/sys"] { plan.tree.append(.directory(path, fresh: false)) }
       if spec.network != .none { planNameFiles() }

@@ -99,6 +99,15 @@ extension PlannedOp {
     PlannedOp(op: StageOp(.changeDirectory, flags: make ? .make : [], blocks: [bytes(path)]), words: "enter \(path)")
   }
 
+  /// A user's home need not be there: nobody's is /nonexistent.
+  static func enterHome(_ path: String) -> PlannedOp {
+    PlannedOp(op: StageOp(.changeDirectory, flags: .optional, blocks: [bytes(path)]), words: "enter \(path), or else /")
+  }
+
+  static func readOnly(_ path: String) -> PlannedOp {
+    PlannedOp(op: StageOp(.readOnly, blocks: [inside(path)]), words: "make \(path) read-only")
+  }
+
   static func secret(_ name: String, source: Int, owner: UInt32) -> PlannedOp {
     PlannedOp(
       op: StageOp(.copy, fd: Int32(source), blocks: [inside("/run/secrets/\(name)")], a: UInt64(owner) | UInt64(owner) << 32, b: 0o400),

@@ -7,7 +7,8 @@ extension LaunchPlanner {
   mutating func planProcess() {
     let wanted = ProcessWish(
       user: facts.user, workdir: spec.workdir, home: spec.brand == .sparse, capabilities: facts.capabilities,
-      keepGroups: facts.tier == .single, noNewPrivileges: !spec.ownInit, seccomp: facts.seccomp)
+      keepGroups: facts.tier == .single, noNewPrivileges: !spec.ownInit, keyring: spec.nesting,
+      seccomp: facts.seccomp)
     plan.process = wanted.ops
     if spec.ownInit { plan.process.append(.simple(.deathSignal, "die with the keeper")) }
     plan.arguments = spec.command
@@ -24,14 +25,18 @@ struct ProcessWish {
   var capabilities: CapabilitySet
   var keepGroups: Bool
   var noNewPrivileges: Bool
+  /// keyctl(2) is open inside: then the caller's session keyring must not be.
+  var keyring: Bool
   var seccomp: [UInt8]
 
   var ops: [PlannedOp] {
     let filter = PlannedOp.seccomp(seccomp, words: "filter system calls (\(seccomp.count / 8) instructions)")
     var ops: [PlannedOp] = []
+    if keyring { ops.append(.simple(.keyring, "leave the caller's session keyring")) }
     // A system zone has su and sudo inside; without no_new_privs only CAP_SYS_ADMIN, which is about to go, may filter.
     if !noNewPrivileges { ops.append(filter) }
-    ops.append(.changeDirectory(workdir ?? (home ? user.home : "/"), make: workdir != nil))
+    if let workdir { ops.append(.changeDirectory(workdir, make: true)) }
+    else { ops.append(home ? .enterHome(user.home) : .changeDirectory("/", make: false)) }
     ops += PlannedOp.capabilities(capabilities)
     ops.append(.ids(uid: user.uid, gid: user.gid, groups: user.groups, keepGroups: keepGroups))
     ops.append(.holdCapabilities(capabilities))

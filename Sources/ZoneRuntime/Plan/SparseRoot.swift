@@ -18,7 +18,9 @@ extension LaunchPlanner {
     for link in facts.rootLinks { plan.tree.append(.link("/\(link.name)", to: link.target, fresh: true)) }
     for name in facts.rootDirectories {
       let attributes = MountFlag.readOnly | MountFlag.noDev
-      plan.tree.append(.attach(tree("/\(name)", attributes: attributes), on: "/\(name)"))
+      // With mapped ids the zone's root may read what the host's root keeps from others: in /usr there is no such thing,
+      // in /opt there may be.
+      plan.tree.append(.attach(tree("/\(name)", idmap: name != "opt", attributes: attributes), on: "/\(name)"))
     }
     if spec.ephemeral { planPassingDirectories() } else { planLastingDirectories() }
     planEtc()
@@ -37,7 +39,8 @@ extension LaunchPlanner {
     plan.tree.append(.link("/var/run", to: "/run", fresh: true))
     plan.tree.append(.link("/var/lock", to: "/run/lock", fresh: true))
     let owner = byHost ? ",uid=\(rootUID),gid=\(rootGID)" : ""
-    plan.tree.append(.mount("tmpfs", on: "/usr/local", flags: MountFlag.noDev, options: "mode=755\(owner)"))
+    let flags = MountFlag.noDev | (spec.readOnly ? MountFlag.readOnly : 0)
+    plan.tree.append(.mount("tmpfs", on: "/usr/local", flags: flags, options: "mode=755\(owner)"))
   }
 
   /// The host's /etc as far as everybody may read it, under a layer of the zone's own. The lower layer is a copy that
@@ -56,9 +59,10 @@ extension LaunchPlanner {
     }
     let rights = byHost ? "" : ",userxattr"
     let layers = "lowerdir=\(facts.etcTemplate),upperdir=\(upper),workdir=\(work)\(rights)"
-    plan.tree.append(.overlay(on: "/etc", options: layers))
+    plan.tree.append(.overlay(on: "/etc", options: layers, flags: MountFlag.noDev))
     plan.tree.append(.file("/etc/hostname", (spec.hostname ?? spec.name) + "\n"))
     plan.tree.append(.file("/etc/hosts", facts.hosts))
     plan.tree.append(.file("/etc/resolv.conf", facts.resolvConf))
+    if spec.readOnly { plan.tree.append(.readOnly("/etc")) }
   }
 }

@@ -44,12 +44,15 @@ public struct Directories: Sendable, Equatable {
 
   /// Makes the places, closed to everybody else, and refuses those that somebody else could change.
   func make() throws(ZoneError) {
-    for path in [data, shared, run, sharedRun] {
+    // Without XDG_RUNTIME_DIR our folder in /tmp is the parent, which somebody else may have made first.
+    var places = [data, shared, run, sharedRun]
+    if run.hasPrefix("/tmp/zones-") { places.insert(FileSystem.parent(of: run), at: 0) }
+    for path in places {
       let status = try attempt("make the directories of the zones") { () throws(SyscallError) in
         try FileSystem.makeDirectories(path, mode: 0o700)
-        return try FileSystem.status(path)
+        return try FileSystem.status(path, followingLinks: !path.hasPrefix("/tmp/zones-"))
       }
-      guard status.st_uid == geteuid() else {
+      guard status.st_mode & S_IFMT == S_IFDIR, status.st_uid == geteuid() else {
         throw .refused("cannot keep zones in \(path): it belongs to uid \(status.st_uid), not to uid \(geteuid())")
       }
       guard status.st_mode & 0o022 == 0 else {

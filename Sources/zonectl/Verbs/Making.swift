@@ -3,8 +3,16 @@ import ZoneRuntime
 
 /// configure, create, explain: from options to a spec, and what is done with it.
 
+/// A new zone's spec, as the options want it. Without a word about the network it has the one its owner can have;
+/// ports that are to be published are such a word.
+func newSpec(_ context: Context, _ name: String) throws -> ZoneSpec {
+  var spec = ZoneSpec(name: name)
+  if !context.invocation.has(.network), !context.invocation.has(.publish) { spec.network = context.zones.networkWithoutAWord() }
+  return try SpecOptions.apply(context.invocation, to: spec)
+}
+
 func configure(_ context: Context) throws -> Int32 {
-  try context.zones.configure(SpecOptions.apply(context.invocation, to: ZoneSpec(name: context.name)))
+  try context.zones.configure(newSpec(context, context.name))
   return 0
 }
 
@@ -13,7 +21,7 @@ func create(_ context: Context) throws -> Int32 {
   if SpecOptions.isEmpty(context.invocation), (try? context.zones.status(context.name).state) == .configured {
     try context.zones.create(configured: context.name)
   } else {
-    try context.zones.create(SpecOptions.apply(context.invocation, to: ZoneSpec(name: context.name)))
+    try context.zones.create(newSpec(context, context.name))
   }
   return 0
 }

@@ -8,7 +8,7 @@ func run(_ context: Context) throws -> Int32 {
   let invocation = context.invocation
   if !invocation.has(.detach) { try requireTerminal(invocation) }
   let name = invocation.value(.name) ?? freeName(context)
-  var spec = try SpecOptions.apply(invocation, to: ZoneSpec(name: name))
+  var spec = try newSpec(context, name)
   spec.ephemeral = invocation.has(.rm)
   let seconds = try invocation.seconds(.timeout)
   var client = try terminalClient(invocation, isTerminal: spec.terminal, passesInput: invocation.has(.interactive))
