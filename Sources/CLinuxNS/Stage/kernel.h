@@ -160,7 +160,7 @@ static inline const struct stage_op *op_at(uint32_t index) {
 }
 
 /// The zone's root while it is put together, and the user namespace for id maps; slots that ops fill.
-extern int root_fd, userns_fd, null_fd, empty_fd, master_fd, slave_fd, devpts_fd;
+extern int root_fd, userns_fd, master_fd, slave_fd, devpts_fd;
 
 /// Runs one section. 0, or -errno with *step set to the op's index.
 long run_section(int section, int32_t *step);

@@ -1,0 +1,99 @@
+// Names below the zone's root. Each is resolved once, by openat2(RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS), and used by
+// descriptor from then on (CVE-2021-30465, CVE-2019-16884).
+#include "inside.h"
+
+long kind_of(int fd, const char *path, int flags, uint32_t *mode) {
+  struct statx status;
+  long result = SYS5(__NR_statx, fd, path, flags, STATX_TYPE | STATX_MODE, &status);
+  *mode = status.stx_mode;
+  return result;
+}
+
+long inside(const char *path, uint64_t flags, uint64_t mode) {
+  return sys_resolve(root_fd, path, flags, mode, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+}
+
+long parent_of(const char *path, const char **name) {
+  char folder[4096];
+  size_t cut = 0, n = length(path);
+  if (n >= sizeof folder) return -ENAMETOOLONG;
+  for (size_t i = 0; i < n; i++)
+    if (path[i] == '/') cut = i + 1;
+  *name = path + cut;
+  if (!**name) return -EINVAL;
+  memcpy(folder, path, cut);
+  folder[cut] = 0;
+  return inside(cut ? folder : ".", O_PATH | O_DIRECTORY, 0);
+}
+
+long make_directory(const char *path, uint64_t mode) {
+  const char *name;
+  long parent = parent_of(path, &name);
+  if (parent < 0) return parent;
+  long result = SYS3(__NR_mkdirat, parent, name, mode);
+  sys_close((int)parent);
+  return result == -EEXIST ? 0 : result;
+}
+
+long make_directories(const char *path) {
+  char part[4096];
+  size_t n = length(path);
+  if (n >= sizeof part) return -ENAMETOOLONG;
+  for (size_t i = 1; i <= n; i++) {
+    if (path[i] != '/' && path[i] != 0) continue;
+    memcpy(part, path, i);
+    part[i] = 0;
+    long fd = inside(part, O_PATH | O_DIRECTORY, 0);
+    if (fd == -ENOENT) {
+      long result = make_directory(part, 0755);
+      if (result < 0) return result;
+      continue;
+    }
+    if (fd < 0) return fd;
+    sys_close((int)fd);
+  }
+  return 0;
+}
+
+static long make_file(const char *path) {
+  const char *name;
+  long parent = parent_of(path, &name);
+  if (parent < 0) return parent;
+  long fd = sys_open((int)parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0644);
+  sys_close((int)parent);
+  if (fd < 0) return fd == -EEXIST ? 0 : fd;
+  sys_close((int)fd);
+  return 0;
+}
+
+long mount_point(const struct stage_op *op, const char *path, int is_file) {
+  long fd = inside(path, O_PATH, 0);
+  if (fd == -ENOENT && op->flags & STAGE_MAKE) {
+    const char *name;
+    long parent = parent_of(path, &name);
+    if (parent == -ENOENT) {
+      char folder[4096];
+      size_t n = (size_t)(name - path);
+      memcpy(folder, path, n);
+      folder[n ? n - 1 : 0] = 0;
+      long result = make_directories(folder);
+      if (result < 0) return result;
+    } else if (parent < 0) return parent;
+    else sys_close((int)parent);
+    long result = is_file ? make_file(path) : make_directory(path, 0755);
+    if (result < 0) return result;
+    fd = inside(path, O_PATH, 0);
+  }
+  return fd;
+}
+
+long new_file(const char *path, uint64_t mode) {
+  const char *name;
+  long parent = parent_of(path, &name);
+  if (parent < 0) return parent;
+  int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
+  long fd = sys_open((int)parent, name, flags, (int)mode);
+  if (fd == -EEXIST && SYS3(__NR_unlinkat, parent, name, 0) == 0) fd = sys_open((int)parent, name, flags, (int)mode);
+  sys_close((int)parent);
+  return fd;
+}

@@ -1,0 +1,68 @@
+// The process, between its fork and its execve: who it is and what it may do.
+#include "inside.h"
+#include "ops.h"
+
+long ids(const struct stage_op *op) {
+  if (!(op->flags & STAGE_KEEP_GROUPS)) {
+    uint32_t count = (uint32_t)op->fd;
+    long result = SYS2(__NR_setgroups, count, text(op->text[0]));
+    if (result < 0) return result;
+  }
+  sys_prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0);
+  long result = SYS3(__NR_setresgid, op->b, op->b, op->b);
+  if (result >= 0) result = SYS3(__NR_setresuid, op->a, op->a, op->a);
+  if (result >= 0) result = raise_all();
+  return result;
+}
+
+long change_directory(const struct stage_op *op) {
+  long result = SYS1(__NR_chdir, text(op->text[0]));
+  if (result == -ENOENT && op->flags & STAGE_MAKE) {
+    // After the pivot, or the joining, "/" is the zone's; what was open below it is closed by now.
+    root_fd = (int)sys_open(AT_FDCWD, "/", O_PATH | O_DIRECTORY, 0);
+    if (root_fd < 0) return root_fd;
+    result = make_directories(text(op->text[0]) + 1);
+    if (result >= 0) result = SYS1(__NR_chdir, text(op->text[0]));
+    sys_close(root_fd);
+  }
+  if ((result == -ENOENT || result == -ENOTDIR || result == -EACCES) && op->flags & STAGE_OPTIONAL)
+    result = SYS1(__NR_chdir, "/");
+  if (result < 0) return result;
+  // CVE-2024-21626: a working directory outside the root has no name in it.
+  char here[4096];
+  result = SYS2(__NR_getcwd, here, sizeof here);
+  if (result >= 0 && here[0] != '/') return -ENOENT;
+  return result < 0 ? result : 0;
+}
+
+long bounding(uint64_t keep) {
+  for (unsigned long c = 0; c < 64; c++) {
+    if (keep >> c & 1) continue;
+    long result = sys_prctl(PR_CAPBSET_DROP, c, 0, 0, 0);
+    if (result == -EINVAL) return 0;  // past the kernel's last
+    if (result < 0) return result;
+  }
+  return 0;
+}
+
+long capabilities(uint64_t effective, uint64_t ambient) {
+  struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+  struct __user_cap_data_struct data[2] = {
+      {(uint32_t)effective, (uint32_t)effective, (uint32_t)ambient},
+      {(uint32_t)(effective >> 32), (uint32_t)(effective >> 32), (uint32_t)(ambient >> 32)}};
+  long result = SYS2(__NR_capset, &header, data);
+  if (result >= 0) result = sys_prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+  for (unsigned long c = 0; result >= 0 && c < 64; c++)
+    if (ambient >> c & 1) result = sys_prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, c, 0, 0);
+  return result;
+}
+
+long seccomp(const struct stage_op *op) {
+  struct { unsigned short count; const void *program; } filter = {(unsigned short)op->a, text(op->text[0])};
+  return SYS3(__NR_seccomp, 1 /* SECCOMP_SET_MODE_FILTER */, 0, &filter);
+}
+
+long keyring(void) {
+  long result = SYS2(__NR_keyctl, 1 /* KEYCTL_JOIN_SESSION_KEYRING */, 0);
+  return result == -ENOSYS ? 0 : result;
+}

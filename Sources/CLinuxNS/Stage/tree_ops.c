@@ -1,0 +1,111 @@
+// The tree: what is mounted to make the zone's root, by whoever holds it. Targets are used by descriptor: mount(2) gets "."
+// after fchdir, move_mount(2) an empty path.
+#include "inside.h"
+#include "ops.h"
+
+/// A detached copy of the source: the plan's own (opened on the host's side before anything ran), or by path.
+static long source_tree(const struct stage_op *op) {
+  unsigned flags = OPEN_TREE_CLOEXEC | (op->flags & STAGE_RECURSIVE ? AT_RECURSIVE : 0);
+  if (op->text[1]) return SYS3(__NR_open_tree, AT_FDCWD, text(op->text[1]), flags | OPEN_TREE_CLONE);
+  return op->fd;
+}
+
+static long set_attributes(int tree, const struct stage_op *op) {
+  struct mount_attr attributes = {.attr_set = op->a, .attr_clr = op->b};
+  if (op->flags & STAGE_IDMAP) {
+    attributes.attr_set |= MOUNT_ATTR_IDMAP;
+    attributes.userns_fd = (uint64_t)userns_fd;
+  }
+  if (!attributes.attr_set && !attributes.attr_clr) return 0;
+  unsigned flags = AT_EMPTY_PATH | (op->flags & STAGE_RECURSIVE ? AT_RECURSIVE : 0);
+  return SYS5(__NR_mount_setattr, tree, "", flags, &attributes, sizeof attributes);
+}
+
+long root_tmpfs(const struct stage_op *op) {
+  long result = sys_mount("zone", text(op->text[0]), "tmpfs", op->a, text(op->text[1]));
+  if (result < 0) return result;
+  long fd = sys_open(AT_FDCWD, text(op->text[0]), O_RDONLY | O_DIRECTORY, 0);
+  return fd < 0 ? fd : enter_new_root((int)fd);
+}
+
+/// The source on the host directory text[0]. The tree's descriptor, or -errno.
+static long attach_on_host(const struct stage_op *op) {
+  long tree = source_tree(op);
+  if (tree < 0) return tree;
+  long result = set_attributes((int)tree, op);
+  if (result < 0) return result;
+  long to = sys_open(AT_FDCWD, text(op->text[0]), O_PATH | O_DIRECTORY | O_NOFOLLOW, 0);
+  if (to < 0) return to;
+  result = attach((int)tree, (int)to);
+  sys_close((int)to);
+  return result < 0 ? result : tree;
+}
+
+long root_tree(const struct stage_op *op) {
+  long tree = attach_on_host(op);
+  if (tree < 0) return tree;
+  long fd = sys_open((int)tree, ".", O_RDONLY | O_DIRECTORY, 0);
+  sys_close((int)tree);
+  return fd < 0 ? fd : enter_new_root((int)fd);
+}
+
+long host_tree(const struct stage_op *op) {
+  long tree = attach_on_host(op);
+  if (tree < 0) return tree;
+  sys_close((int)tree);
+  return 0;
+}
+
+long attach_source(const struct stage_op *op) {
+  long tree = source_tree(op);
+  if (tree < 0) return tree == -ENOENT && op->flags & STAGE_OPTIONAL ? 0 : tree;
+  uint32_t mode;
+  long result = kind_of((int)tree, "", AT_EMPTY_PATH, &mode);
+  if (result >= 0) result = set_attributes((int)tree, op);
+  if (result < 0) return result;
+  int is_file = (mode & S_IFMT) != S_IFDIR;
+  long to = mount_point(op, text(op->text[0]), is_file);
+  if (to < 0) return to == -ENOENT && op->flags & STAGE_OPTIONAL ? 0 : to;
+  uint32_t there;
+  result = kind_of((int)to, "", AT_EMPTY_PATH, &there);
+  if (result >= 0 && is_file == ((there & S_IFMT) == S_IFDIR)) result = is_file ? -EISDIR : -ENOTDIR;
+  if (result >= 0) result = attach((int)tree, (int)to);
+  sys_close((int)to);
+  sys_close((int)tree);
+  return result;
+}
+
+long mount_type(const struct stage_op *op) {
+  long to = mount_point(op, text(op->text[0]), 0);
+  if (to < 0) return to == -ENOENT && op->flags & STAGE_OPTIONAL ? 0 : to;
+  long result = SYS1(__NR_fchdir, to);
+  if (result >= 0) result = sys_mount(text(op->text[1]), ".", text(op->text[1]), op->a, text(op->text[2]));
+  sys_close((int)to);
+  long back = SYS1(__NR_fchdir, root_fd);
+  return result < 0 ? result : back;
+}
+
+/// The mounter's credentials are those the overlay works with: fsids inside the zone's range, with every capability.
+/// With host root's the upper layer would be read-only without a word.
+long overlay(const struct stage_op *op) {
+  long to = mount_point(op, text(op->text[0]), 0);
+  if (to < 0) return to;
+  long result = raise_all();
+  if (result >= 0) result = SYS1(__NR_fchdir, to);
+  if (result >= 0) result = sys_mount("overlay", ".", "overlay", op->a, text(op->text[2]));
+  sys_close((int)to);
+  SYS1(__NR_fchdir, root_fd);
+  switch_fsids(0, 0);
+  switch_fsids(fs_uid, fs_gid);
+  return result;
+}
+
+long read_only(const struct stage_op *op) {
+  struct mount_attr attributes = {.attr_set = MOUNT_ATTR_RDONLY};
+  if (!op->text[0]) return SYS5(__NR_mount_setattr, root_fd, "", AT_EMPTY_PATH, &attributes, sizeof attributes);
+  long fd = inside(text(op->text[0]), O_PATH, 0);
+  if (fd < 0) return fd;
+  long result = SYS5(__NR_mount_setattr, fd, "", AT_EMPTY_PATH, &attributes, sizeof attributes);
+  sys_close((int)fd);
+  return result;
+}
