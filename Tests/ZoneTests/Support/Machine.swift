@@ -98,7 +98,7 @@ struct Machine {
       else { return nil }
       let name = exe.split(separator: "/").last.map(String.init) ?? exe
       let ours = ["zonectl", "orchestrator", "zone-oci", "pasta", "pasta.avx2"].contains { name.hasPrefix($0) }
-      return ours || exe.hasPrefix("/memfd:") ? "\(pid) \(exe)" : nil
+      return ours || exe.hasPrefix("/memfd:zone-stage") ? "\(pid) \(exe)" : nil
     }
   }
 
