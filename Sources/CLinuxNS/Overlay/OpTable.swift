@@ -140,7 +140,7 @@ public struct StagePlan: Sendable {
     self.tier = tier
   }
 
-  /// The finished block, and the descriptors in the order the stage numbers them from STAGE_FD_FIRST.
+  /// The finished block, and the descriptors in the order the stage numbers them from STAGE_FD_FIRST: sources last.
   public func marshalled() -> (block: [UInt8], fds: [CInt]) {
     var fds: [CInt] = []
     let number = { (fd: CInt) -> Int32 in
@@ -189,6 +189,7 @@ public struct StagePlan: Sendable {
     let joins = descriptors.joinNamespaces.map(number)
     withUnsafeMutableBytes(of: &header.fd_tasks) { Self.fill($0.assumingMemoryBound(to: Int32.self), tasks) }
     withUnsafeMutableBytes(of: &header.fd_join_ns) { Self.fill($0.assumingMemoryBound(to: Int32.self), joins) }
+    header.fd_sources = Int32(STAGE_FD_FIRST) + Int32(fds.count)
     let sources = descriptors.sources.map(number)
 
     // The ops, with their texts behind them.

@@ -1,33 +1,71 @@
 internal import CLinuxNS
 internal import Glibc
 
-/// A launched stage: its process, and the socket it answers on.
+/// A stage: its process, and the socket it answers on. One that was begun and gets no plan ends when it is dropped.
 public struct StageProcess: ~Copyable, Sendable {
+  public enum Kind: Sendable {
+    /// Becomes the keeper of a new zone.
+    case keeper
+    /// Joins a living zone.
+    case execution
+  }
+
   public let pid: Int32
   public let pidfd: Pidfd
   public let control: OwnedFD
 
-  /// Executes the stage on `plan`, from a sealed memfd: nothing that a zone enters is a file of the host's
-  /// (CVE-2019-5736). The caller may be multi-threaded.
+  /// Executes the stage from a sealed memfd: nothing that a zone enters is a file of the host's (CVE-2019-5736). It
+  /// waits for orders, and ends where this end of its socket closes. The caller may be multi-threaded.
   /// - Parameter name: what ps(1) shows behind the program's name.
-  public static func launch(_ plan: StagePlan, name: String) throws(SyscallError) -> StageProcess {
+  public static func begin(_ kind: Kind, name: String) throws(SyscallError) -> StageProcess {
     let image = try sealed("zone-stage", executable: true) { (file) throws(SyscallError) in
       let error = StageImage.words.withUnsafeBytes { words in
         FileSystem.write(all: UnsafeRawBufferPointer(rebasing: words[..<StageImage.byteCount]), to: file)
       }
       if error != 0 { throw SyscallError(call: "write", errno: error, path: "zone-stage") }
     }
-    let (block, sources) = plan.marshalled()
+    let sockets = try DescriptorPair.sockets(CInt(SOCK_SEQPACKET.rawValue))
+    let null = try OwnedFD.open("/dev/null", O_RDWR)
+    let program = kind == .keeper ? "zone-keeper" : "zone-exec"
+    let pidfd = try spawn(
+      ProgramStart(
+        executable: image.raw, arguments: [program, name], fds: [null.raw, null.raw, null.raw, sockets.second.raw],
+        newSession: kind == .keeper))
+    return StageProcess(pid: pidfd.pid, pidfd: Pidfd(OwnedFD(raw: pidfd.pidfd)), control: sockets.takeFirst())
+  }
+
+  /// Tells a keeper of host root's what it can begin with before the plan is made.
+  public borrowing func send(_ preparation: StagePreparation) throws(SyscallError) {
+    let (block, fds) = preparation.marshalled()
+    try check(zns_send_fds(control.raw, block, block.count, fds, CInt(fds.count)), "sendmsg")
+  }
+
+  /// Hands the plan over, in sealed memory, with its descriptors; they stay the caller's own.
+  public borrowing func send(_ plan: StagePlan) throws(SyscallError) {
+    let (block, fds) = plan.marshalled()
     let memory = try sealed("zone-plan", executable: false) { (file) throws(SyscallError) in
       try FileSystem.write(block, to: file)
     }
-    let sockets = try DescriptorPair.sockets(CInt(SOCK_SEQPACKET.rawValue))
-    let null = try OwnedFD.open("/dev/null", O_RDWR)
-    let program = plan.mode == .launch ? "zone-keeper" : "zone-exec"
-    let fds: [CInt] = [null.raw, null.raw, null.raw, memory.raw, sockets.second.raw] + sources
-    let pidfd = try spawn(
-      ProgramStart(executable: image.raw, arguments: [program, name], fds: fds, newSession: plan.mode == .launch))
-    return StageProcess(pid: pidfd.pid, pidfd: Pidfd(OwnedFD(raw: pidfd.pidfd)), control: sockets.takeFirst())
+    let all = [memory.raw] + fds
+    let most = Int(STAGE_FDS_A_MESSAGE)
+    var at = 0
+    repeat {
+      let part = Array(all[at..<min(at + most, all.count)])
+      at += part.count
+      let message = [UInt8(STAGE_PLAN.rawValue), at < all.count ? 1 : 0]
+      try check(zns_send_fds(control.raw, message, message.count, part, CInt(part.count)), "sendmsg")
+    } while at < all.count
+    withExtendedLifetime(memory) {}
+  }
+
+  /// Ends one that is not wanted any more, and waits for its end.
+  public consuming func abandon() {
+    split { (process, socket) in
+      shutdown(socket.raw, CInt(SHUT_RDWR))
+      // Best effort: whoever abandons it has an error to tell already.
+      if (try? process.waitUntilEnd(timeout: 5000)) != true { try? process.signal(SIGKILL) }
+      _ = try? process.reap()
+    }
   }
 
   /// Gives the process and the socket to their next owners.

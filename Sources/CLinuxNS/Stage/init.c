@@ -66,12 +66,36 @@ static void watch(int gate, int command) {
   }
 }
 
+/// The command's process. Returns its pid.
+static int make_command(int gate, int exec_pipe) {
+  struct clone_args args = {.exit_signal = SIGCHLD};
+  long pid = sys_clone3(&args);
+  if (pid < 0) fail(gate, STAGE_SECTION_PROCESS, STAGE_STEP_FORK, pid);
+  if (pid > 0) return (int)pid;
+  int32_t step = 0;
+  long result = execute_process(gate, exec_pipe, &step);
+  int32_t numbers[3] = {STAGE_SECTION_PROCESS, step, (int32_t)-result};
+  send_numbers(told_on, GATE_FAILED, numbers, 3);
+  sys_exit(127);
+}
+
+/// The command's process, ahead: it gives up its powers and loads its filter while we put the root in place.
+static int make_command_ahead(int gate, int exec_pipe) {
+  long page = SYS(__NR_mmap, 0, 4096, 3 /* PROT_READ | PROT_WRITE */, 0x21 /* MAP_SHARED | MAP_ANONYMOUS */, -1, 0);
+  if (page > -4096 && page < 0) fail(gate, STAGE_SECTION_PROCESS, STAGE_STEP_FORK, page);
+  root_stands = (volatile uint32_t *)page;
+  return make_command(gate, exec_pipe);
+}
+
 void be_first_process(int gate, int exec_pipe) {
   int32_t step = 0;
   sys_prctl(PR_SET_NAME, (unsigned long)"zone-init", 0, 0, 0);
   // "zone-keeper NAME", in place: the zone's ps(1) shows its own pid 1, with blanks to the old length.
   static const char name[] = "zone-init  ";
   if (length(program_name) >= sizeof name - 1) memcpy(program_name, name, sizeof name - 1);
+  int command = 0;
+  // Its terminal is one of the zone's, which there is none of yet.
+  if (plan->argc > 0 && !plan->own_init && !plan->terminal) command = make_command_ahead(gate, exec_pipe);
   long result = run_section(STAGE_SECTION_ZONE, &step);
   if (result < 0) fail(gate, STAGE_SECTION_ZONE, step, result);
 
@@ -102,22 +126,11 @@ void be_first_process(int gate, int exec_pipe) {
 
   // From here on foreign code runs beside us: nothing of ours may be traced or read through /proc.
   sys_prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-  int command = 0;
-  if (plan->argc > 0) {
-    struct clone_args args = {.exit_signal = SIGCHLD};
-    long pid = sys_clone3(&args);
-    if (pid < 0) fail(gate, STAGE_SECTION_PROCESS, STAGE_STEP_FORK, pid);
-    if (pid == 0) {
-      result = execute_process(gate, exec_pipe, &step);
-      int32_t numbers[3] = {STAGE_SECTION_PROCESS, step, (int32_t)-result};
-      send_numbers(told_on, GATE_FAILED, numbers, 3);
-      sys_exit(127);
-    }
-    command = (int)pid;
-  } else {
+  if (plan->argc == 0) {
     int32_t self = 1;
     send_numbers(gate, GATE_PROCESS, &self, 1);
-  }
+  } else if (command) say_root_stands();
+  else command = make_command(gate, exec_pipe);
   drop_powers();
   // Only the gate stays open: whoever waits for the end of the pipes must not wait for us.
   sys_close(exec_pipe);

@@ -27,7 +27,7 @@ static void join(int answer, int exec_pipe) __attribute__((noreturn));
 static void join(int answer, int exec_pipe) {
   // CVE-2016-9962: nothing of the zone may trace us once we are in its namespaces.
   sys_prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-  long result = join_groups();
+  long result = join_groups(plan->fd_tasks, 12);
   if (result < 0) fail(STAGE_STEP_CGROUP, result);
   result = enter_namespaces();
   if (result < 0) fail(STAGE_STEP_SETNS, result);

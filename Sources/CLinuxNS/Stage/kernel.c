@@ -40,10 +40,10 @@ char *put_text(char *to, const char *s) {
 }
 
 long send_message(int socket, const void *bytes, size_t n, const int *fds, int fd_count, int flags) {
-  struct { struct cmsghdr_ header; int fds[16]; } control;
+  struct { struct cmsghdr_ header; int fds[STAGE_FDS_A_MESSAGE]; } control;
   struct iovec_ part = {(void *)bytes, n};
   struct msghdr_ message = {0, 0, &part, 1, 0, 0, 0};
-  if (fd_count > 16) return -EINVAL;
+  if (fd_count > STAGE_FDS_A_MESSAGE) return -EINVAL;
   if (fd_count > 0) {
     control.header = (struct cmsghdr_){sizeof control.header + sizeof(int) * (size_t)fd_count, SOL_SOCKET, SCM_RIGHTS};
     for (int i = 0; i < fd_count; i++) control.fds[i] = fds[i];

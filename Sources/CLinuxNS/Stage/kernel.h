@@ -172,7 +172,8 @@ __attribute__((noreturn)) void join_zone(void);
 long write_file(const char *path, const char *content);
 long write_map(int pid, const char *name, const char *content);
 long become_root(void);
-long join_groups(void);
+/// Moves the caller into the v1 groups of these `tasks` files.
+long join_groups(const int *tasks, int count);
 
 /// What the zone's first process and its children say to the keeper over the gate socket.
 enum gate_message {

@@ -1,7 +1,8 @@
 // A launch, from the keeper's side: the user namespace (joiner), the tree (builder), the zone's first process, up to the
-// gate.
+// gate. In the host tier it begins before there is a plan: while the launcher makes it, the namespaces are made.
 #include "keeper.h"
 #include "init.h"
+#include "orders.h"
 #include "process.h"
 
 static void fail(int32_t section, int32_t step, long error) __attribute__((noreturn));
@@ -11,8 +12,9 @@ static void fail(int32_t section, int32_t step, long error) {
   sys_exit(125);
 }
 
-// Between builder (or keeper) and joiner: it is told MAPPED when its ids are, in the host tier, and GO (there with the
-// root's descriptor) when the root stands; it answers with the pid of the zone's first process, or a failure.
+// Between builder (or keeper) and joiner: it is told MAPPED when its ids are, in the host tier, and GO when the root
+// stands, there with descriptors: the plan, the root, and what the command gets as 0, 1 and 2 if that is no terminal. It
+// answers with the pid of the zone's first process, or a failure.
 enum { JOINER_MAPPED = 'm', JOINER_GO = 'j', JOINER_DONE = 'd', JOINER_FAILED = 'f' };
 
 static void joiner_fail(int link, int32_t section, int32_t step, long error) __attribute__((noreturn));
@@ -30,46 +32,57 @@ static long map_nested(int pid) {
   return result;
 }
 
+/// Of the host tier: the network namespace while the launcher still plans, and then the way to the root.
+static void join_from_host(int link) {
+  char message[16];
+  int fds[5], count = 5, tasks[STAGE_MOST_GROUPS];
+  if (receive_message(link, message, sizeof message, 0, 0, 0, 0) != 1 || message[0] != JOINER_MAPPED) sys_exit(125);
+  int first = prepare.has_group ? 1 : 0, task_count = (int)prepare.group_count - first;
+  for (int i = 0; i < task_count; i++) tasks[i] = STAGE_FD_GROUPS + first + i;
+  long result = join_groups(tasks, task_count);
+  if (result < 0) joiner_fail(link, 0, STAGE_STEP_CGROUP, result);
+  // The one namespace that takes long to make. Its files in /proc and /sys belong to the zone's root, hence not before
+  // the ids are mapped; the others look at who makes them.
+  if (prepare.zone_flags & CLONE_NEWNET) {
+    result = SYS1(__NR_unshare, CLONE_NEWNET);
+    if (result < 0) joiner_fail(link, 0, STAGE_STEP_CLONE, result);
+  }
+  if (receive_message(link, message, sizeof message, fds, &count, 0, 0) != 1 || message[0] != JOINER_GO) sys_exit(125);
+  result = count < 2 ? -EPROTO : map_plan(fds[0]);
+  if (result < 0) joiner_fail(link, 0, STAGE_STEP_PLAN, result);
+  // The copy of the mount namespace carries the working directory over: so the zone finds its root as ".".
+  result = SYS1(__NR_fchdir, fds[1]);
+  if (result >= 0 && prepare.joiner_flags & CLONE_NEWUSER) result = become_root();
+  if (result < 0) joiner_fail(link, 0, STAGE_STEP_IDENTITY, result);
+  sys_close(fds[0]);
+  sys_close(fds[1]);
+  if (count == 5) payload_in = fds[2], payload_out = fds[3], payload_err = fds[4];
+}
+
+/// Of the user tier: it attaches what the user may attach, as root of a first user namespace.
+static void join_from_user(int link) {
+  char message[16];
+  int32_t step = 0;
+  if (receive_message(link, message, sizeof message, 0, 0, 0, 0) != 1 || message[0] != JOINER_GO) sys_exit(125);
+  long result = join_groups(plan->fd_tasks, 12);
+  if (result < 0) joiner_fail(link, 0, STAGE_STEP_CGROUP, result);
+  result = become_root();
+  if (result < 0) joiner_fail(link, 0, STAGE_STEP_IDENTITY, result);
+  // The change of ids closed our /proc files to ourselves; the nested map is written through them.
+  sys_prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+  result = sys_mount(0, "/", 0, MS_REC | MS_PRIVATE, 0);
+  if (result < 0) joiner_fail(link, 0, STAGE_STEP_PRIVATE, result);
+  result = run_section(STAGE_SECTION_TREE, &step);
+  if (result < 0) joiner_fail(link, STAGE_SECTION_TREE, step, result);
+}
+
 static void join(int link, int gate, int exec_pipe) __attribute__((noreturn));
 static void join(int link, int gate, int exec_pipe) {
-  char message[16];
-  int fd = -1, fds = 1;
-  int32_t step = 0;
-  uint32_t flags = plan->zone_flags;
-  long result;
-  if (plan->tier == STAGE_TIER_HOST) {
-    if (receive_message(link, message, sizeof message, 0, 0, 0, 0) != 1 || message[0] != JOINER_MAPPED) sys_exit(125);
-    result = join_groups();
-    if (result < 0) joiner_fail(link, 0, STAGE_STEP_CGROUP, result);
-    // The one namespace that takes long to make, while the builder puts the root together. Its files in /proc and /sys
-    // belong to the zone's root, hence not before the ids are mapped; the others look at who makes them.
-    if (flags & CLONE_NEWNET) {
-      result = SYS1(__NR_unshare, CLONE_NEWNET);
-      if (result < 0) joiner_fail(link, 0, STAGE_STEP_CLONE, result);
-      flags &= ~(uint32_t)CLONE_NEWNET;
-    }
-  }
-  if (receive_message(link, message, sizeof message, &fd, &fds, 0, 0) != 1 || message[0] != JOINER_GO) sys_exit(125);
-  if (plan->tier == STAGE_TIER_HOST) {
-    // The copy of the mount namespace carries the working directory over: so the zone finds its root as ".".
-    result = SYS1(__NR_fchdir, fd);
-    if (result >= 0 && plan->joiner_flags & CLONE_NEWUSER) result = become_root();
-    if (result < 0) joiner_fail(link, 0, STAGE_STEP_IDENTITY, result);
-    sys_close(fd);
-  } else {
-    result = join_groups();
-    if (result < 0) joiner_fail(link, 0, STAGE_STEP_CGROUP, result);
-    result = become_root();
-    if (result < 0) joiner_fail(link, 0, STAGE_STEP_IDENTITY, result);
-    // The change of ids closed our /proc files to ourselves; the nested map is written through them.
-    sys_prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
-    result = sys_mount(0, "/", 0, MS_REC | MS_PRIVATE, 0);
-    if (result < 0) joiner_fail(link, 0, STAGE_STEP_PRIVATE, result);
-    result = run_section(STAGE_SECTION_TREE, &step);
-    if (result < 0) joiner_fail(link, STAGE_SECTION_TREE, step, result);
-  }
+  uint32_t flags = prepare.zone_flags ? prepare.zone_flags & ~(uint32_t)CLONE_NEWNET : plan->zone_flags;
+  if (prepare.zone_flags) join_from_host(link);
+  else join_from_user(link);
   int mapped[2];
-  result = SYS2(__NR_pipe2, mapped, O_CLOEXEC);
+  long result = SYS2(__NR_pipe2, mapped, O_CLOEXEC);
   if (result < 0) joiner_fail(link, 0, STAGE_STEP_CLONE, result);
   struct clone_args args = {.flags = flags | CLONE_PARENT};
   long pid = sys_clone3(&args);
@@ -92,16 +105,17 @@ static void join(int link, int gate, int exec_pipe) {
   sys_exit(0);
 }
 
+static void write_maps(int pid, int deny_setgroups, const char *uids, const char *gids) {
+  long result = deny_setgroups ? write_map(pid, "setgroups", "deny") : 0;
+  if (result >= 0) result = write_map(pid, "uid_map", uids);
+  if (result >= 0) result = write_map(pid, "gid_map", gids);
+  if (result < 0) fail(0, STAGE_STEP_MAP, result);
+}
+
 /// Writes the joiner's id maps, or has the launcher do it (newuidmap is a program of the distribution's).
 static void map_joiner(int pid) {
-  long result = 0;
-  if (plan->uid_map) {
-    if (plan->deny_setgroups) result = write_map(pid, "setgroups", "deny");
-    if (result >= 0) result = write_map(pid, "uid_map", text(plan->uid_map));
-    if (result >= 0) result = write_map(pid, "gid_map", text(plan->gid_map));
-    if (result < 0) fail(0, STAGE_STEP_MAP, result);
-    return;
-  }
+  if (prepare.zone_flags) return write_maps(pid, 0, prepare.uid_map, prepare.gid_map);
+  if (plan->uid_map) return write_maps(pid, plan->deny_setgroups != 0, text(plan->uid_map), text(plan->gid_map));
   int32_t number = pid;
   send_numbers(STAGE_FD_CONTROL, STAGE_SAYS_MAP, &number, 1);
   char message[16];
@@ -165,11 +179,10 @@ static long joiner_pid;
 static int32_t first_pid;
 static volatile int is_built;
 
-/// Makes the joiner, puts the root together, and has the joiner clone the zone's first process.
-static void build(struct zone *zone, uint64_t flags) {
-  struct clone_args args = {.flags = plan->joiner_flags | flags, .exit_signal = flags & CLONE_PARENT ? 0 : SIGCHLD};
-  if (plan->fd_cgroup >= 0) args.flags |= CLONE_INTO_CGROUP, args.cgroup = (uint64_t)plan->fd_cgroup;
+/// Makes the joiner, and its ids. Returns its pidfd.
+static int make_joiner(struct zone *zone, struct clone_args args, int group) {
   int joiner = -1;
+  if (group >= 0) args.flags |= CLONE_INTO_CGROUP, args.cgroup = (uint64_t)group;
   args.flags |= CLONE_PIDFD, args.pidfd = (uint64_t)(uintptr_t)&joiner;
   joiner_pid = sys_clone3(&args);
   if (joiner_pid < 0) fail(0, STAGE_STEP_JOINER, joiner_pid);
@@ -183,24 +196,14 @@ static void build(struct zone *zone, uint64_t flags) {
   sys_close(link_ends[1]);
   sys_close(gate_ends[1]);
   sys_close(payload_exec_pipe);
+  map_joiner((int)joiner_pid);
+  return joiner;
+}
 
-  int32_t step = 0;
-  long result;
-  char message[64] = {JOINER_MAPPED};
-  if (plan->joiner_flags & CLONE_NEWUSER) map_joiner((int)joiner_pid);
-  if (plan->tier == STAGE_TIER_HOST) {
-    result = send_message(link_ends[0], message, 1, 0, 0, 0);
-    if (result < 0) fail(0, STAGE_STEP_DIED, result);
-    if (plan->joiner_flags & CLONE_NEWUSER) {
-      result = open_of((int)joiner_pid, "ns/user", O_RDONLY);
-      if (result < 0) fail(0, STAGE_STEP_USERNS, result);
-      userns_fd = (int)result;
-    }
-    result = run_section(STAGE_SECTION_TREE, &step);
-    if (result < 0) fail(STAGE_SECTION_TREE, step, result);
-  }
-  message[0] = JOINER_GO;
-  result = send_message(link_ends[0], message, 1, &root_fd, root_fd >= 0 ? 1 : 0, 0);
+/// Has the joiner clone the zone's first process.
+static void let_go(int joiner, const int *fds, int count) {
+  char message[64] = {JOINER_GO};
+  long result = send_message(link_ends[0], message, 1, fds, count, 0);
   if (result < 0) fail(0, STAGE_STEP_DIED, result);
   expect(link_ends[0], JOINER_DONE, message, sizeof message, 0, 0);
   memcpy(&first_pid, message + 1, 4);
@@ -219,7 +222,23 @@ static void build_apart(struct zone *zone) {
   long result = sys_mount(0, "/", 0, MS_REC | MS_PRIVATE, 0);
   if (result < 0) fail(0, STAGE_STEP_PRIVATE, result);
   // Joiner and first process are the keeper's children, not ours.
-  build(zone, CLONE_PARENT);
+  struct clone_args args = {.flags = prepare.joiner_flags | CLONE_PARENT};
+  int joiner = make_joiner(zone, args, prepare.has_group ? STAGE_FD_GROUPS : -1);
+  char mapped = JOINER_MAPPED;
+  result = send_message(link_ends[0], &mapped, 1, 0, 0, 0);
+  if (result < 0) fail(0, STAGE_STEP_DIED, result);
+  result = open_of((int)joiner_pid, "ns/user", O_RDONLY);
+  if (result < 0) fail(0, STAGE_STEP_USERNS, result);
+  userns_fd = (int)result;
+
+  hear_plan();
+  if (plan->tier != STAGE_TIER_HOST) fail(0, STAGE_STEP_PLAN, -EPROTO);
+  if (!plan->terminal) set_up_stdio(zone);
+  int32_t step = 0;
+  result = run_section(STAGE_SECTION_TREE, &step);
+  if (result < 0) fail(STAGE_SECTION_TREE, step, result);
+  int fds[5] = {plan_fd, root_fd, payload_in, payload_out, payload_err};
+  let_go(joiner, fds, plan->terminal ? 2 : 5);
   sys_exit(0);
 }
 
@@ -232,9 +251,8 @@ void launch(struct zone *zone) {
   if (result < 0) fail(0, STAGE_STEP_CLONE, result);
   zone->gate = gate_ends[0];
   payload_exec_pipe = make_pipe(&zone->exec_pipe, 0);
-  if (!plan->terminal) set_up_stdio(zone);
 
-  if (plan->tier == STAGE_TIER_HOST) {
+  if (prepare.zone_flags) {
     // As vfork(2): we go on when it lets go of our memory, which it does before it lets go of its namespace.
     static int builder = -1;
     struct clone_args args = {
@@ -245,7 +263,12 @@ void launch(struct zone *zone) {
     if (result < 0) fail(0, STAGE_STEP_UNSHARE, result);
     if (!is_built) sys_exit(125);  // it has told why
     zone->builder = builder;
-  } else build(zone, 0);
+  } else {
+    if (plan->tier != STAGE_TIER_USER) fail(0, STAGE_STEP_PLAN, -EPROTO);
+    if (!plan->terminal) set_up_stdio(zone);
+    struct clone_args args = {.flags = plan->joiner_flags, .exit_signal = SIGCHLD};
+    let_go(make_joiner(zone, args, plan->fd_cgroup), 0, 0);
+  }
 
   zone->init_pid = first_pid;
   struct child_info info;
@@ -262,7 +285,10 @@ void launch(struct zone *zone) {
   if (fd_count > 1) zone->master = fds[1];
   close_payload_ends();
   if (plan->keep_namespaces) keep_namespaces(zone);
-  // The keeper lives as long as the zone and must hold none of its mounts.
+  // The keeper lives as long as the zone: it holds none of its mounts, of its groups or of what it was made from.
   if (root_fd >= 0) sys_close(root_fd);
   if (userns_fd >= 0) sys_close(userns_fd);
+  sys_close(plan_fd);
+  SYS3(__NR_close_range, STAGE_FD_GROUPS, STAGE_FD_GROUPS + STAGE_MOST_GROUPS - 1, 0);
+  SYS3(__NR_close_range, plan->fd_sources, ~0u, 0);
 }

@@ -15,11 +15,11 @@ long become_root(void) {
   return result;
 }
 
-long join_groups(void) {
-  for (int i = 0; i < 12; i++) {
-    if (plan->fd_tasks[i] < 0) continue;
+long join_groups(const int *tasks, int count) {
+  for (int i = 0; i < count; i++) {
+    if (tasks[i] < 0) continue;
     // "tasks" moves one thread and waits for nobody; cgroup.procs waits 4 to 12 ms for other CPUs.
-    long result = sys_write(plan->fd_tasks[i], "0", 1);
+    long result = sys_write(tasks[i], "0", 1);
     if (result < 0) return result;
   }
   return 0;
@@ -74,6 +74,23 @@ static long execute(const char *const *argv, const char *const *envp) {
     if (*path == ':') path++;
   }
   return first;
+}
+
+volatile uint32_t *root_stands;
+
+enum { FUTEX_WAIT = 0, FUTEX_WAKE = 1 };
+
+long wait_for_root(void) {
+  if (!root_stands) return 0;
+  // An end of who puts it up is ours too: the first process of a pid namespace takes all along.
+  while (!__atomic_load_n(root_stands, __ATOMIC_ACQUIRE)) SYS4(__NR_futex, root_stands, FUTEX_WAIT, 0, 0);
+  return SYS1(__NR_chdir, "/");
+}
+
+void say_root_stands(void) {
+  if (!root_stands) return;
+  __atomic_store_n(root_stands, 1, __ATOMIC_RELEASE);
+  SYS3(__NR_futex, root_stands, FUTEX_WAKE, 1);
 }
 
 int told_on = -1;

@@ -12,4 +12,12 @@ extern int told_on;
 /// is to be told on `told_on`. `last` is the one other descriptor that stays open, until the execve.
 long execute_process(int announce, int last, int32_t *step);
 
+/// Where the command's process is made before the zone's root stands: the word it waits for, shared with the zone's init.
+/// 0 where there is nothing to wait for.
+extern volatile uint32_t *root_stands;
+
+/// Waits until the root stands, and goes there: what was the working directory until now lies outside of it.
+long wait_for_root(void);
+void say_root_stands(void);
+
 #endif

@@ -1,6 +1,7 @@
 // The process, between its fork and its execve: who it is and what it may do.
 #include "inside.h"
 #include "ops.h"
+#include "process.h"
 
 long ids(const struct stage_op *op) {
   if (!(op->flags & STAGE_KEEP_GROUPS)) {
@@ -16,7 +17,9 @@ long ids(const struct stage_op *op) {
 }
 
 long change_directory(const struct stage_op *op) {
-  long result = SYS1(__NR_chdir, text(op->text[0]));
+  // The first step that looks at the tree.
+  long result = wait_for_root();
+  if (result >= 0) result = SYS1(__NR_chdir, text(op->text[0]));
   if (result == -ENOENT && op->flags & STAGE_MAKE) {
     // After the pivot, or the joining, "/" is the zone's; what was open below it is closed by now.
     root_fd = (int)sys_open(AT_FDCWD, "/", O_PATH | O_DIRECTORY, 0);

@@ -11,11 +11,24 @@ enum {
   STAGE_PLAN_VERSION = 1,
 };
 
-// The stage finds its descriptors at fixed numbers, then the plan's own from STAGE_FD_FIRST on.
+// The stage is started with nothing but its control socket, early, and gets its orders on it: what it needs to know
+// before the plan is made (struct stage_prepare, host tier), then the plan. Descriptors that come along are numbered in
+// their order: a preparation's from STAGE_FD_GROUPS on, a plan's from STAGE_FD_FIRST on.
 enum {
-  STAGE_FD_PLAN = 3,
-  STAGE_FD_CONTROL = 4,  // SEQPACKET to the zonectl that launched it
-  STAGE_FD_FIRST = 5,
+  STAGE_FD_CONTROL = 3,  // SEQPACKET to the zonectl that launched it
+  STAGE_FD_GROUPS = 32,
+  STAGE_MOST_GROUPS = 13,
+  STAGE_FD_FIRST = 48,
+  STAGE_FDS_A_MESSAGE = 16,
+};
+
+// STAGE_PREPARE: what the namespaces that take long are made from, while the launcher still plans.
+struct stage_prepare {
+  uint32_t zone_flags;    // as in the plan
+  uint32_t joiner_flags;
+  uint32_t group_count;   // descriptors: the v2 directory if has_group, then v1 tasks files
+  uint32_t has_group;
+  char uid_map[256], gid_map[256];  // text for /proc/PID/…_map
 };
 
 enum stage_mode {
@@ -141,8 +154,8 @@ struct stage_plan {
   uint32_t owner_uid;     // who may speak to the keeper, besides root
   // descriptors, or -1; for stdio -1 is a pipe to the keeper
   int32_t fd_stdin, fd_stdout, fd_stderr;
-  int32_t fd_cgroup;                        // v2 directory
-  int32_t fd_tasks[12];                     // v1 tasks files
+  int32_t fd_cgroup;                        // v2 directory  (host tier: see stage_prepare)
+  int32_t fd_tasks[12];                     // v1 tasks files (host tier: see stage_prepare)
   int32_t fd_run;                           // the zone's run directory
   int32_t fd_log_dir;
   int32_t fd_listen;                        // a bound SEQPACKET socket
@@ -150,6 +163,7 @@ struct stage_plan {
   int32_t fd_oom;                           // memory.events or memory.oom_control
   int32_t fd_join;                          // STAGE_EXEC: pidfd
   int32_t fd_join_ns[8];                    // STAGE_EXEC in the user tier: the namespaces
+  int32_t fd_sources;                       // from here on the sources of ops, which nobody needs once the tree stands
 };
 
 // Messages: one byte of kind, then a payload. Both directions, on the control socket and on the keeper's.
@@ -165,6 +179,8 @@ enum stage_message {
   STAGE_SAYS_DESCRIPTORS = 'D',  // with SCM_RIGHTS
   STAGE_SAYS_NO = 'N',           // i32 errno
   // to the stage
+  STAGE_PREPARE = 'P',       // struct stage_prepare
+  STAGE_PLAN = 'p',          // u8: whether more descriptors follow in another one; the first one's first is the plan
   STAGE_MAPPED = 'm',
   STAGE_GO = 'G',
   STAGE_ATTACH = 'A',        // send me the output

@@ -131,8 +131,10 @@ extension Zones {
     stage.descriptors.standardInput = request.terminal ? terminalEnd : other(request.standardInput)
     stage.descriptors.standardOutput = request.terminal ? terminalEnd : other(request.standardOutput)
     stage.descriptors.standardError = request.terminal ? terminalEnd : other(request.standardError)
-    let process = try attempt("execute in zone \(name)") { () throws(SyscallError) in
-      try StageProcess.launch(stage, name: name)
+    let process = try attempt("execute in zone \(name)") { () throws(SyscallError) -> StageProcess in
+      let process = try StageProcess.begin(.execution, name: name)
+      try process.send(stage)
+      return process
     }
     withExtendedLifetime(way) {}
     withExtendedLifetime(null) {}

@@ -2,34 +2,48 @@ internal import Glibc
 internal import LinuxNS
 internal import VirtualNet
 
+/// What a zone's record names and its namespaces are made from: known before the rest of its plan.
+struct Ground {
+  var tier: WallTier
+  var uids: [IdMap]
+  var gids: [IdMap]
+  var capabilities: CapabilitySet
+  /// The copy of the host's /etc below a sparse zone's own; empty for other brands.
+  var etcTemplate: String
+}
+
 /// Looking at the machine and the caller, for the planner.
 extension Zones {
-  /// - Parameter making: whether what is missing (the /etc template, the filter, the id range) may be made; `explain`
-  ///   makes nothing.
-  func facts(for spec: ZoneSpec, terminalSize: WindowSize?) throws(ZoneError) -> HostFacts {
-    let files = try files(spec.name)
+  func ground(for spec: ZoneSpec) throws(ZoneError) -> Ground {
     let (tier, uids, gids) = try idMaps(spec)
     let capabilities: CapabilitySet
-    let filter: [UInt8]
     do {
       capabilities = try CapabilitySet.zoneDefault.applying(
         add: spec.capAdd, drop: spec.capDrop, known: .known(last: try Capability.last()))
+    } catch { throw .refused("\(error)") }
+    return Ground(
+      tier: tier, uids: uids, gids: gids, capabilities: capabilities,
+      etcTemplate: spec.brand == .sparse ? try etcTemplate() : "")
+  }
+
+  func facts(for spec: ZoneSpec, on ground: Ground, terminalSize: WindowSize?) throws(ZoneError) -> HostFacts {
+    let files = try files(spec.name)
+    let filter: [UInt8]
+    do {
       filter = try SeccompCache(directory: "\(directories.shared)/seccomp").bytes(
-        for: SeccompProfile(capabilities: capabilities, nesting: spec.nesting))
+        for: SeccompProfile(capabilities: ground.capabilities, nesting: spec.nesting))
     } catch { throw .refused("\(error)") }
     var facts = HostFacts(
-      tier: tier, uid: geteuid(), gid: getegid(), uids: uids, gids: gids, runDirectory: files.run,
-      dataDirectory: files.data, dataRoot: directories.data, etcTemplate: "", volumeDirectory: directories.volumes,
+      tier: ground.tier, uid: geteuid(), gid: getegid(), uids: ground.uids, gids: ground.gids, runDirectory: files.run,
+      dataDirectory: files.data, dataRoot: directories.data, etcTemplate: ground.etcTemplate,
+      volumeDirectory: directories.volumes,
       user: ZoneUser(uid: 0, gid: 0, groups: [], name: "root", home: "/root", shell: "/bin/sh"),
-      capabilities: capabilities, seccomp: filter, resolvConf: "", hosts: Self.hosts(spec))
+      capabilities: ground.capabilities, seccomp: filter, resolvConf: "", hosts: Self.hosts(spec))
     facts.terminalSize = terminalSize
-    if spec.brand == .sparse {
-      try addHostRoot(to: &facts)
-      facts.etcTemplate = try etcTemplate()
-    }
+    if spec.brand == .sparse { try addHostRoot(to: &facts) }
     facts.user = try user(spec.user, spec, facts)
-    if tier == .single { facts.user.groups = [] }
-    facts.resolvConf = try resolvConf(spec, tier)
+    if ground.tier == .single { facts.user.groups = [] }
+    facts.resolvConf = try resolvConf(spec, ground.tier)
     try addIdMappable(spec, to: &facts)
     return facts
   }

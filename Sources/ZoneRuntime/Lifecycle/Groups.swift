@@ -17,10 +17,18 @@ struct ZoneGroup: ~Copyable {
   }
 
   /// Hands the descriptors to a stage; they stay ours.
-  func lend(to descriptors: inout StagePlan.Descriptors) {
-    descriptors.cgroup = directory
-    descriptors.tasks = tasks.raw
+  /// - Parameter joining: false where the zone is in its groups already.
+  func lend(to descriptors: inout StagePlan.Descriptors, joining: Bool = true) {
+    if joining {
+      descriptors.cgroup = directory
+      descriptors.tasks = tasks.raw
+    }
     descriptors.oom = oom
+  }
+
+  func lend(to preparation: inout StagePreparation) {
+    preparation.group = directory
+    preparation.tasks = tasks.raw
   }
 }
 

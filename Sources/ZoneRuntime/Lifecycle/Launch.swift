@@ -26,11 +26,11 @@ struct LaunchedZone: ~Copyable {
   fileprivate(set) var record: RunRecord
 }
 
-/// What the stage of a zone is started for, beside its plan.
-private struct StageStart {
-  let spec: ZoneSpec
-  let record: RunRecord
+/// What a start is asked for, beside the zone's spec.
+private struct LaunchWish {
   let streams: ZoneStreams
+  let terminalSize: WindowSize?
+  let restarts: Int
   let openGate: Bool
 }
 
@@ -49,13 +49,15 @@ extension Zones {
   /// The zone's lock is held.
   ///
   /// What fails is undone: the record names each thing before it is made, and `cleanUp` takes away what is named.
+  /// - Parameter stage: one that was begun ahead.
   func launch(
-    _ files: ZoneFiles, _ spec: ZoneSpec, streams: ZoneStreams, terminalSize: WindowSize? = nil,
+    _ files: ZoneFiles, _ spec: ZoneSpec, stage: consuming StageProcess, streams: ZoneStreams, terminalSize: WindowSize? = nil,
     restarts: Int = 0, through: Bool
   ) throws(ZoneError) -> LaunchedZone {
     do throws(ZoneError) {
-      let zone = try make(
-        files, spec, streams: streams, terminalSize: terminalSize, restarts: restarts, openGate: through && spec.network.needsNoGate)
+      let wish = LaunchWish(
+        streams: streams, terminalSize: terminalSize, restarts: restarts, openGate: through && spec.network.needsNoGate)
+      let zone = try make(files, spec, stage, wish)
       if through, !zone.isThrough {
         do throws(ZoneError) { try Self.go(zone.link, spec) } catch {
           try? zone.keeper.signal(SIGKILL)  // best effort: it ends by itself now, and the first error is told
@@ -72,30 +74,49 @@ extension Zones {
     }
   }
 
-  private func make(
-    _ files: ZoneFiles, _ spec: ZoneSpec, streams: ZoneStreams, terminalSize: WindowSize?, restarts: Int,
-    openGate: Bool
-  ) throws(ZoneError) -> LaunchedZone {
-    try attempt("make the zone's run directory") { () throws(SyscallError) in
-      try FileSystem.makeDirectories(files.run, mode: 0o700)
+  /// Begins the process that will keep a zone: early, so that it is there when there is something to do.
+  func beginKeeper(_ name: String) throws(ZoneError) -> StageProcess {
+    try attempt("start the keeper of zone \(name)") { () throws(SyscallError) in
+      try StageProcess.begin(.keeper, name: name)
     }
-    try makeVolumes(spec)
-    let facts = try facts(for: spec, terminalSize: terminalSize)
-    let plan = LaunchPlanner.plan(spec, facts)
-    try writeNameFiles(files, spec, facts)
+  }
 
-    var record = RunRecord(
-      bootId: try attempt("read the boot id") { () throws(SyscallError) in try RunRecord.bootId() }, tier: plan.tier,
-      uids: plan.uids, gids: plan.gids, namespaces: plan.namespaces.rawValue, restarts: restarts,
-      capabilities: facts.capabilities)
-    let groupPlan = try cgroupPlan(files.name, spec.limits)
-    record.cgroup = groupPlan?.record
-    if spec.brand == .sparse { record.etcTemplate = facts.etcTemplate }
-    if case .named(let network) = spec.network { record.network = network }
-    try files.writeRecord(record)
-    let group = try makeCgroup(groupPlan)
+  /// Three steps, so that host root's namespaces are made while the rest is planned: the ground (ids, record, groups),
+  /// what the stage needs of it, the plan.
+  private func make(
+    _ files: ZoneFiles, _ spec: ZoneSpec, _ stage: consuming StageProcess, _ wish: LaunchWish
+  ) throws(ZoneError) -> LaunchedZone {
+    let plan: LaunchPlan
+    var record: RunRecord
+    do throws(ZoneError) {
+      try attempt("make the zone's run directory") { () throws(SyscallError) in
+        try FileSystem.makeDirectories(files.run, mode: 0o700)
+      }
+      try makeVolumes(spec)
+      let ground = try ground(for: spec)
+      let namespaces = LaunchPlanner.namespaces(spec, ground.tier)
+      record = RunRecord(
+        bootId: try attempt("read the boot id") { () throws(SyscallError) in try RunRecord.bootId() }, tier: ground.tier,
+        uids: ground.uids, gids: ground.gids, namespaces: namespaces.rawValue, restarts: wish.restarts,
+        capabilities: ground.capabilities)
+      let groupPlan = try cgroupPlan(files.name, spec.limits)
+      record.cgroup = groupPlan?.record
+      if spec.brand == .sparse { record.etcTemplate = ground.etcTemplate }
+      if case .named(let network) = spec.network { record.network = network }
+      try files.writeRecord(record)
+      let group = try makeCgroup(groupPlan)
+      if ground.tier == .root { try prepare(stage, ground, namespaces, group, files.name) }
 
-    var launched = try runStage(files, plan, group, StageStart(spec: spec, record: record, streams: streams, openGate: openGate))
+      let facts = try facts(for: spec, on: ground, terminalSize: wish.terminalSize)
+      plan = LaunchPlanner.plan(spec, facts)
+      try writeNameFiles(files, spec, facts)
+      try sendPlan(to: stage, files, spec, plan, group, wish)
+    } catch {
+      stage.abandon()
+      throw error
+    }
+
+    var launched = try awaitReady(stage, plan, spec, record)
     do throws(ZoneError) {
       try attach(spec, launched.initPid, files, &record)
       launched.record = record
@@ -105,6 +126,18 @@ extension Zones {
       throw error
     }
     return launched
+  }
+
+  private func prepare(
+    _ stage: borrowing StageProcess, _ ground: Ground, _ namespaces: NamespaceFlags, _ group: borrowing ZoneGroup, _ name: String
+  ) throws(ZoneError) {
+    var preparation = StagePreparation(
+      zoneFlags: namespaces.rawValue, joinerFlags: NamespaceFlags.user.rawValue, uidMap: Self.mapText(ground.uids),
+      gidMap: Self.mapText(ground.gids))
+    group.lend(to: &preparation)
+    do throws(SyscallError) { try stage.send(preparation) } catch {
+      throw .call("prepare the namespaces of zone \(name)", error)
+    }
   }
 
   private func writeNameFiles(_ files: ZoneFiles, _ spec: ZoneSpec, _ facts: HostFacts) throws(ZoneError) {
@@ -129,16 +162,16 @@ extension Zones {
 
   // MARK: the stage
 
-  private func runStage(
-    _ files: ZoneFiles, _ plan: LaunchPlan, _ group: borrowing ZoneGroup, _ start: StageStart
-  ) throws(ZoneError) -> LaunchedZone {
-    let spec = start.spec
+  private func sendPlan(
+    to process: borrowing StageProcess, _ files: ZoneFiles, _ spec: ZoneSpec, _ plan: LaunchPlan,
+    _ group: borrowing ZoneGroup, _ wish: LaunchWish
+  ) throws(ZoneError) {
     var stage = StagePlan(mode: .launch, tier: plan.tier == .root ? .host : .user)
     stage.tree = plan.tree.map(\.op)
     stage.zone = plan.zone.map(\.op)
     stage.process = plan.process.map(\.op)
     let nested = plan.tier != .root
-    stage.joinerFlags = NamespaceFlags.user.rawValue | (nested ? NamespaceFlags.mount.rawValue : 0)
+    stage.joinerFlags = NamespaceFlags.user.rawValue | (nested ? NamespaceFlags.mount.rawValue : 0)  // as prepared
     stage.zoneFlags = plan.namespaces.rawValue
     if plan.tier != .subordinate {
       stage.uidMap = Self.mapText(plan.uids)
@@ -152,10 +185,10 @@ extension Zones {
     stage.ownInit = plan.ownInit
     stage.terminal = plan.terminal
     stage.keepNamespaces = nested
-    stage.openGate = start.openGate && !nested
+    stage.openGate = wish.openGate && !nested
     stage.handOver = spec.restart != .no
     // Nobody stays with it: a launcher on its way out would still be told the end, and clean nothing up.
-    if case .log = start.streams { stage.handOver = true }
+    if case .log = wish.streams { stage.handOver = true }
     stage.arguments = plan.arguments
     stage.environment = plan.environment
     stage.searchPath = plan.searchPath
@@ -181,8 +214,8 @@ extension Zones {
     stage.descriptors.log = log.raw
     stage.descriptors.listen = listen.raw
     stage.descriptors.zonectl = executable.raw
-    group.lend(to: &stage.descriptors)
-    switch start.streams {
+    group.lend(to: &stage.descriptors, joining: nested)
+    switch wish.streams {
     case .log: stage.descriptors.standardInput = null.raw
     case .relay(let input): stage.descriptors.standardInput = input ? -1 : null.raw
     case .direct(let input, let output, let error):
@@ -192,8 +225,8 @@ extension Zones {
       stage.descriptors.standardError = error < 0 ? null.raw : error
     }
 
-    let process = try attempt("start the keeper of zone \(files.name)") { () throws(SyscallError) in
-      try StageProcess.launch(stage, name: files.name)
+    do throws(SyscallError) { try process.send(stage) } catch {
+      throw .call("start the keeper of zone \(files.name)", error)
     }
     // Lent by number until here.
     withExtendedLifetime(opened) {}
@@ -202,13 +235,13 @@ extension Zones {
     withExtendedLifetime(listen) {}
     withExtendedLifetime(executable) {}
     withExtendedLifetime(null) {}
-    let launched = try awaitReady(process, plan, start)
-    return launched
   }
 
   /// Hears the stage until its gate stands.
-  private func awaitReady(_ process: consuming StageProcess, _ plan: LaunchPlan, _ start: StageStart) throws(ZoneError) -> LaunchedZone {
-    var zone = process.split { LaunchedZone(keeper: $0, link: KeeperLink($1), initPid: 0, record: start.record) }
+  private func awaitReady(
+    _ process: consuming StageProcess, _ plan: LaunchPlan, _ spec: ZoneSpec, _ record: RunRecord
+  ) throws(ZoneError) -> LaunchedZone {
+    var zone = process.split { LaunchedZone(keeper: $0, link: KeeperLink($1), initPid: 0, record: record) }
     while true {
       let message = try attempt("start zone \(plan.name)") { () throws(SyscallError) in try zone.link.receive() }
       switch message {
@@ -225,7 +258,7 @@ extension Zones {
         // It has told all it knows; one whose command could not be executed is about to hand over, which is ours to do.
         try? zone.keeper.signal(SIGKILL)
         _ = try? zone.keeper.reap()
-        if step == Int(STAGE_STEP_EXECUTE.rawValue) { throw .notExecuted(command: start.spec.command.first ?? "", errno: number) }
+        if step == Int(STAGE_STEP_EXECUTE.rawValue) { throw .notExecuted(command: spec.command.first ?? "", errno: number) }
         throw Self.failure(plan, step, number)
       case nil:
         _ = try? zone.keeper.reap()

@@ -52,14 +52,22 @@ extension Zones {
   public func run(
     _ spec: ZoneSpec, streams: ZoneStreams, terminalSize: WindowSize? = nil
   ) throws(ZoneError) -> RunningZone {
-    if spec.ephemeral {
-      try createEphemeral(spec)
-    } else {
-      try create(spec)
-    }
-    let zone = try locked(spec.name)
+    let stage = try beginKeeper(spec.name)
+    let zone: LockedZone
     do throws(ZoneError) {
-      let launched = try launch(zone.files, spec, streams: streams, terminalSize: terminalSize, through: true)
+      if spec.ephemeral {
+        try createEphemeral(spec)
+      } else {
+        try create(spec)
+      }
+      zone = try locked(spec.name)
+    } catch {
+      stage.abandon()
+      throw error
+    }
+    do throws(ZoneError) {
+      let launched = try launch(
+        zone.files, spec, stage: stage, streams: streams, terminalSize: terminalSize, through: true)
       return RunningZone(name: spec.name, launched: launched, zones: self, spec: spec)
     } catch {
       // A zone that was made for this command and never ran it is not left behind.

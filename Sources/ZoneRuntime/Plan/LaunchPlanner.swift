@@ -21,14 +21,20 @@ public struct LaunchPlanner {
   private init(spec: ZoneSpec, facts: HostFacts) {
     self.spec = spec
     self.facts = facts
-    var namespaces: NamespaceFlags = [.mount, .pid, .ipc, .uts, .cgroup]
-    if spec.network != .host { namespaces.insert(.net) }
-    // The nested user namespace of an ordinary user locks what the first one attached.
-    if facts.tier != .root { namespaces.insert(.user) }
-    plan = LaunchPlan(name: spec.name, tier: facts.tier, namespaces: namespaces, uids: facts.uids, gids: facts.gids)
+    plan = LaunchPlan(
+      name: spec.name, tier: facts.tier, namespaces: Self.namespaces(spec, facts.tier), uids: facts.uids, gids: facts.gids)
     plan.limits = spec.limits
     plan.terminal = spec.terminal
     plan.ownInit = spec.ownInit
+  }
+
+  /// Those of the zone's first process. Known before the plan, so that they can be made while it is.
+  static func namespaces(_ spec: ZoneSpec, _ tier: WallTier) -> NamespaceFlags {
+    var namespaces: NamespaceFlags = [.mount, .pid, .ipc, .uts, .cgroup]
+    if spec.network != .host { namespaces.insert(.net) }
+    // The nested user namespace of an ordinary user locks what the first one attached.
+    if tier != .root { namespaces.insert(.user) }
+    return namespaces
   }
 
   var byHost: Bool { facts.tier == .root }

@@ -29,21 +29,20 @@ struct ProcessWish {
   var keyring: Bool
   var seccomp: [UInt8]
 
+  /// What needs no root comes first: at a start it is done while the root is still put in place. The filter lets all
+  /// that follows through, as it does for a command that changes its user.
   var ops: [PlannedOp] {
     let filter = PlannedOp.seccomp(seccomp, words: "filter system calls (\(seccomp.count / 8) instructions)")
     var ops: [PlannedOp] = []
     if keyring { ops.append(.simple(.keyring, "leave the caller's session keyring")) }
     // A system zone has su and sudo inside; without no_new_privs only CAP_SYS_ADMIN, which is about to go, may filter.
-    if !noNewPrivileges { ops.append(filter) }
+    if noNewPrivileges { ops.append(.simple(.noNewPrivileges, "gain no privileges by execve")) }
+    ops.append(filter)
+    ops += PlannedOp.capabilities(capabilities)
     if let workdir { ops.append(.changeDirectory(workdir, make: true)) }
     else { ops.append(home ? .enterHome(user.home) : .changeDirectory("/", make: false)) }
-    ops += PlannedOp.capabilities(capabilities)
     ops.append(.ids(uid: user.uid, gid: user.gid, groups: user.groups, keepGroups: keepGroups))
     ops.append(.holdCapabilities(capabilities))
-    if noNewPrivileges {
-      ops.append(.simple(.noNewPrivileges, "gain no privileges by execve"))
-      ops.append(filter)
-    }
     return ops
   }
 

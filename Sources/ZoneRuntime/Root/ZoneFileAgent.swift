@@ -74,8 +74,10 @@ extension Zones {
     stage.descriptors.standardInput = sockets.second.raw
     stage.descriptors.standardOutput = null.raw
     stage.descriptors.standardError = null.raw
-    let process = try attempt("copy files of zone \(name)") { () throws(SyscallError) in
-      try StageProcess.launch(stage, name: name)
+    let process = try attempt("copy files of zone \(name)") { () throws(SyscallError) -> StageProcess in
+      let process = try StageProcess.begin(.execution, name: name)
+      try process.send(stage)
+      return process
     }
     withExtendedLifetime(way) {}
     let execution = try awaitExecuted(process, name, request, facts.ops, terminal: nil)

@@ -1,0 +1,78 @@
+// The launcher's orders: a preparation, and the plan with its descriptors.
+#include "kernel.h"
+#include "orders.h"
+
+const struct stage_plan *plan;
+struct stage_prepare prepare;
+int plan_fd = -1;
+
+static void refuse(long error) __attribute__((noreturn));
+static void refuse(long error) {
+  int32_t numbers[3] = {-1, STAGE_STEP_PLAN, (int32_t)-error};
+  send_numbers(STAGE_FD_CONTROL, STAGE_SAYS_FAILED, numbers, 3);
+  sys_exit(125);
+}
+
+long map_plan(int fd) {
+  struct statx status;
+  long result = SYS5(__NR_statx, fd, "", AT_EMPTY_PATH, STATX_SIZE, &status);
+  if (result < 0) return result;
+  result = SYS(__NR_mmap, 0, status.stx_size, 1 /* PROT_READ */, 2 /* MAP_PRIVATE */, fd, 0);
+  if (result > -4096 && result < 0) return result;
+  const struct stage_plan *mapped = (const struct stage_plan *)result;
+  if (status.stx_size < sizeof *mapped || mapped->magic != STAGE_MAGIC || mapped->version != STAGE_PLAN_VERSION ||
+      mapped->size != status.stx_size)
+    return -EINVAL;
+  plan = mapped;
+  return 0;
+}
+
+/// Gives a descriptor the number it is to have. The kernel chooses the lowest free one, far below the places.
+static void place(int fd, int number) {
+  if (fd >= STAGE_FD_GROUPS) refuse(-EMFILE);
+  long result = SYS3(__NR_dup3, fd, number, O_CLOEXEC);
+  if (result < 0) refuse(result);
+  sys_close(fd);
+}
+
+static void take_plan(const char *message, long got, int *fds, int count) {
+  int number = STAGE_FD_FIRST;
+  for (;;) {
+    if (got != 2 || message[0] != STAGE_PLAN) refuse(-EPROTO);
+    for (int i = 0; i < count; i++) {
+      if (plan_fd < 0) {
+        plan_fd = fds[i];
+        long result = map_plan(plan_fd);
+        if (result < 0) refuse(result);
+      } else place(fds[i], number++);
+    }
+    if (!message[1]) break;
+    static char next[4];
+    count = STAGE_FDS_A_MESSAGE;
+    got = receive_message(STAGE_FD_CONTROL, next, sizeof next, fds, &count, 0, 0);
+    if (got <= 0) sys_exit(125);
+    message = next;
+  }
+  if (!plan) refuse(-EPROTO);
+}
+
+void hear_plan(void) {
+  char message[4];
+  int fds[STAGE_FDS_A_MESSAGE], count = STAGE_FDS_A_MESSAGE;
+  long got = receive_message(STAGE_FD_CONTROL, message, sizeof message, fds, &count, 0, 0);
+  if (got <= 0) sys_exit(125);  // the launcher has gone, or thought better of it
+  take_plan(message, got, fds, count);
+}
+
+void hear_orders(void) {
+  static char message[1 + sizeof(struct stage_prepare)];
+  int fds[STAGE_FDS_A_MESSAGE], count = STAGE_FDS_A_MESSAGE;
+  long got = receive_message(STAGE_FD_CONTROL, message, sizeof message, fds, &count, 0, 0);
+  if (got <= 0) sys_exit(125);
+  if (message[0] != STAGE_PREPARE) return take_plan(message, got, fds, count);
+  if (got != sizeof message) refuse(-EPROTO);
+  memcpy(&prepare, message + 1, sizeof prepare);
+  if (prepare.group_count != (uint32_t)count || count > STAGE_MOST_GROUPS || !prepare.zone_flags) refuse(-EPROTO);
+  prepare.uid_map[sizeof prepare.uid_map - 1] = prepare.gid_map[sizeof prepare.gid_map - 1] = 0;
+  for (int i = 0; i < count; i++) place(fds[i], STAGE_FD_GROUPS + i);
+}
