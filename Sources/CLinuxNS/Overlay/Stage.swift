@@ -36,8 +36,15 @@ public struct StageProcess: ~Copyable, Sendable {
 
   /// Tells a keeper of host root's what it can begin with before the plan is made.
   public borrowing func send(_ preparation: StagePreparation) throws(SyscallError) {
-    let (block, fds) = preparation.marshalled()
-    try check(zns_send_fds(control.raw, block, block.count, fds, CInt(fds.count)), "sendmsg")
+    let block = preparation.block
+    try check(zns_send_fds(control.raw, block, block.count, nil, 0), "sendmsg")
+  }
+
+  /// Tells a prepared keeper the zone's groups: the v2 group's directory, or -1, and the v1 groups' `tasks` files.
+  public borrowing func send(group: CInt, tasks: [CInt]) throws(SyscallError) {
+    let fds = (group >= 0 ? [group] : []) + tasks
+    let message = [UInt8(STAGE_GROUPS.rawValue), group >= 0 ? 1 : 0]
+    try check(zns_send_fds(control.raw, message, message.count, fds, CInt(fds.count)), "sendmsg")
   }
 
   /// Hands the plan over, in sealed memory, with its descriptors; they stay the caller's own.

@@ -1,6 +1,7 @@
-// A launch, from the keeper's side: the user namespace (joiner), the tree (builder), the zone's first process, up to the
-// gate. In the host tier it begins before there is a plan: while the launcher makes it, the namespaces are made.
+// A launch, from the keeper's side: the tree (builder), the zone's groups (joiner), the zone's first process, up to the
+// gate. In the host tier it begins before there is a plan: the namespaces are made while the launcher plans (forerun.c).
 #include "keeper.h"
+#include "forerun.h"
 #include "init.h"
 #include "orders.h"
 #include "process.h"
@@ -12,10 +13,10 @@ static void fail(int32_t section, int32_t step, long error) {
   sys_exit(125);
 }
 
-// Between builder (or keeper) and joiner: it is told MAPPED when its ids are, in the host tier, and GO when the root
-// stands, there with descriptors: the plan, the root, and what the command gets as 0, 1 and 2 if that is no terminal. It
-// answers with the pid of the zone's first process, or a failure.
-enum { JOINER_MAPPED = 'm', JOINER_GO = 'j', JOINER_DONE = 'd', JOINER_FAILED = 'f' };
+// Between builder (or keeper) and joiner: it is told GO when the root stands, in the host tier with descriptors: the
+// plan, the root, the forerunner, and what the command gets as 0, 1 and 2 if that is no terminal. It answers with the pid
+// of the zone's first process, or a failure.
+enum { JOINER_GO = 'j', JOINER_DONE = 'd', JOINER_FAILED = 'f' };
 
 static void joiner_fail(int link, int32_t section, int32_t step, long error) __attribute__((noreturn));
 static void joiner_fail(int link, int32_t section, int32_t step, long error) {
@@ -32,31 +33,25 @@ static long map_nested(int pid) {
   return result;
 }
 
-/// Of the host tier: the network namespace while the launcher still plans, and then the way to the root.
+static struct groups groups;
+
+/// Of the host tier: into the zone's groups, and then into the forerunner's namespaces and to the root.
 static void join_from_host(int link) {
   char message[16];
-  int fds[5], count = 5, tasks[STAGE_MOST_GROUPS];
-  if (receive_message(link, message, sizeof message, 0, 0, 0, 0) != 1 || message[0] != JOINER_MAPPED) sys_exit(125);
-  int first = prepare.has_group ? 1 : 0, task_count = (int)prepare.group_count - first;
-  for (int i = 0; i < task_count; i++) tasks[i] = STAGE_FD_GROUPS + first + i;
-  long result = join_groups(tasks, task_count);
+  int fds[6], count = 6;
+  long result = join_groups(groups.tasks, groups.task_count);
   if (result < 0) joiner_fail(link, 0, STAGE_STEP_CGROUP, result);
-  // The one namespace that takes long to make. Its files in /proc and /sys belong to the zone's root, hence not before
-  // the ids are mapped; the others look at who makes them.
-  if (prepare.zone_flags & CLONE_NEWNET) {
-    result = SYS1(__NR_unshare, CLONE_NEWNET);
-    if (result < 0) joiner_fail(link, 0, STAGE_STEP_CLONE, result);
-  }
   if (receive_message(link, message, sizeof message, fds, &count, 0, 0) != 1 || message[0] != JOINER_GO) sys_exit(125);
-  result = count < 2 ? -EPROTO : map_plan(fds[0]);
+  result = count < 3 ? -EPROTO : map_plan(fds[0]);
   if (result < 0) joiner_fail(link, 0, STAGE_STEP_PLAN, result);
+  result = SYS2(__NR_setns, fds[2], CLONE_NEWUSER | (prepare.zone_flags & CLONE_NEWNET));
+  if (result < 0) joiner_fail(link, 0, STAGE_STEP_CLONE, result);
   // The copy of the mount namespace carries the working directory over: so the zone finds its root as ".".
   result = SYS1(__NR_fchdir, fds[1]);
-  if (result >= 0 && prepare.joiner_flags & CLONE_NEWUSER) result = become_root();
+  if (result >= 0) result = become_root();
   if (result < 0) joiner_fail(link, 0, STAGE_STEP_IDENTITY, result);
-  sys_close(fds[0]);
-  sys_close(fds[1]);
-  if (count == 5) payload_in = fds[2], payload_out = fds[3], payload_err = fds[4];
+  for (int i = 0; i < 3; i++) sys_close(fds[i]);
+  if (count == 6) payload_in = fds[3], payload_out = fds[4], payload_err = fds[5];
 }
 
 /// Of the user tier: it attaches what the user may attach, as root of a first user namespace.
@@ -105,17 +100,15 @@ static void join(int link, int gate, int exec_pipe) {
   sys_exit(0);
 }
 
-static void write_maps(int pid, int deny_setgroups, const char *uids, const char *gids) {
-  long result = deny_setgroups ? write_map(pid, "setgroups", "deny") : 0;
-  if (result >= 0) result = write_map(pid, "uid_map", uids);
-  if (result >= 0) result = write_map(pid, "gid_map", gids);
-  if (result < 0) fail(0, STAGE_STEP_MAP, result);
-}
-
 /// Writes the joiner's id maps, or has the launcher do it (newuidmap is a program of the distribution's).
 static void map_joiner(int pid) {
-  if (prepare.zone_flags) return write_maps(pid, 0, prepare.uid_map, prepare.gid_map);
-  if (plan->uid_map) return write_maps(pid, plan->deny_setgroups != 0, text(plan->uid_map), text(plan->gid_map));
+  if (plan->uid_map) {
+    long result = plan->deny_setgroups ? write_map(pid, "setgroups", "deny") : 0;
+    if (result >= 0) result = write_map(pid, "uid_map", text(plan->uid_map));
+    if (result >= 0) result = write_map(pid, "gid_map", text(plan->gid_map));
+    if (result < 0) fail(0, STAGE_STEP_MAP, result);
+    return;
+  }
   int32_t number = pid;
   send_numbers(STAGE_FD_CONTROL, STAGE_SAYS_MAP, &number, 1);
   char message[16];
@@ -176,10 +169,11 @@ static void expect(int from, char kind, char *message, size_t room, int *fds, in
 // What builder and keeper share: in the host tier they are two processes on one memory and one table of descriptors.
 static int link_ends[2], gate_ends[2], payload_exec_pipe;
 static long joiner_pid;
+static struct forerunner ahead = {.socket = -1};
 static int32_t first_pid;
 static volatile int is_built;
 
-/// Makes the joiner, and its ids. Returns its pidfd.
+/// Makes the joiner. Returns its pidfd.
 static int make_joiner(struct zone *zone, struct clone_args args, int group) {
   int joiner = -1;
   if (group >= 0) args.flags |= CLONE_INTO_CGROUP, args.cgroup = (uint64_t)group;
@@ -190,14 +184,20 @@ static int make_joiner(struct zone *zone, struct clone_args args, int group) {
     sys_close(link_ends[0]);
     sys_close(gate_ends[0]);
     sys_close(zone->exec_pipe);
+    if (ahead.socket >= 0) sys_close(ahead.socket);
     join(link_ends[1], gate_ends[1], payload_exec_pipe);
   }
   // So that the end of either side is seen by the other.
   sys_close(link_ends[1]);
   sys_close(gate_ends[1]);
   sys_close(payload_exec_pipe);
-  map_joiner((int)joiner_pid);
   return joiner;
+}
+
+static void wait_for_end(int pidfd) {
+  struct pollfd end = {pidfd, POLLIN, 0};
+  while (sys_poll(&end, 1) < 0) {}
+  sys_close(pidfd);
 }
 
 /// Has the joiner clone the zone's first process.
@@ -208,10 +208,7 @@ static void let_go(int joiner, const int *fds, int count) {
   expect(link_ends[0], JOINER_DONE, message, sizeof message, 0, 0);
   memcpy(&first_pid, message + 1, 4);
   // It holds our mount namespace to its end: who outlives it pays for taking that apart.
-  struct pollfd end = {joiner, POLLIN, 0};
-  while (sys_poll(&end, 1) < 0) {}
-  sys_close(joiner);
-  is_built = 1;
+  wait_for_end(joiner);
 }
 
 /// The builder: the root is put together in a mount namespace that the host owns, for its copy into the zone's locks
@@ -221,24 +218,28 @@ static void build_apart(struct zone *zone) __attribute__((noreturn, noinline));
 static void build_apart(struct zone *zone) {
   long result = sys_mount(0, "/", 0, MS_REC | MS_PRIVATE, 0);
   if (result < 0) fail(0, STAGE_STEP_PRIVATE, result);
-  // Joiner and first process are the keeper's children, not ours.
-  struct clone_args args = {.flags = prepare.joiner_flags | CLONE_PARENT};
-  int joiner = make_joiner(zone, args, prepare.has_group ? STAGE_FD_GROUPS : -1);
-  char mapped = JOINER_MAPPED;
-  result = send_message(link_ends[0], &mapped, 1, 0, 0, 0);
-  if (result < 0) fail(0, STAGE_STEP_DIED, result);
-  result = open_of((int)joiner_pid, "ns/user", O_RDONLY);
-  if (result < 0) fail(0, STAGE_STEP_USERNS, result);
-  userns_fd = (int)result;
+  // Forerunner, joiner and first process are the keeper's children, not ours.
+  int32_t failed = 0;
+  result = forerun(&ahead, &prepare, &failed);
+  if (result < 0) fail(0, failed, result);
+  userns_fd = ahead.user_namespace;
 
+  hear_groups(&groups);
+  struct clone_args args = {.flags = CLONE_PARENT};
+  int joiner = make_joiner(zone, args, groups.directory);
   hear_plan();
   if (plan->tier != STAGE_TIER_HOST) fail(0, STAGE_STEP_PLAN, -EPROTO);
   if (!plan->terminal) set_up_stdio(zone);
   int32_t step = 0;
   result = run_section(STAGE_SECTION_TREE, &step);
   if (result < 0) fail(STAGE_SECTION_TREE, step, result);
-  int fds[5] = {plan_fd, root_fd, payload_in, payload_out, payload_err};
-  let_go(joiner, fds, plan->terminal ? 2 : 5);
+  result = forerunner_is_done(&ahead, &failed);
+  if (result < 0) fail(0, failed, result);
+  int fds[6] = {plan_fd, root_fd, ahead.process, payload_in, payload_out, payload_err};
+  let_go(joiner, fds, plan->terminal ? 3 : 6);
+  sys_close(ahead.socket);
+  wait_for_end(ahead.process);
+  is_built = 1;
   sys_exit(0);
 }
 
@@ -267,12 +268,15 @@ void launch(struct zone *zone) {
     if (plan->tier != STAGE_TIER_USER) fail(0, STAGE_STEP_PLAN, -EPROTO);
     if (!plan->terminal) set_up_stdio(zone);
     struct clone_args args = {.flags = plan->joiner_flags, .exit_signal = SIGCHLD};
-    let_go(make_joiner(zone, args, plan->fd_cgroup), 0, 0);
+    int joiner = make_joiner(zone, args, plan->fd_cgroup);
+    map_joiner((int)joiner_pid);
+    let_go(joiner, 0, 0);
   }
 
   zone->init_pid = first_pid;
   struct child_info info;
   SYS5(__NR_waitid, P_PID, joiner_pid, &info, WEXITED, 0);
+  if (ahead.pid) SYS5(__NR_waitid, P_PID, ahead.pid, &info, WEXITED, 0);
   sys_close(link_ends[0]);
   result = SYS2(__NR_pidfd_open, zone->init_pid, 0);
   if (result < 0) fail(0, STAGE_STEP_DIED, result);

@@ -64,6 +64,18 @@ void hear_plan(void) {
   take_plan(message, got, fds, count);
 }
 
+void hear_groups(struct groups *groups) {
+  char message[4];
+  int fds[STAGE_FDS_A_MESSAGE], count = STAGE_FDS_A_MESSAGE, first = STAGE_FD_GROUPS;
+  long got = receive_message(STAGE_FD_CONTROL, message, sizeof message, fds, &count, 0, 0);
+  if (got <= 0) sys_exit(125);
+  if (got != 2 || message[0] != STAGE_GROUPS || count > STAGE_MOST_GROUPS || count < message[1]) refuse(-EPROTO);
+  for (int i = 0; i < count; i++) place(fds[i], STAGE_FD_GROUPS + i);
+  groups->directory = message[1] ? first++ : -1;
+  groups->task_count = STAGE_FD_GROUPS + count - first;
+  for (int i = 0; i < groups->task_count; i++) groups->tasks[i] = first + i;
+}
+
 void hear_orders(void) {
   static char message[1 + sizeof(struct stage_prepare)];
   int fds[STAGE_FDS_A_MESSAGE], count = STAGE_FDS_A_MESSAGE;
@@ -72,7 +84,6 @@ void hear_orders(void) {
   if (message[0] != STAGE_PREPARE) return take_plan(message, got, fds, count);
   if (got != sizeof message) refuse(-EPROTO);
   memcpy(&prepare, message + 1, sizeof prepare);
-  if (prepare.group_count != (uint32_t)count || count > STAGE_MOST_GROUPS || !prepare.zone_flags) refuse(-EPROTO);
+  if (!prepare.zone_flags || !(prepare.joiner_flags & CLONE_NEWUSER)) refuse(-EPROTO);
   prepare.uid_map[sizeof prepare.uid_map - 1] = prepare.gid_map[sizeof prepare.gid_map - 1] = 0;
-  for (int i = 0; i < count; i++) place(fds[i], STAGE_FD_GROUPS + i);
 }

@@ -11,6 +11,10 @@ extern int plan_fd;
 /// Hears a preparation, if there is one, or else the plan. Exits where the launcher has gone, or what it says is wrong.
 void hear_orders(void);
 
+/// The zone's groups: the v2 directory or -1, and the v1 groups' tasks files.
+struct groups { int directory, tasks[STAGE_MOST_GROUPS], task_count; };
+void hear_groups(struct groups *groups);
+
 /// Hears the plan with its descriptors, and puts each in its place.
 void hear_plan(void);
 

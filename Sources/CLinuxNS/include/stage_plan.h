@@ -22,12 +22,11 @@ enum {
   STAGE_FDS_A_MESSAGE = 16,
 };
 
-// STAGE_PREPARE: what the namespaces that take long are made from, while the launcher still plans.
+// STAGE_PREPARE: what the user and the network namespace are made from, while the launcher still plans. STAGE_GROUPS
+// follows when the zone's groups stand, with their descriptors: the v2 directory, if `has_group`, then v1 tasks files.
 struct stage_prepare {
   uint32_t zone_flags;    // as in the plan
   uint32_t joiner_flags;
-  uint32_t group_count;   // descriptors: the v2 directory if has_group, then v1 tasks files
-  uint32_t has_group;
   char uid_map[256], gid_map[256];  // text for /proc/PID/…_map
 };
 
@@ -71,6 +70,7 @@ enum stage_step {
   STAGE_STEP_DIED,
   STAGE_STEP_SETNS,
   STAGE_STEP_TERMINALS,
+  STAGE_STEP_NETWORK,
 };
 
 enum stage_op_code {
@@ -154,8 +154,8 @@ struct stage_plan {
   uint32_t owner_uid;     // who may speak to the keeper, besides root
   // descriptors, or -1; for stdio -1 is a pipe to the keeper
   int32_t fd_stdin, fd_stdout, fd_stderr;
-  int32_t fd_cgroup;                        // v2 directory  (host tier: see stage_prepare)
-  int32_t fd_tasks[12];                     // v1 tasks files (host tier: see stage_prepare)
+  int32_t fd_cgroup;                        // v2 directory; in the host tier a launch has them by STAGE_GROUPS
+  int32_t fd_tasks[12];                     // v1 tasks files; the same
   int32_t fd_run;                           // the zone's run directory
   int32_t fd_log_dir;
   int32_t fd_listen;                        // a bound SEQPACKET socket
@@ -180,6 +180,7 @@ enum stage_message {
   STAGE_SAYS_NO = 'N',           // i32 errno
   // to the stage
   STAGE_PREPARE = 'P',       // struct stage_prepare
+  STAGE_GROUPS = 'g',        // u8 has_group; the groups' descriptors
   STAGE_PLAN = 'p',          // u8: whether more descriptors follow in another one; the first one's first is the plan
   STAGE_MAPPED = 'm',
   STAGE_GO = 'G',

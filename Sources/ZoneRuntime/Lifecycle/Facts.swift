@@ -2,11 +2,16 @@ internal import Glibc
 internal import LinuxNS
 internal import VirtualNet
 
-/// What a zone's record names and its namespaces are made from: known before the rest of its plan.
-struct Ground {
+/// Which walls a zone gets, and its ids: what its namespaces are made from.
+struct ZoneIds {
   var tier: WallTier
   var uids: [IdMap]
   var gids: [IdMap]
+}
+
+/// What a zone's record names, beside: known before the rest of its plan.
+struct Ground {
+  var ids: ZoneIds
   var capabilities: CapabilitySet
   /// The copy of the host's /etc below a sparse zone's own; empty for other brands.
   var etcTemplate: String
@@ -14,16 +19,14 @@ struct Ground {
 
 /// Looking at the machine and the caller, for the planner.
 extension Zones {
-  func ground(for spec: ZoneSpec) throws(ZoneError) -> Ground {
-    let (tier, uids, gids) = try idMaps(spec)
+  func ground(for spec: ZoneSpec, _ ids: ZoneIds) throws(ZoneError) -> Ground {
     let capabilities: CapabilitySet
     do {
       capabilities = try CapabilitySet.zoneDefault.applying(
         add: spec.capAdd, drop: spec.capDrop, known: .known(last: try Capability.last()))
     } catch { throw .refused("\(error)") }
     return Ground(
-      tier: tier, uids: uids, gids: gids, capabilities: capabilities,
-      etcTemplate: spec.brand == .sparse ? try etcTemplate() : "")
+      ids: ids, capabilities: capabilities, etcTemplate: spec.brand == .sparse ? try etcTemplate() : "")
   }
 
   func facts(for spec: ZoneSpec, on ground: Ground, terminalSize: WindowSize?) throws(ZoneError) -> HostFacts {
@@ -34,7 +37,7 @@ extension Zones {
         for: SeccompProfile(capabilities: ground.capabilities, nesting: spec.nesting))
     } catch { throw .refused("\(error)") }
     var facts = HostFacts(
-      tier: ground.tier, uid: geteuid(), gid: getegid(), uids: ground.uids, gids: ground.gids, runDirectory: files.run,
+      tier: ground.ids.tier, uid: geteuid(), gid: getegid(), uids: ground.ids.uids, gids: ground.ids.gids, runDirectory: files.run,
       dataDirectory: files.data, dataRoot: directories.data, etcTemplate: ground.etcTemplate,
       volumeDirectory: directories.volumes,
       user: ZoneUser(uid: 0, gid: 0, groups: [], name: "root", home: "/root", shell: "/bin/sh"),
@@ -42,8 +45,8 @@ extension Zones {
     facts.terminalSize = terminalSize
     if spec.brand == .sparse { try addHostRoot(to: &facts) }
     facts.user = try user(spec.user, spec, facts)
-    if ground.tier == .single { facts.user.groups = [] }
-    facts.resolvConf = try resolvConf(spec, ground.tier)
+    if ground.ids.tier == .single { facts.user.groups = [] }
+    facts.resolvConf = try resolvConf(spec, ground.ids.tier)
     try addIdMappable(spec, to: &facts)
     return facts
   }
@@ -65,13 +68,13 @@ extension Zones {
   }
 
   /// Which walls this caller can have, and the zone's ids.
-  func idMaps(_ spec: ZoneSpec) throws(ZoneError) -> (WallTier, [IdMap], [IdMap]) {
+  func ids(for spec: ZoneSpec) throws(ZoneError) -> ZoneIds {
     let uid = geteuid()
     if uid == 0 {
       let range = try lease(spec.name)
       do throws(SyntaxError) {
         let map = [try IdMap(inside: 0, outside: range.start, count: range.count)]
-        return (.root, map, map)
+        return ZoneIds(tier: .root, uids: map, gids: map)
       } catch { throw .syntax(error) }
     }
     let read = { (path: String) -> [UInt8] in (try? FileSystem.read(path)) ?? [] }  // missing is the same as empty
@@ -79,10 +82,10 @@ extension Zones {
       if FileSystem.exists("/usr/bin/newuidmap") {
         let name = Self.loginName(uid, in: read("/etc/passwd"))
         let maps = try UserIdMaps.many(uid: uid, gid: getegid(), name: name, subuid: read("/etc/subuid"), subgid: read("/etc/subgid"))
-        if maps.needsHelper { return (.subordinate, maps.uids, maps.gids) }
+        if maps.needsHelper { return ZoneIds(tier: .subordinate, uids: maps.uids, gids: maps.gids) }
       }
       let maps = try UserIdMaps.single(uid: uid, gid: getegid())
-      return (.single, maps.uids, maps.gids)
+      return ZoneIds(tier: .single, uids: maps.uids, gids: maps.gids)
     } catch { throw .syntax(error) }
   }
 

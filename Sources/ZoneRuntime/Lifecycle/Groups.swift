@@ -26,9 +26,8 @@ struct ZoneGroup: ~Copyable {
     descriptors.oom = oom
   }
 
-  func lend(to preparation: inout StagePreparation) {
-    preparation.group = directory
-    preparation.tasks = tasks.raw
+  func lend(to stage: borrowing StageProcess) throws(SyscallError) {
+    try stage.send(group: directory, tasks: tasks.raw)
   }
 }
 

@@ -93,11 +93,13 @@ extension Zones {
         try FileSystem.makeDirectories(files.run, mode: 0o700)
       }
       try makeVolumes(spec)
-      let ground = try ground(for: spec)
-      let namespaces = LaunchPlanner.namespaces(spec, ground.tier)
+      let ids = try ids(for: spec)
+      let namespaces = LaunchPlanner.namespaces(spec, ids.tier)
+      if ids.tier == .root { try prepare(stage, ids, namespaces, files.name) }
+      let ground = try ground(for: spec, ids)
       record = RunRecord(
-        bootId: try attempt("read the boot id") { () throws(SyscallError) in try RunRecord.bootId() }, tier: ground.tier,
-        uids: ground.uids, gids: ground.gids, namespaces: namespaces.rawValue, restarts: wish.restarts,
+        bootId: try attempt("read the boot id") { () throws(SyscallError) in try RunRecord.bootId() }, tier: ids.tier,
+        uids: ids.uids, gids: ids.gids, namespaces: namespaces.rawValue, restarts: wish.restarts,
         capabilities: ground.capabilities)
       let groupPlan = try cgroupPlan(files.name, spec.limits)
       record.cgroup = groupPlan?.record
@@ -105,7 +107,9 @@ extension Zones {
       if case .named(let network) = spec.network { record.network = network }
       try files.writeRecord(record)
       let group = try makeCgroup(groupPlan)
-      if ground.tier == .root { try prepare(stage, ground, namespaces, group, files.name) }
+      if ids.tier == .root {
+        try attempt("put zone \(files.name) into its groups") { () throws(SyscallError) in try group.lend(to: stage) }
+      }
 
       let facts = try facts(for: spec, on: ground, terminalSize: wish.terminalSize)
       plan = LaunchPlanner.plan(spec, facts)
@@ -129,12 +133,11 @@ extension Zones {
   }
 
   private func prepare(
-    _ stage: borrowing StageProcess, _ ground: Ground, _ namespaces: NamespaceFlags, _ group: borrowing ZoneGroup, _ name: String
+    _ stage: borrowing StageProcess, _ ids: ZoneIds, _ namespaces: NamespaceFlags, _ name: String
   ) throws(ZoneError) {
-    var preparation = StagePreparation(
-      zoneFlags: namespaces.rawValue, joinerFlags: NamespaceFlags.user.rawValue, uidMap: Self.mapText(ground.uids),
-      gidMap: Self.mapText(ground.gids))
-    group.lend(to: &preparation)
+    let preparation = StagePreparation(
+      zoneFlags: namespaces.rawValue, joinerFlags: NamespaceFlags.user.rawValue, uidMap: Self.mapText(ids.uids),
+      gidMap: Self.mapText(ids.gids))
     do throws(SyscallError) { try stage.send(preparation) } catch {
       throw .call("prepare the namespaces of zone \(name)", error)
     }

@@ -15,6 +15,7 @@ enum StepWords {
     (STAGE_STEP_FORK, "fork"), (STAGE_STEP_EXECUTE, "execute the command"),
     (STAGE_STEP_DIED, "reach the first process: it was killed"), (STAGE_STEP_SETNS, "enter the namespaces"),
     (STAGE_STEP_TERMINALS, "open the zone's /dev/pts"),
+    (STAGE_STEP_NETWORK, "make the network namespace and bring its lo up"),
   ]
 
   static func words(_ step: Int) -> String {

@@ -47,7 +47,7 @@ extension Zones {
   public func explain(_ spec: ZoneSpec) throws(ZoneError) -> String {
     try checked(spec)
     try directories.make()
-    let plan = LaunchPlanner.plan(spec, try facts(for: spec, on: ground(for: spec), terminalSize: nil))
+    let plan = LaunchPlanner.plan(spec, try facts(for: spec, on: ground(for: spec, ids(for: spec)), terminalSize: nil))
     let network: String? =
       switch spec.network {
       case .none: nil

@@ -33,7 +33,8 @@ extension LaunchPlanner {
       plan.zone.append(.write("/proc/sys/user/max_user_namespaces", "0"))
     }
     plan.zone.append(.hostname(spec.hostname ?? spec.name))
-    if plan.namespaces.contains(.net) { plan.zone.append(.simple(.loopback, "bring lo up")) }
+    // For host root it is up already: the network namespace is made ahead, with it.
+    if plan.namespaces.contains(.net), !byHost { plan.zone.append(.simple(.loopback, "bring lo up")) }
     for path in Self.maskedPaths { plan.zone.append(.mask(path)) }
     for path in Self.readOnlyPaths { plan.zone.append(.readOnlyPath(path)) }
     plan.zone.append(.simple(.pivot, "pivot into the root and let the host's go"))
