@@ -34,13 +34,25 @@ public struct StageProcess: ~Copyable, Sendable {
     return StageProcess(pid: pidfd.pid, pidfd: Pidfd(OwnedFD(raw: pidfd.pidfd)), control: sockets.takeFirst())
   }
 
-  /// Tells a keeper of host root's what it can begin with before the plan is made.
-  public borrowing func send(_ preparation: StagePreparation) throws(SyscallError) {
-    let block = preparation.block
-    try check(zns_send_fds(control.raw, block, block.count, nil, 0), "sendmsg")
+  /// Has a keeper of host root's begin before there is a plan.
+  /// - Parameter zoneFlags: clone3(2) flags of the zone's first process, as they will be in the plan.
+  public borrowing func begin(zoneFlags: UInt32) throws(SyscallError) {
+    let message = [UInt8(STAGE_BEGIN.rawValue)] + withUnsafeBytes(of: zoneFlags) { Array($0) }
+    try check(zns_send_fds(control.raw, message, message.count, nil, 0), "sendmsg")
   }
 
-  /// Tells a prepared keeper the zone's groups: the v2 group's directory, or -1, and the v1 groups' `tasks` files.
+  /// Tells such a keeper the zone's ids: the text of /proc/PID/uid_map and gid_map, at most 255 bytes each.
+  public borrowing func send(uidMap: String, gidMap: String) throws(SyscallError) {
+    precondition(uidMap.utf8.count < 256 && gidMap.utf8.count < 256)
+    var message = [UInt8](repeating: 0, count: 1 + MemoryLayout<stage_ids>.size)
+    message[0] = UInt8(STAGE_IDS.rawValue)
+    for (at, text) in [(1, uidMap), (257, gidMap)] {
+      for (index, byte) in text.utf8.enumerated() { message[at + index] = byte }
+    }
+    try check(zns_send_fds(control.raw, message, message.count, nil, 0), "sendmsg")
+  }
+
+  /// Tells such a keeper the zone's groups: the v2 group's directory, or -1, and the v1 groups' `tasks` files.
   public borrowing func send(group: CInt, tasks: [CInt]) throws(SyscallError) {
     let fds = (group >= 0 ? [group] : []) + tasks
     let message = [UInt8(STAGE_GROUPS.rawValue), group >= 0 ? 1 : 0]

@@ -22,34 +22,33 @@ static void run_ahead(int socket, uint32_t flags) {
   sys_exit(0);
 }
 
-static long map(long pid, const struct stage_prepare *from) {
-  long result = write_map((int)pid, "uid_map", from->uid_map);
-  return result < 0 ? result : write_map((int)pid, "gid_map", from->gid_map);
-}
-
-long forerun(struct forerunner *forerunner, const struct stage_prepare *from, int32_t *failed) {
+long forerun(struct forerunner *forerunner, uint32_t zone_flags, int32_t *failed) {
   int ends[2];
   *failed = STAGE_STEP_JOINER;
   long result = SYS4(__NR_socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends);
   if (result < 0) return result;
   struct clone_args args = {
-      .flags = from->joiner_flags | CLONE_PARENT | CLONE_PIDFD, .pidfd = (uint64_t)(uintptr_t)&forerunner->process};
+      .flags = CLONE_NEWUSER | CLONE_PARENT | CLONE_PIDFD, .pidfd = (uint64_t)(uintptr_t)&forerunner->process};
   result = sys_clone3(&args);
   if (result < 0) return result;
   if (result == 0) {
     // Its maker's end is seen only where nobody else holds that end: all but the one socket is closed.
     SYS3(__NR_dup3, ends[1], 0, O_CLOEXEC);
     SYS3(__NR_close_range, 1, ~0u, 0);
-    run_ahead(0, from->zone_flags);
+    run_ahead(0, zone_flags);
   }
   forerunner->pid = result;
   forerunner->socket = ends[0];
   sys_close(ends[1]);
-  *failed = STAGE_STEP_MAP;
-  result = map(forerunner->pid, from);
-  if (result < 0) return result;
+  return 0;
+}
+
+long map_forerunner(struct forerunner *forerunner, const struct stage_ids *ids, int32_t *failed) {
   char mapped = MAPPED;
-  result = send_message(ends[0], &mapped, 1, 0, 0, 0);
+  *failed = STAGE_STEP_MAP;
+  long result = write_map((int)forerunner->pid, "uid_map", ids->uid_map);
+  if (result >= 0) result = write_map((int)forerunner->pid, "gid_map", ids->gid_map);
+  if (result >= 0) result = send_message(forerunner->socket, &mapped, 1, 0, 0, 0);
   if (result < 0) return result;
   *failed = STAGE_STEP_USERNS;
   char path[64], *end = put_text(path, "/proc/");

@@ -10,10 +10,13 @@ struct forerunner {
   int user_namespace;
 };
 
-/// Makes it: the user namespace with its ids; then, beside us, the network namespace. -errno, with the step in *failed.
-long forerun(struct forerunner *forerunner, const struct stage_prepare *from, int32_t *failed);
+/// Makes it, with a user namespace that has no ids yet. -errno, with the step in *failed, here and below.
+long forerun(struct forerunner *forerunner, uint32_t zone_flags, int32_t *failed);
 
-/// Waits until its network namespace stands. -errno, with the step in *failed.
+/// Gives the user namespace its ids, and lets the forerunner go on to the network.
+long map_forerunner(struct forerunner *forerunner, const struct stage_ids *ids, int32_t *failed);
+
+/// Waits until its network namespace stands.
 long forerunner_is_done(const struct forerunner *forerunner, int32_t *failed);
 
 #endif

@@ -171,7 +171,8 @@ __attribute__((noreturn)) void join_zone(void);
 /// The joiner's and the execution's common parts.
 long write_file(const char *path, const char *content);
 long write_map(int pid, const char *name, const char *content);
-long become_root(void);
+/// With groups: drops the caller's supplementary groups too.
+long become_root(int groups);
 /// Moves the caller into the v1 groups of these `tasks` files.
 long join_groups(const int *tasks, int count);
 

@@ -1,9 +1,9 @@
-// The launcher's orders: a preparation, and the plan with its descriptors.
+// The launcher's orders: what a launch begins with, and the plan with its descriptors.
 #include "kernel.h"
 #include "orders.h"
 
 const struct stage_plan *plan;
-struct stage_prepare prepare;
+struct orders orders;
 int plan_fd = -1;
 
 static void refuse(long error) __attribute__((noreturn));
@@ -76,14 +76,22 @@ void hear_groups(struct groups *groups) {
   for (int i = 0; i < groups->task_count; i++) groups->tasks[i] = first + i;
 }
 
+void hear_ids(struct stage_ids *ids) {
+  static char message[1 + sizeof *ids];
+  long got = receive_message(STAGE_FD_CONTROL, message, sizeof message, 0, 0, 0, 0);
+  if (got <= 0) sys_exit(125);
+  if (got != sizeof message || message[0] != STAGE_IDS) refuse(-EPROTO);
+  memcpy(ids, message + 1, sizeof *ids);
+  ids->uid_map[sizeof ids->uid_map - 1] = ids->gid_map[sizeof ids->gid_map - 1] = 0;
+}
+
 void hear_orders(void) {
-  static char message[1 + sizeof(struct stage_prepare)];
+  char message[8];
   int fds[STAGE_FDS_A_MESSAGE], count = STAGE_FDS_A_MESSAGE;
   long got = receive_message(STAGE_FD_CONTROL, message, sizeof message, fds, &count, 0, 0);
   if (got <= 0) sys_exit(125);
-  if (message[0] != STAGE_PREPARE) return take_plan(message, got, fds, count);
-  if (got != sizeof message) refuse(-EPROTO);
-  memcpy(&prepare, message + 1, sizeof prepare);
-  if (!prepare.zone_flags || !(prepare.joiner_flags & CLONE_NEWUSER)) refuse(-EPROTO);
-  prepare.uid_map[sizeof prepare.uid_map - 1] = prepare.gid_map[sizeof prepare.gid_map - 1] = 0;
+  if (message[0] != STAGE_BEGIN) return take_plan(message, got, fds, count);
+  if (got != 5) refuse(-EPROTO);
+  memcpy(&orders.zone_flags, message + 1, 4);
+  if (!is_begun()) refuse(-EPROTO);
 }

@@ -2,14 +2,18 @@
 #define ORDERS_H
 #include "kernel.h"
 
-/// What came ahead of the plan; `prepare.zone_flags` is 0 where nothing did.
-extern struct stage_prepare prepare;
+/// What a launch of host root's begins with.
+struct orders { uint32_t zone_flags; };
+extern struct orders orders;
+static inline int is_begun(void) { return orders.zone_flags != 0; }
 
 /// The plan's memory, while it is open: a child that was made before the plan came gets it from here.
 extern int plan_fd;
 
-/// Hears a preparation, if there is one, or else the plan. Exits where the launcher has gone, or what it says is wrong.
+/// Hears the first order: to begin, or the plan. Exits where the launcher has gone, or what it says is wrong.
 void hear_orders(void);
+
+void hear_ids(struct stage_ids *ids);
 
 /// The zone's groups: the v2 directory or -1, and the v1 groups' tasks files.
 struct groups { int directory, tasks[STAGE_MOST_GROUPS], task_count; };

@@ -4,13 +4,9 @@
 
 int payload_in = -1, payload_out = -1, payload_err = -1;
 
-long become_root(void) {
-  // Not possible, and not needed, where the map has one id: nothing but the caller's own groups could be set.
-  if (!plan->deny_setgroups) {
-    long result = SYS2(__NR_setgroups, 0, 0);
-    if (result < 0) return result;
-  }
-  long result = SYS3(__NR_setresgid, 0, 0, 0);
+long become_root(int groups) {
+  long result = groups ? SYS2(__NR_setgroups, 0, 0) : 0;
+  if (result >= 0) result = SYS3(__NR_setresgid, 0, 0, 0);
   if (result >= 0) result = SYS3(__NR_setresuid, 0, 0, 0);
   return result;
 }

@@ -11,9 +11,10 @@ enum {
   STAGE_PLAN_VERSION = 1,
 };
 
-// The stage is started with nothing but its control socket, early, and gets its orders on it: what it needs to know
-// before the plan is made (struct stage_prepare, host tier), then the plan. Descriptors that come along are numbered in
-// their order: a preparation's from STAGE_FD_GROUPS on, a plan's from STAGE_FD_FIRST on.
+// The stage is started with nothing but its control socket, early, and gets its orders on it. In the host tier a launch
+// hears what it needs when that is known: the namespaces (STAGE_BEGIN), the ids, the groups, and then the plan; all
+// others hear the plan alone. Descriptors that come along are numbered in their order: the groups' from STAGE_FD_GROUPS
+// on, a plan's from STAGE_FD_FIRST on.
 enum {
   STAGE_FD_CONTROL = 3,  // SEQPACKET to the zonectl that launched it
   STAGE_FD_GROUPS = 32,
@@ -22,13 +23,8 @@ enum {
   STAGE_FDS_A_MESSAGE = 16,
 };
 
-// STAGE_PREPARE: what the user and the network namespace are made from, while the launcher still plans. STAGE_GROUPS
-// follows when the zone's groups stand, with their descriptors: the v2 directory, if `has_group`, then v1 tasks files.
-struct stage_prepare {
-  uint32_t zone_flags;    // as in the plan
-  uint32_t joiner_flags;
-  char uid_map[256], gid_map[256];  // text for /proc/PID/…_map
-};
+// The text of /proc/PID/uid_map and gid_map.
+struct stage_ids { char uid_map[256], gid_map[256]; };
 
 enum stage_mode {
   STAGE_LAUNCH = 1,  // become the keeper of a new zone
@@ -179,8 +175,9 @@ enum stage_message {
   STAGE_SAYS_DESCRIPTORS = 'D',  // with SCM_RIGHTS
   STAGE_SAYS_NO = 'N',           // i32 errno
   // to the stage
-  STAGE_PREPARE = 'P',       // struct stage_prepare
-  STAGE_GROUPS = 'g',        // u8 has_group; the groups' descriptors
+  STAGE_BEGIN = 'B',         // u32 zone_flags, as in the plan
+  STAGE_IDS = 'i',           // struct stage_ids
+  STAGE_GROUPS = 'g',        // u8 has_group; descriptors: the v2 directory if has_group, then v1 tasks files
   STAGE_PLAN = 'p',          // u8: whether more descriptors follow in another one; the first one's first is the plan
   STAGE_MAPPED = 'm',
   STAGE_GO = 'G',

@@ -74,15 +74,16 @@ extension Zones {
     }
   }
 
-  /// Begins the process that will keep a zone: early, so that it is there when there is something to do.
-  func beginKeeper(_ name: String) throws(ZoneError) -> StageProcess {
-    try attempt("start the keeper of zone \(name)") { () throws(SyscallError) in
-      try StageProcess.begin(.keeper, name: name)
+  /// Begins the process that will keep a zone: early, so that host root's namespaces are made while we plan.
+  func beginKeeper(_ spec: ZoneSpec) throws(ZoneError) -> StageProcess {
+    try attempt("start the keeper of zone \(spec.name)") { () throws(SyscallError) -> StageProcess in
+      let stage = try StageProcess.begin(.keeper, name: spec.name)
+      if geteuid() == 0 { try stage.begin(zoneFlags: LaunchPlanner.namespaces(spec, .root).rawValue) }
+      return stage
     }
   }
 
-  /// Three steps, so that host root's namespaces are made while the rest is planned: the ground (ids, record, groups),
-  /// what the stage needs of it, the plan.
+  /// What host root's keeper can go on with is sent as soon as it is known: the ids, the groups, and last the plan.
   private func make(
     _ files: ZoneFiles, _ spec: ZoneSpec, _ stage: consuming StageProcess, _ wish: LaunchWish
   ) throws(ZoneError) -> LaunchedZone {
@@ -95,7 +96,11 @@ extension Zones {
       try makeVolumes(spec)
       let ids = try ids(for: spec)
       let namespaces = LaunchPlanner.namespaces(spec, ids.tier)
-      if ids.tier == .root { try prepare(stage, ids, namespaces, files.name) }
+      if ids.tier == .root {
+        try attempt("map the ids of zone \(files.name)") { () throws(SyscallError) in
+          try stage.send(uidMap: Self.mapText(ids.uids), gidMap: Self.mapText(ids.gids))
+        }
+      }
       let ground = try ground(for: spec, ids)
       record = RunRecord(
         bootId: try attempt("read the boot id") { () throws(SyscallError) in try RunRecord.bootId() }, tier: ids.tier,
@@ -130,17 +135,6 @@ extension Zones {
       throw error
     }
     return launched
-  }
-
-  private func prepare(
-    _ stage: borrowing StageProcess, _ ids: ZoneIds, _ namespaces: NamespaceFlags, _ name: String
-  ) throws(ZoneError) {
-    let preparation = StagePreparation(
-      zoneFlags: namespaces.rawValue, joinerFlags: NamespaceFlags.user.rawValue, uidMap: Self.mapText(ids.uids),
-      gidMap: Self.mapText(ids.gids))
-    do throws(SyscallError) { try stage.send(preparation) } catch {
-      throw .call("prepare the namespaces of zone \(name)", error)
-    }
   }
 
   private func writeNameFiles(_ files: ZoneFiles, _ spec: ZoneSpec, _ facts: HostFacts) throws(ZoneError) {

@@ -52,7 +52,7 @@ extension Zones {
   public func run(
     _ spec: ZoneSpec, streams: ZoneStreams, terminalSize: WindowSize? = nil
   ) throws(ZoneError) -> RunningZone {
-    let stage = try beginKeeper(spec.name)
+    let stage = try beginKeeper(spec)
     let zone: LockedZone
     do throws(ZoneError) {
       if spec.ephemeral {

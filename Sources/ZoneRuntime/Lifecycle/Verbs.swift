@@ -8,7 +8,7 @@ extension Zones {
   public func ready(_ name: String) throws(ZoneError) {
     let zone = try locked(name)
     let spec = try atRest(zone.files, verb: "ready")
-    _ = try launch(zone.files, spec, stage: beginKeeper(spec.name), streams: .log, through: false)
+    _ = try launch(zone.files, spec, stage: beginKeeper(spec), streams: .log, through: false)
   }
 
   /// installed or ready -> running. Returns when the command was executed.
@@ -25,7 +25,7 @@ extension Zones {
 
   /// The zone's lock is held.
   func start(_ files: ZoneFiles, _ spec: ZoneSpec, restarts: Int) throws(ZoneError) {
-    _ = try launch(files, spec, stage: beginKeeper(spec.name), streams: .log, restarts: restarts, through: true)
+    _ = try launch(files, spec, stage: beginKeeper(spec), streams: .log, restarts: restarts, through: true)
   }
 
   /// The spec of a zone that can be started now; what an earlier run left is taken away first.
