@@ -1,9 +1,10 @@
 import CommandLineTable
 import Glibc
+import LinuxNS
 
 // Only what a start needs is touched here: the table, the parser, one verb.
 do throws(UsageError) {
-  switch try zonectlTable.parse(Array(CommandLine.arguments.dropFirst())) {
+  switch try zonectlTable.parse(programArguments()) {
   case .help(let verb):
     Output.write(verb.map(zonectlTable.help) ?? zonectlTable.help())
   case .version:

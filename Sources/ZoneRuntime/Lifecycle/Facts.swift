@@ -23,7 +23,7 @@ extension Zones {
     let capabilities: CapabilitySet
     do {
       capabilities = try CapabilitySet.zoneDefault.applying(
-        add: spec.capAdd, drop: spec.capDrop, known: .known(last: try Capability.last()))
+        add: spec.capAdd, drop: spec.capDrop, known: .known(last: Capability.last()))
     } catch { throw .refused("\(error)") }
     return Ground(
       ids: ids, capabilities: capabilities, etcTemplate: spec.brand == .sparse ? try etcTemplate() : "")

@@ -90,7 +90,7 @@ public struct CapabilitySet: OptionSet, Hashable, Sendable, CustomStringConverti
     .auditWrite,
   ])
 
-  /// All that this kernel has (/proc/sys/kernel/cap_last_cap): a bit above is EPERM in capset(2), EINVAL in prctl(2).
+  /// All that this kernel has (`Capability.last()`): a bit above is EPERM in capset(2), EINVAL in prctl(2).
   public static func known(last: Capability) -> CapabilitySet {
     CapabilitySet(rawValue: last.number == 63 ? .max : (1 << (UInt64(last.number) + 1)) - 1)
   }
@@ -134,13 +134,5 @@ extension CapabilitySet: Codable {
 
 extension Capability {
   /// The last capability of the running kernel.
-  /// - Parameter file: /proc/sys/kernel/cap_last_cap, since Linux 3.2.
-  public static func last(file: String = "/proc/sys/kernel/cap_last_cap") throws(SyscallError) -> Capability {
-    let text = try FileSystem.readLine(file)
-    guard let number = Int(text), let capability = Capability(number: number) else {
-      throw SyscallError(
-        call: "read", errno: EINVAL, path: file, step: "learn the last capability from '\(text)'")
-    }
-    return capability
-  }
+  public static func last() -> Capability { Capability(number: lastCapability()) ?? .checkpointRestore }
 }

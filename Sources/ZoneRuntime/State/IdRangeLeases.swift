@@ -1,17 +1,11 @@
 internal import Glibc
 public import LinuxNS
 
-/// Gives every zone of root's its own 65,536 host ids, so that no two zones share an id on the host.
+/// Gives every living zone of root's its own 65,536 host ids, so that no two share an id on the host.
 ///
-/// One file, `<data>/ids`, replaced as a whole under a lock of its own:
-/// ```
-/// zones-ids 1
-/// next 1879179264
-/// 1879048192 web
-/// 1879113728 db
-/// ```
-/// It is not fsynced. After a crash an old one may be there, so the start of a zone leases again; no id of a range is
-/// ever on a disk (roots and volumes are id-mapped), hence another range than before is as good.
+/// One symbolic link a lease, `<data>/id-ranges/START -> ZONE`: symlink(2) makes it or says that the range is taken, so
+/// that a start takes no lock and reads no table, however many zones live. A range is a zone's from its start to its
+/// end; no id of one is ever on a disk (roots and volumes are id-mapped), hence each start may have another.
 public struct IdRangeLeases: Sendable {
   /// Ids a zone has.
   public static let count: UInt32 = 0x10000
@@ -26,7 +20,7 @@ public struct IdRangeLeases: Sendable {
 
   let directory: String
   let foreignFiles: [String]
-  private var file: String { "\(directory)/ids" }
+  private var folder: String { "\(directory)/id-ranges" }
 
   /// - Parameters:
   ///   - directory: the data directory; must exist.
@@ -36,59 +30,95 @@ public struct IdRangeLeases: Sendable {
     self.foreignFiles = foreignFiles
   }
 
-  /// The zone's range, leased now if it has none.
+  /// A range for a zone that is about to start.
   public func lease(_ zone: String) throws(IdRangeError) -> IdRange {
     guard Self.isName(zone) else { throw .name(zone) }
-    return try locked { () throws(IdRangeError) in
-      var table = try read()
-      if let lease = table.leases.first(where: { $0.zone == zone }) { return lease.range }
-      let range = try choose(for: zone, in: table)
-      table.leases.append(Lease(zone: zone, range: range))
-      table.next = range.start
-      try write(table)
+    let foreign = try foreignRanges()
+    let turn = try turn()
+    var index = turn.index ?? UInt32(stableHash(directory) % UInt64(Self.startCount))
+    // Nearly always the first is free; no sets and strides, whose types cost a start more than the search.
+    for _ in 0..<Self.startCount {
+      index = (index + 1) % Self.startCount
+      let range = Self.range(index)
+      if foreign.contains(where: { $0.overlaps(range) }) { continue }
+      guard try claim(range, for: zone) else { continue }
+      // Advice only: where it is lost, a range is another zone's sooner than it could be.
+      let text = String(range.start) + "\n"
+      _ = text.withCString { pwrite(turn.file.raw, $0, text.utf8.count, 0) }
       return range
     }
+    throw .exhausted(zone: zone, count: try list().count)
   }
 
-  /// Gives the range back; a zone without one is fine.
-  public func release(_ zone: String) throws(IdRangeError) {
-    try locked { () throws(IdRangeError) in
-      var table = try read()
-      guard table.leases.contains(where: { $0.zone == zone }) else { return }
-      table.leases.removeAll { $0.zone == zone }
-      try write(table)
+  /// Gives a zone's range back; without one, whatever it has. What is another's stays.
+  public func release(_ zone: String, _ range: IdRange? = nil) throws(IdRangeError) {
+    let leases = try range.map { [Lease(zone: zone, range: $0)] } ?? list()
+    for lease in leases where lease.zone == zone {
+      let path = path(lease.range)
+      guard holder(path) == zone, unlink(path) != 0 else { continue }
+      let error = errno
+      guard error == ENOENT else { throw .call(SyscallError(call: "unlink", errno: error, path: path)) }
     }
   }
 
   /// Every lease, by range.
   public func list() throws(IdRangeError) -> [Lease] {
-    // Without the lock: the file is replaced, never changed.
-    try read().leases.sorted { $0.range.start < $1.range.start }
+    let names: [String]
+    do { names = try FileSystem.list(folder) } catch {
+      guard error.errno == ENOENT else { throw .call(error) }
+      return []
+    }
+    var leases: [Lease] = []
+    for name in names {
+      guard let start = StrictNumber.id(Array(name.utf8)), let index = Self.index(of: start),
+        let zone = holder("\(folder)/\(name)"), Self.isName(zone)
+      else { continue }
+      leases.append(Lease(zone: zone, range: Self.range(index)))
+    }
+    return leases.sorted { $0.range.start < $1.range.start }
   }
 
   // MARK: choosing
 
-  /// The next free range after the one leased last, so that a range rests before it is another zone's: a process or
-  /// file that a deleted zone left behind does not belong to the next zone. The first start depends on the directory,
-  /// since tables of two `--root`s do not know of each other.
-  private func choose(for zone: String, in table: Table) throws(IdRangeError) -> IdRange {
-    let foreign = try foreignRanges()
-    var index =
-      if let next = table.next, let last = Self.index(of: next) { last + 1 } else {
-        UInt32(stableHash(directory) % UInt64(Self.startCount))
-      }
-    // Nearly always the first is free; no sets and strides, whose types cost a start more than the search.
-    for _ in 0..<Self.startCount {
-      let range = IdRange(start: Self.firstStart + index % Self.startCount * Self.count, count: Self.count)!
-      index += 1
-      if !table.leases.contains(where: { $0.range == range }), !foreign.contains(where: { $0.overlaps(range) }) { return range }
-    }
-    throw .exhausted(zone: zone, count: table.leases.count)
-  }
+  private static func range(_ index: UInt32) -> IdRange { IdRange(start: firstStart + index * count, count: count)! }
 
   private static func index(of start: UInt32) -> UInt32? {
     guard start >= firstStart, start & (count - 1) == 0, (start - firstStart) / count < startCount else { return nil }
     return (start - firstStart) / count
+  }
+
+  private func path(_ range: IdRange) -> String { "\(folder)/\(range.start)" }
+
+  /// nil where nobody holds it.
+  private func holder(_ path: String) -> String? { try? FileSystem.readLink(path) }
+
+  /// false where another zone has it.
+  private func claim(_ range: IdRange, for zone: String) throws(IdRangeError) -> Bool {
+    let path = path(range)
+    if symlink(zone, path) == 0 { return true }
+    let error = errno
+    guard error == EEXIST else { throw .call(SyscallError(call: "symlink", errno: error, path: path)) }
+    return false
+  }
+
+  /// The range leased last: the search goes on behind it, so that a range rests before it is another zone's, and a
+  /// process that a zone left behind is not the next zone's. Unreadable or missing, the first one depends on the
+  /// directory, since two `--root`s do not know of each other.
+  private func turn() throws(IdRangeError) -> (file: OwnedFD, index: UInt32?) {
+    let path = "\(folder)/next"
+    let open = { () throws(SyscallError) in try OwnedFD.open(path, O_RDWR | O_CREAT | O_NOFOLLOW, mode: 0o600) }
+    do throws(SyscallError) {
+      let file: OwnedFD
+      do throws(SyscallError) { file = try open() } catch {
+        guard error.errno == ENOENT else { throw error }
+        try FileSystem.makeDirectories(folder, mode: 0o700)
+        file = try open()
+      }
+      var bytes = [UInt8](repeating: 0, count: 16)
+      let got = pread(file.raw, &bytes, bytes.count, 0)
+      let digits = bytes[..<max(0, got)].prefix { $0 != 10 }
+      return (file, StrictNumber.id(digits).flatMap(Self.index(of:)))
+    } catch { throw .call(error) }
   }
 
   private func foreignRanges() throws(IdRangeError) -> [IdRange] {
@@ -103,83 +133,7 @@ public struct IdRangeLeases: Sendable {
     return ranges
   }
 
-  // MARK: the file
-
-  private struct Table {
-    var next: UInt32?
-    var leases: [Lease] = []
-  }
-
-  private func locked<T>(_ body: () throws(IdRangeError) -> T) throws(IdRangeError) -> T {
-    let lock = try takeLock()
-    defer { _ = lock.file.raw }  // Held to the end of the body.
-    return try body()
-  }
-
-  private func takeLock() throws(IdRangeError) -> FileLock {
-    do { return try FileLock("\(file).lock", create: true) } catch { throw .call(error) }
-  }
-
-  private func read() throws(IdRangeError) -> Table {
-    let bytes: [UInt8]
-    do {
-      bytes = try FileSystem.read(file)
-    } catch {
-      guard error.errno == ENOENT else { throw .call(error) }
-      return Table()
-    }
-    let corrupt = { (line: Int, why: String) in IdRangeError.corrupt(path: file, line: line, why: why) }
-    guard bytes.last == 10 else { throw corrupt(1, "it ends within a line") }
-    var table = Table()
-    var number = 0
-    var at = 0
-    while at < bytes.count {
-      var end = at
-      var space: Int?
-      var spaces = 0
-      while bytes[end] != 10 {
-        if bytes[end] == 32 {
-          space = end
-          spaces += 1
-        }
-        end += 1
-      }
-      let line = bytes[at..<end]
-      at = end + 1
-      number += 1
-      if number == 1 {
-        let version = String(decoding: line, as: UTF8.self)
-        guard version == "zones-ids 1" else { throw corrupt(1, "expected 'zones-ids 1', found '\(version.prefix(40))'") }
-        continue
-      }
-      guard let space, spaces == 1 else { throw corrupt(number, "expected two words") }
-      let (first, second) = (line[..<space], line[(space + 1)...])
-      if first.elementsEqual("next".utf8) {
-        table.next = StrictNumber.id(second)
-        continue
-      }
-      let zone = String(decoding: second, as: UTF8.self)
-      guard let start = StrictNumber.id(first), start >= 0x7000_0000, start & 0xffff == 0,
-        let range = IdRange(start: start, count: Self.count), Self.isName(zone)
-      else { throw corrupt(number, "expected the start of a range and a zone's name") }
-      guard !table.leases.contains(where: { $0.zone == zone || $0.range == range }) else {
-        throw corrupt(number, "the zone or the range is there twice")
-      }
-      table.leases.append(Lease(zone: zone, range: range))
-    }
-    return table
-  }
-
-  private func write(_ table: Table) throws(IdRangeError) {
-    var text = "zones-ids 1\n"
-    if let next = table.next { text += "next \(next)\n" }
-    for lease in table.leases.sorted(by: { $0.range.start < $1.range.start }) {
-      text += "\(lease.range.start) \(lease.zone)\n"
-    }
-    do { try FileSystem.replace(file, with: Array(text.utf8), mode: 0o644) } catch { throw .call(error) }
-  }
-
-  /// A zone's name or an id of the OCI grammar (VOCABULARY.md): no white space, so that a line is a line.
+  /// A zone's name or an id of the OCI grammar (VOCABULARY.md): what a link may say.
   private static func isName(_ text: String) -> Bool {
     (1...1024).contains(text.utf8.count)
       && text.utf8.allSatisfy {
@@ -197,7 +151,6 @@ public struct IdRangeLeases: Sendable {
 public enum IdRangeError: Error, Equatable, Sendable, CustomStringConvertible {
   case call(SyscallError)
   case name(String)
-  case corrupt(path: String, line: Int, why: String)
   case exhausted(zone: String, count: Int)
   case subordinate(SyntaxError)
 
@@ -205,8 +158,6 @@ public enum IdRangeError: Error, Equatable, Sendable, CustomStringConvertible {
     switch self {
     case .call(let error): "cannot lease ids: \(error)"
     case .name(let name): "cannot lease ids for '\(name)': not a zone's name"
-    case .corrupt(let path, let line, let why):
-      "cannot read the leased ids in \(path): line \(line): \(why); restore the file, or remove it while no zone runs"
     case .exhausted(let zone, let count):
       "cannot lease ids for \(zone): \(count) zones have one and the rest is taken by /etc/subuid or /etc/subgid; delete zones"
     case .subordinate(let error): "cannot map ids: \(error)"

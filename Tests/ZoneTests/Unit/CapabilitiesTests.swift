@@ -79,7 +79,7 @@ private let known = CapabilitySet.known(last: .checkpointRestore)
   }
 
   @Test func theRunningKernelsLast() throws {
-    let last = try Capability.last()
+    let last = Capability.last()
     #expect(last.number >= Capability.checkpointRestore.number)
     #expect(CapabilitySet.known(last: last).contains(.checkpointRestore))
     #expect(CapabilitySet.known(last: Capability(number: 63)!).rawValue == .max)
