@@ -96,6 +96,7 @@ extension Zones {
   /// Executes a command in a living zone. Returns when it was executed.
   public func execute(_ name: String, _ request: ExecRequest) throws(ZoneError) -> Execution {
     guard !request.command.isEmpty else { throw .usage("exec wants a command") }
+    if let workdir = request.workdir, !workdir.hasPrefix("/") { throw .usage("workdir '\(workdir)': not an absolute path") }
     let (files, spec, record, keeper) = try living(name, verb: "exec")
     guard let link = try KeeperLink.connect(files) else {
       throw .state(zone: name, state: .down, verb: "exec", hint: "start it first")
