@@ -20,8 +20,8 @@ static void let_be_devices(void) {
     int tree = syscall(SYS_open_tree, AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
     if (tree < 0) continue;
     if (syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH, &attributes, sizeof attributes) == 0) {
-      snprintf(name, sizeof name, "zero of a copy of %s", path);
-      TRY(name, openat(tree, "zero", O_RDONLY | O_NONBLOCK));
+      snprintf(name, sizeof name, "node in a copy of %s", path);
+      TRY(name, openat(tree, "planted", O_RDONLY | O_NONBLOCK));
     }
     close(tree);
   }

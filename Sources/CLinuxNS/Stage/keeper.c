@@ -247,7 +247,10 @@ void serve(struct zone *zone) {
   for (int i = 0; i < 3; i++)
     if (*to[i] >= 0) SYS3(__NR_ioctl, *to[i], FIONBIO, &one);
   for (;;) {
-    struct pollfd fds[7 + CLIENTS + 2];
+    // Who is not there takes no place: poll(2) takes no more of them than RLIMIT_NOFILE, which may be low.
+    struct pollfd fds[8 + CLIENTS + 1];
+    struct client *who[CLIENTS + 1];
+    unsigned count = 8;
     // While somebody who is attached has no room, nothing is read for him; his socket tells when he has.
     int ready = readers_ready();
     fds[0] = (struct pollfd){zone->init, POLLIN, 0};
@@ -258,12 +261,15 @@ void serve(struct zone *zone) {
     fds[5] = (struct pollfd){zone->master >= 0 ? zone->master : input_pending ? zone->input : -1,
                              (short)((zone->master >= 0 && ready ? POLLIN : 0) | (input_pending ? POLLOUT : 0)), 0};
     fds[6] = (struct pollfd){plan->fd_listen, POLLIN, 0};
-    for (int i = 0; i <= CLIENTS; i++)
-      fds[7 + i] = (struct pollfd){
-          clients[i].socket,
-          (short)((clients[i].muted ? 0 : POLLIN) | (!ready && clients[i].attached && !has_room(&clients[i]) ? POLLOUT : 0)), 0};
-    fds[7 + CLIENTS + 1] = (struct pollfd){zone->builder, POLLIN, 0};
-    if (sys_poll(fds, 7 + CLIENTS + 2) < 0) continue;
+    fds[7] = (struct pollfd){zone->builder, POLLIN, 0};
+    for (int i = 0; i <= CLIENTS; i++) {
+      struct client *client = &clients[i];
+      if (client->socket < 0) continue;
+      int waits = !ready && client->attached && !has_room(client);
+      who[count - 8] = client;
+      fds[count++] = (struct pollfd){client->socket, (short)((client->muted ? 0 : POLLIN) | (waits ? POLLOUT : 0)), 0};
+    }
+    if (sys_poll(fds, count) < 0) continue;
     if (fds[1].revents) hear_gate(zone);
     if (fds[2].revents && zone->exec_pipe >= 0) executed(zone);
     if (fds[3].revents && !copy_out(zone->output, STAGE_SAYS_OUTPUT)) sys_close(zone->output), zone->output = -1;
@@ -274,10 +280,10 @@ void serve(struct zone *zone) {
           fds[5].revents & POLLHUP)
         sys_close(zone->master), zone->master = -1;
     }
+    for (unsigned i = 8; i < count; i++)
+      if (fds[i].revents & ~POLLOUT && who[i - 8]->socket == fds[i].fd) hear(zone, who[i - 8]);
     if (fds[6].revents) accept_client();
-    for (int i = 0; i <= CLIENTS; i++)
-      if (fds[7 + i].revents & ~POLLOUT && clients[i].socket >= 0) hear(zone, &clients[i]);
-    if (fds[7 + CLIENTS + 1].revents) reap_builder(zone);
+    if (fds[7].revents) reap_builder(zone);
     if (fds[0].revents) end(zone);
   }
 }

@@ -25,23 +25,25 @@ struct AttackDeviceTests {
       let root = zones.folder + "/rootfs"
       let volume = zones.folder + "/volume"
       try BusyboxRoot.make(at: root)
-      try Self.plant(root + "/zero", root + "/deep/er/zero", root + "/bin/zero", volume + "/zero", volume + "/deep/zero")
+      try Self.plant(root + "/planted", root + "/deep/er/planted", root + "/bin/planted", volume + "/planted", volume + "/deep/planted")
       for folder in ["/mounted", "/data", "/named"] { mkdir(root + folder, 0o755) }
       mkdir(volume + "/mounted", 0o755)
+      // The tree is not the user's, who can make no mount point in it.
+      try "".write(toFile: root + "/single", atomically: false, encoding: .utf8)
       // A mount of the host's in the tree and in the volume: root's zones do not see it, a user's see it with all else.
       zones.privateMounts = [root, volume].map {
-        "mount -t tmpfs -o mode=755 tmpfs \($0)/mounted; mknod -m 666 \($0)/mounted/zero c 1 5"
+        "mount -t tmpfs -o mode=755 tmpfs \($0)/mounted; mknod -m 666 \($0)/mounted/planted c 1 5"
       }.joined(separator: "\n")
       let options = [
         "run", "--rm", "--network", "none", "--image", "dir:\(root)", "-v", "\(volume):/data", "-v", "named:/named", "-v",
-        "\(volume)/zero:/single",
+        "\(volume)/planted:/single",
       ]
       // The named volume is made by its first use.
       try zones.ok(options + ["--", "/bin/true"])
-      try Self.plant("\(zones.root)/data/.shared/volumes/named/zero")
+      try Self.plant("\(zones.root)/data/.shared/volumes/named/planted")
       let paths = [
-        "/zero", "/deep/er/zero", "/bin/zero", "/mounted/zero", "/data/zero", "/data/deep/zero", "/data/mounted/zero",
-        "/named/zero", "/single",
+        "/planted", "/deep/er/planted", "/bin/planted", "/mounted/planted", "/data/planted", "/data/deep/planted", "/data/mounted/planted",
+        "/named/planted", "/single",
       ]
       let words = options + power + (try zones.attacks("devices")) + ["--", "/attacks/devices"] + paths
       let outcome = try zones.ok(words)
@@ -56,9 +58,9 @@ struct AttackDeviceTests {
     try Zonectl.with(who) { zones in
       let attacks = try zones.attacks("devices")
       let folders = ["home", "root", "srv", "var", "local", "etc"]
-      let paths = folders.map { $0 == "local" ? "/usr/local/zero" : "/\($0)/zero" }
+      let paths = folders.map { $0 == "local" ? "/usr/local/planted" : "/\($0)/planted" }
       try zones.make("a", "installed", ["--network", "none"] + attacks, command: ["/attacks/devices"] + paths)
-      for folder in folders { try Self.plant("\(zones.root)/data/a/root/\(folder)/zero") }
+      for folder in folders { try Self.plant("\(zones.root)/data/a/root/\(folder)/planted") }
       try zones.ok("start", "a")
       try zones.expect("a", becomes: "installed")
       let log = try zones.ok("logs", "a")
