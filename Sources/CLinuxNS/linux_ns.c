@@ -170,10 +170,11 @@ static int spawn_run(void *argument) {
     sigaction(n, &action, NULL);
   }
   if (spawn->new_session && setsid() < 0) goto failed;
-  // First lift every descriptor above the target numbers, then put each in its place: no order can overwrite one.
+  // First lift every descriptor above the target numbers, then put each in its place: no order can overwrite one. No
+  // further than needed: the caller's RLIMIT_NOFILE may be low.
   int executable = spawn->executable;
   if (executable >= 0) {
-    executable = fcntl(executable, F_DUPFD_CLOEXEC, MOST_SPAWN_FDS);
+    executable = fcntl(executable, F_DUPFD_CLOEXEC, spawn->fd_count);
     if (executable < 0) goto failed;
   }
   int lifted[MOST_SPAWN_FDS];
@@ -181,7 +182,7 @@ static int spawn_run(void *argument) {
   for (int i = 0; i < spawn->fd_count; i++) {
     lifted[i] = -1;
     if (spawn->fds[i] < 0) continue;
-    lifted[i] = fcntl(spawn->fds[i], F_DUPFD_CLOEXEC, MOST_SPAWN_FDS);
+    lifted[i] = fcntl(spawn->fds[i], F_DUPFD_CLOEXEC, spawn->fd_count);
     if (lifted[i] < 0) goto failed;
   }
   for (int i = 0; i < spawn->fd_count; i++) {

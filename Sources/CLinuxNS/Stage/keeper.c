@@ -1,56 +1,13 @@
 // The keeper: one a zone, on the host's side, outside the zone's cgroup and its caller's session. It holds the gate,
 // the terminal and the log, tells the state, and at the end records how the zone ended and hands over to `zonectl`.
+#include "clients.h"
 #include "keeper.h"
-#include "init.h"
+#include "process.h"
 
-enum { CLIENTS = 64 };
-
-struct client { int socket; int attached; };
-
-static struct client clients[CLIENTS + 1];  // the first is the launcher's control socket
 static struct record record = {.phase = PHASE_READY};
 static int gone_through, marked, input_pending, input_end, exited;
 static char input_bytes[STAGE_MESSAGE_ROOM];
 static size_t input_at, input_size;
-static struct client *input_from;  // whose bytes wait; only this one is not heard meanwhile
-
-static void drop(struct client *client) {
-  if (client->socket >= 0) sys_close(client->socket);
-  client->socket = -1;
-  client->attached = 0;
-}
-
-static void tell(struct client *client, char kind, const int32_t *numbers, int count) {
-  if (client->socket >= 0 && send_numbers(client->socket, kind, numbers, count) < 0) drop(client);
-}
-
-static void tell_attached(char kind, const int32_t *numbers, int count) {
-  for (int i = 0; i <= CLIENTS; i++)
-    if (clients[i].socket >= 0 && clients[i].attached) tell(&clients[i], kind, numbers, count);
-}
-
-static void refuse(struct client *client, long error) {
-  int32_t number = (int32_t)-error;
-  tell(client, STAGE_SAYS_NO, &number, 1);
-}
-
-static void accept_client(void) {
-  long socket = SYS4(__NR_accept4, plan->fd_listen, 0, 0, SOCK_CLOEXEC);
-  if (socket < 0) return;
-  struct ucred_ peer;
-  unsigned size = sizeof peer;
-  long result = SYS5(__NR_getsockopt, socket, SOL_SOCKET, SO_PEERCRED, &peer, &size);
-  if (result >= 0 && (peer.uid == 0 || peer.uid == plan->owner_uid)) {
-    for (int i = 1; i <= CLIENTS; i++) {
-      if (clients[i].socket >= 0) continue;
-      clients[i] = (struct client){(int)socket, 0};
-      return;
-    }
-    int32_t busy = EUSERS;
-    send_numbers((int)socket, STAGE_SAYS_NO, &busy, 1);
-  }
-  sys_close((int)socket);
-}
 
 static void open_gate(struct zone *zone, struct client *client) {
   if (gone_through) { refuse(client, -EALREADY); return; }
@@ -88,6 +45,7 @@ static void write_input(struct zone *zone) {
     input_at += (size_t)sent;
   }
   input_pending = input_at < input_size;
+  for (int i = 0; !input_pending && i <= CLIENTS; i++) clients[i].muted = 0;
   if (!input_pending && input_end && zone->input >= 0) {
     sys_close(zone->input);
     zone->input = -1;
@@ -110,7 +68,7 @@ static void hear(struct zone *zone, struct client *client) {
     case STAGE_ATTACH: client->attached = 1; break;
     case STAGE_INPUT:
       if (input_pending) { refuse(client, -EBUSY); break; }
-      input_from = client;
+      client->muted = 1;
       memcpy(input_bytes, message + 1, (size_t)got - 1);
       input_at = 0, input_size = (size_t)got - 1;
       write_input(zone);
@@ -131,7 +89,11 @@ static void hear(struct zone *zone, struct client *client) {
       else if (number == SIGKILL || plan->own_init || !gone_through) {
         long result = SYS4(__NR_pidfd_send_signal, zone->init, number, 0, 0);
         if (result < 0) refuse(client, result);
-      } else send_numbers(zone->gate, GATE_SIGNAL, &number, 1);
+      } else {
+        // A frozen zone does not take it: then it is refused.
+        long result = send_numbers(zone->gate, GATE_SIGNAL, &number, 1);
+        if (result < 0) refuse(client, result);
+      }
       break;
     case STAGE_STOPPING:
       record.asked = 1;
@@ -143,8 +105,10 @@ static void hear(struct zone *zone, struct client *client) {
       tell(client, STAGE_SAYS_NO, &number, 1);  // 0: heard
       break;
     case STAGE_NAMESPACES: {
+      // Root enters by the pidfd, which no other process can come to have.
       char kind = STAGE_SAYS_DESCRIPTORS;
-      send_message(client->socket, &kind, 1, zone->namespaces, zone->namespace_count, 0);
+      int each = zone->namespace_count > 0;
+      send_message(client->socket, &kind, 1, each ? zone->namespaces : &zone->init, each ? zone->namespace_count : 1, 0);
       break;
     }
     case STAGE_TERMINAL: give_terminal(zone, client); break;
@@ -200,57 +164,6 @@ static void executed(struct zone *zone) {
   record.phase = record.asked ? PHASE_SHUTTING_DOWN : PHASE_RUNNING;
   write_record(&record);
   tell_attached(STAGE_SAYS_STARTED, &record.process, 1);
-}
-
-static int copy_out(int from, char kind);
-
-static int has_room(const struct client *client) {
-  struct pollfd fd = {client->socket, POLLOUT, 0};
-  int64_t none[2] = {0, 0};
-  return SYS5(__NR_ppoll, &fd, 1, none, 0, 8) > 0;
-}
-
-/// Whether everybody who is attached can take a message now; waits at most `milliseconds` for it.
-static int readers_ready(int milliseconds) {
-  for (int i = 0; i <= CLIENTS; i++) {
-    if (clients[i].socket < 0 || !clients[i].attached) continue;
-    struct pollfd fd = {clients[i].socket, POLLOUT, 0};
-    int64_t time[2] = {milliseconds / 1000, (int64_t)(milliseconds % 1000) * 1000000};
-    if (SYS5(__NR_ppoll, &fd, 1, time, 0, 8) <= 0) return 0;
-  }
-  return 1;
-}
-
-/// The rest of the output, after the zone's last process. Nobody may keep the zone from ending: neither who does not
-/// read (10 s), nor who was given the other end of a pipe.
-static void drain(int from, char kind) {
-  static int patience = 10000;
-  int one = 1;
-  if (from < 0) return;
-  SYS3(__NR_ioctl, from, FIONBIO, &one);
-  for (;;) {
-    struct pollfd fd = {from, POLLIN, 0};
-    int64_t none[2] = {0, 0};
-    if (SYS5(__NR_ppoll, &fd, 1, none, 0, 8) <= 0 || !(fd.revents & POLLIN)) return;
-    if (!readers_ready(patience)) patience = 0;
-    if (!copy_out(from, kind)) return;
-  }
-}
-
-/// Copies what the command wrote to the log and to who is attached. Returns 0 at its end.
-static int copy_out(int from, char kind) {
-  static char message[STAGE_MESSAGE_ROOM];
-  long got = sys_read(from, message + 1, sizeof message - 1);
-  if (got == -EAGAIN || got == -EINTR) return 1;
-  if (got <= 0) return 0;  // EIO: the last one closed the terminal's other end
-  log_write(message + 1, (size_t)got);
-  message[0] = kind;
-  for (int i = 0; i <= CLIENTS; i++) {
-    if (clients[i].socket < 0 || !clients[i].attached) continue;
-    // There was room before we read (readers_ready): who reads slowly slows the zone, as any pipe does, never us.
-    if (send_message(clients[i].socket, message, (size_t)got + 1, 0, 0, MSG_DONTWAIT) < 0) drop(&clients[i]);
-  }
-  return 1;
 }
 
 static int was_oom_killed(void) {
@@ -316,29 +229,30 @@ static void end(struct zone *zone) {
   // The socket goes first: from here on nobody may take us for alive.
   sys_close(plan->fd_listen);
   int32_t numbers[3] = {record.code, record.signal, record.oom};
-  int launcher = clients[0].socket >= 0;
-  if (launcher && send_numbers(clients[0].socket, STAGE_SAYS_ENDED, numbers, 3) < 0) launcher = 0;
-  for (int i = 1; i <= CLIENTS; i++)
-    if (clients[i].socket >= 0) send_numbers(clients[i].socket, STAGE_SAYS_ENDED, numbers, 3);
+  wait_for_readers();
+  for (int i = 0; i <= CLIENTS; i++) tell(&clients[i], STAGE_SAYS_ENDED, numbers, 3);
   reap_builder(zone);
-  if (launcher && !plan->hand_over) sys_exit(0);
+  // The launcher has heard, and cleans up.
+  if (clients[0].socket >= 0 && !plan->hand_over) sys_exit(0);
   hand_over();
   sys_exit(0);
 }
 
 void serve(struct zone *zone) {
   record.init = zone->init_pid;
-  for (int i = 0; i <= CLIENTS; i++) clients[i].socket = -1;
-  clients[0].socket = zone->control;
+  open_clients(zone->control);
   gone_through = clients[0].attached = plan->open_gate != 0;
   int one = 1;
-  int *const to[] = {&zone->master, &zone->input};
-  for (int i = 0; i < 2; i++)
+  int *const to[] = {&zone->master, &zone->input, &zone->gate};
+  for (int i = 0; i < 3; i++)
     if (*to[i] >= 0) SYS3(__NR_ioctl, *to[i], FIONBIO, &one);
   for (;;) {
-    struct pollfd fds[7 + CLIENTS + 2];
+    // Who is not there takes no place: poll(2) takes no more of them than RLIMIT_NOFILE, which may be low.
+    struct pollfd fds[8 + CLIENTS + 1];
+    struct client *who[CLIENTS + 1];
+    unsigned count = 8;
     // While somebody who is attached has no room, nothing is read for him; his socket tells when he has.
-    int ready = readers_ready(0);
+    int ready = readers_ready();
     fds[0] = (struct pollfd){zone->init, POLLIN, 0};
     fds[1] = (struct pollfd){zone->gate, POLLIN, 0};
     fds[2] = (struct pollfd){zone->exec_pipe, POLLIN, 0};
@@ -347,12 +261,15 @@ void serve(struct zone *zone) {
     fds[5] = (struct pollfd){zone->master >= 0 ? zone->master : input_pending ? zone->input : -1,
                              (short)((zone->master >= 0 && ready ? POLLIN : 0) | (input_pending ? POLLOUT : 0)), 0};
     fds[6] = (struct pollfd){plan->fd_listen, POLLIN, 0};
-    for (int i = 0; i <= CLIENTS; i++)
-      fds[7 + i] = (struct pollfd){
-          clients[i].socket,
-          (short)((input_pending && input_from == &clients[i] ? 0 : POLLIN) | (!ready && clients[i].attached && !has_room(&clients[i]) ? POLLOUT : 0)), 0};
-    fds[7 + CLIENTS + 1] = (struct pollfd){zone->builder, POLLIN, 0};
-    if (sys_poll(fds, 7 + CLIENTS + 2) < 0) continue;
+    fds[7] = (struct pollfd){zone->builder, POLLIN, 0};
+    for (int i = 0; i <= CLIENTS; i++) {
+      struct client *client = &clients[i];
+      if (client->socket < 0) continue;
+      int waits = !ready && client->attached && !has_room(client);
+      who[count - 8] = client;
+      fds[count++] = (struct pollfd){client->socket, (short)((client->muted ? 0 : POLLIN) | (waits ? POLLOUT : 0)), 0};
+    }
+    if (sys_poll(fds, count) < 0) continue;
     if (fds[1].revents) hear_gate(zone);
     if (fds[2].revents && zone->exec_pipe >= 0) executed(zone);
     if (fds[3].revents && !copy_out(zone->output, STAGE_SAYS_OUTPUT)) sys_close(zone->output), zone->output = -1;
@@ -363,15 +280,16 @@ void serve(struct zone *zone) {
           fds[5].revents & POLLHUP)
         sys_close(zone->master), zone->master = -1;
     }
+    for (unsigned i = 8; i < count; i++)
+      if (fds[i].revents & ~POLLOUT && who[i - 8]->socket == fds[i].fd) hear(zone, who[i - 8]);
     if (fds[6].revents) accept_client();
-    for (int i = 0; i <= CLIENTS; i++)
-      if (fds[7 + i].revents & ~POLLOUT && clients[i].socket >= 0) hear(zone, &clients[i]);
-    if (fds[7 + CLIENTS + 1].revents) reap_builder(zone);
+    if (fds[7].revents) reap_builder(zone);
     if (fds[0].revents) end(zone);
   }
 }
 
 void keep_zone(void) {
+  forget_launcher();
   sys_prctl(PR_SET_NAME, (unsigned long)"zone-keeper", 0, 0, 0);
   struct zone zone = {.control = STAGE_FD_CONTROL, .gate = -1, .exec_pipe = -1, .init = -1, .builder = -1, .output = -1,
                       .errors = -1, .input = -1, .master = -1, .devpts = -1};

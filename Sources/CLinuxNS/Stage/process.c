@@ -4,6 +4,29 @@
 
 int payload_in = -1, payload_out = -1, payload_err = -1;
 
+/// Ignored signals stay so over every execve (signal(7)): nohup's SIGHUP would be the zone's, and an ignored SIGCHLD
+/// takes a child's end away from who waits for it.
+static void default_signals(void) {
+  static const uint64_t by_default[4];
+  for (int number = 1; number <= 64; number++) SYS4(__NR_rt_sigaction, number, by_default, 0, 8);
+}
+
+/// What sshd or a unit of systemd's have, so that they live on: less than 0.
+static void be_killable(void) {
+  static const char path[] = "/proc/self/oom_score_adj";
+  char first = 0;
+  long fd = sys_open(AT_FDCWD, path, O_RDONLY, 0);
+  if (fd < 0) return;
+  sys_read((int)fd, &first, 1);
+  sys_close((int)fd);
+  if (first == '-') write_file(path, "0");
+}
+
+void forget_launcher(void) {
+  default_signals();
+  be_killable();
+}
+
 long become_root(int groups) {
   long result = groups ? SYS2(__NR_setgroups, 0, 0) : 0;
   if (result >= 0) result = SYS3(__NR_setresgid, 0, 0, 0);
@@ -26,7 +49,7 @@ static long place(int fd, int number) {
 }
 
 static long set_stdio(void) {
-  // Lifted first, so that no number is overwritten before it was used.
+  // Lifted first, so that no number is overwritten before it was used; not further, for the caller's limit may be low.
   int from[3] = {payload_in, payload_out, payload_err};
   for (int i = 0; i < 3; i++) {
     // A directory of the host's, whoever gave it, would be a way out of the root (CVE-2024-21626).
@@ -34,7 +57,7 @@ static long set_stdio(void) {
     long look = SYS5(__NR_statx, from[i], "", AT_EMPTY_PATH, STATX_TYPE, &status);
     if (look < 0) return look;
     if ((status.stx_mode & 0170000) == 0040000) return -EISDIR;
-    long fd = SYS3(__NR_fcntl, from[i], 1030 /* F_DUPFD_CLOEXEC */, 200);
+    long fd = SYS3(__NR_fcntl, from[i], 1030 /* F_DUPFD_CLOEXEC */, 5);
     if (fd < 0) return fd;
     from[i] = (int)fd;
   }
@@ -95,8 +118,8 @@ int told_on = -1;
 /// path, and that of a script's interpreter, while marked descriptors are still open, so that a link in a hostile tree
 /// to /proc/self/fd/N/.. would lead to the host (the execve half of CVE-2024-21626).
 static long close_all_but(int *announce, int last) {
-  int first = (int)SYS3(__NR_fcntl, *announce, 1030 /* F_DUPFD_CLOEXEC */, 200);
-  int second = (int)SYS3(__NR_fcntl, last, 1030, 200);
+  int first = (int)SYS3(__NR_fcntl, *announce, 1030 /* F_DUPFD_CLOEXEC */, 5);
+  int second = (int)SYS3(__NR_fcntl, last, 1030, 5);
   if (first < 0 || second < 0) return -EMFILE;
   long result = SYS3(__NR_dup3, first, 3, O_CLOEXEC);
   if (result >= 0) result = SYS3(__NR_dup3, second, 4, O_CLOEXEC);

@@ -2,6 +2,9 @@
 #define PROCESS_H
 #include "kernel.h"
 
+/// What the launcher was set to and its zone must not be: ignored signals, and being spared by the OOM killer.
+void forget_launcher(void);
+
 /// What the command gets as 0, 1 and 2.
 extern int payload_in, payload_out, payload_err;
 

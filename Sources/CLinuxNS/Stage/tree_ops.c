@@ -65,7 +65,10 @@ long attach_source(const struct stage_op *op) {
   if (result < 0) return result;
   int is_file = (mode & S_IFMT) != S_IFDIR;
   long to = mount_point(op, text(op->text[0]), is_file);
-  if (to < 0) return to == -ENOENT && op->flags & STAGE_OPTIONAL ? 0 : to;
+  if (to < 0) {
+    sys_close((int)tree);
+    return to == -ENOENT && op->flags & STAGE_OPTIONAL ? 0 : to;
+  }
   uint32_t there;
   result = kind_of((int)to, "", AT_EMPTY_PATH, &there);
   if (result >= 0 && is_file == ((there & S_IFMT) == S_IFDIR)) result = is_file ? -EISDIR : -ENOTDIR;

@@ -61,23 +61,24 @@ public struct Execution: ~Copyable {
   }
 }
 
-/// How a zone's namespaces and groups are entered: by pidfd for root; an ordinary user gets the namespaces from the
-/// keeper, who opened them while the zone's first process still was ours.
+/// How a zone's namespaces and groups are entered. The way is the keeper's to give, never a number on disk that may be
+/// another process's by now: for root a pidfd of the zone's first process, for an ordinary user the namespaces, which the
+/// keeper opened while that process still was ours.
 struct WayIn: ~Copyable {
-  let pidfd: Pidfd
-  let namespaces: [CInt]
+  let descriptors: [CInt]
+  let isPidfd: Bool
   let flags: UInt32
   let group: ZoneGroup
 
-  deinit { for fd in namespaces { close(fd) } }
+  deinit { for fd in descriptors { close(fd) } }
 
   func lend(to stage: inout StagePlan) {
     group.lend(to: &stage.descriptors)
-    if namespaces.isEmpty {
-      stage.descriptors.join = pidfd.fd.raw
+    if isPidfd {
+      stage.descriptors.join = descriptors[0]
       stage.zoneFlags = flags
     } else {
-      stage.descriptors.joinNamespaces = namespaces
+      stage.descriptors.joinNamespaces = descriptors
     }
   }
 }
@@ -95,6 +96,7 @@ extension Zones {
   /// Executes a command in a living zone. Returns when it was executed.
   public func execute(_ name: String, _ request: ExecRequest) throws(ZoneError) -> Execution {
     guard !request.command.isEmpty else { throw .usage("exec wants a command") }
+    if let workdir = request.workdir, !workdir.hasPrefix("/") { throw .usage("workdir '\(workdir)': not an absolute path") }
     let (files, spec, record, keeper) = try living(name, verb: "exec")
     guard let link = try KeeperLink.connect(files) else {
       throw .state(zone: name, state: .down, verb: "exec", hint: "start it first")
@@ -178,10 +180,12 @@ extension Zones {
     _ name: String, _ record: RunRecord, _ keeper: KeeperRecord, _ link: borrowing KeeperLink
   ) throws(ZoneError) -> WayIn {
     let group = try openCgroup(record)
-    let pidfd = try attempt("find zone \(name)") { () throws(SyscallError) in try Pidfd.open(keeper.`init`) }
-    var namespaces: [CInt] = []
-    if record.tier != .root { namespaces = try descriptors(link, .namespaces, name) }
-    return WayIn(pidfd: pidfd, namespaces: namespaces, flags: record.namespaces | NamespaceFlags.user.rawValue, group: group)
+    let given = try descriptors(link, .namespaces, name)
+    guard !given.isEmpty else {
+      throw .refused("the keeper of zone \(name) (pid \(keeper.keeper)) gives no way in: an older zonectl started it (restart the zone)")
+    }
+    return WayIn(
+      descriptors: given, isPidfd: record.tier == .root, flags: record.namespaces | NamespaceFlags.user.rawValue, group: group)
   }
 
   private func descriptors(_ link: borrowing KeeperLink, _ request: StageRequest, _ name: String) throws(ZoneError) -> [CInt] {

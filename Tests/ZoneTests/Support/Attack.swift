@@ -5,16 +5,20 @@ import Testing
 enum Attack {
   private static let folder = Zonectl.packageRoot + "/.build/attacks"
 
-  /// Builds it, where its source is newer, and copies it into `folder` as `name`; the copy's path.
-  static func build(_ name: String, into target: String) throws -> String {
+  /// Builds it, where its source is newer, and copies it into `folder`; the copy's path.
+  /// - Parameter kind: a way of building other than the plain one, and the end of the file's name.
+  static func build(_ name: String, _ kind: (name: String, flags: [String]) = ("", []), into target: String) throws -> String {
     let source = "\(Zonectl.packageRoot)/Tests/attacks/\(name).c"
+    let name = name + kind.name
     let built = "\(folder)/\(name)"
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     let age = { (path: String) in
       (try? FileManager.default.attributesOfItem(atPath: path)[.modificationDate] as? Date) ?? .distantPast
     }
     if age(built) <= age(source) {
-      try Command.text("gcc", "-O1", "-static", "-Wall", "-Werror", "-o", built + ".new", source)
+      let flags = kind.flags.isEmpty ? ["-static"] : kind.flags
+      let outcome = try Command(["gcc", "-O1", "-Wall", "-Werror"] + flags + ["-o", built + ".new", source]).run()
+      guard outcome.status == 0 else { throw CommandFailed(outcome: outcome) }
       try? FileManager.default.removeItem(atPath: built)
       try FileManager.default.moveItem(atPath: built + ".new", toPath: built)
     }

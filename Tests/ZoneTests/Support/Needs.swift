@@ -11,6 +11,8 @@ enum Need: Sendable, CustomStringConvertible {
   case program(String)
   case path(String)
   case cgroupV1(String)
+  /// As capsh(1) names it, without CAP_: held by whoever runs the tests.
+  case capability(String)
 
   var isMet: Bool {
     switch self {
@@ -19,8 +21,15 @@ enum Need: Sendable, CustomStringConvertible {
     case .program(let name): Command.find(name) != nil
     case .path(let path): access(path, F_OK) == 0
     case .cgroupV1(let controller): access("/sys/fs/cgroup/\(controller)/tasks", F_OK) == 0
+    case .capability(let name): Self.boundingSet.contains(name)
     }
   }
+
+  private static let boundingSet: [String] = {
+    let lines = (try? Command("setpriv", "--dump").run())?.lines ?? []
+    let line = lines.first { $0.hasPrefix("Capability bounding set: ") } ?? ""
+    return line.split(whereSeparator: { ": ,".contains($0) }).map(String.init)
+  }()
 
   var description: String {
     switch self {
@@ -29,6 +38,7 @@ enum Need: Sendable, CustomStringConvertible {
     case .program(let name): "the program \(name)"
     case .path(let path): path
     case .cgroupV1(let controller): "the v1 cgroup controller \(controller)"
+    case .capability(let name): "CAP_\(name.uppercased())"
     }
   }
 }
