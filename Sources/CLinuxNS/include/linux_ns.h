@@ -107,4 +107,42 @@ long zns_file_facts(const char *path, int follow, struct zns_file_facts *facts);
 /// The pid of a child that has ended and was not waited for yet, left as it is (waitid(2), WNOWAIT); 0: there is none.
 long zns_ended_child(void);
 
+// Removing trees: remove_tree.c.
+
+/// Why a tree could not be removed.
+enum zns_removal_why {
+  ZNS_REMOVAL_CALL = 0,         // the call failed as errno says
+  ZNS_REMOVAL_MOUNT = 1,        // something is mounted there
+  ZNS_REMOVAL_IMMUTABLE = 2,    // chattr +i
+  ZNS_REMOVAL_APPEND_ONLY = 3,  // chattr +a
+  ZNS_REMOVAL_WRITER = 4,       // somebody goes on making files in it
+};
+
+struct zns_removal {
+  int error;      // errno
+  int why;        // enum zns_removal_why
+  const char *call;  // the system call's name
+  char path[1024];   // below the tree's own path, with a leading '/'; empty: the tree itself. The end of it, where it is longer.
+};
+
+/// Removes what is at a path, and all below it: any names, any depth, 34 descriptors at most, no memory but 300 KB.
+/// Follows no link, enters no mount (openat2(2), RESOLVE_NO_XDEV), and stops at the first thing that it cannot remove.
+/// A missing path is fine. The path's own ancestors are resolved as usual.
+/// 0, or -errno with *result filled.
+long zns_remove_tree(const char *path, struct zns_removal *result);
+
+/// A process of ours in a user namespace of its own that waits for its id maps, to remove a tree as their root.
+struct zns_removal_helper {
+  int pid;
+  int pidfd;
+  int go;                      // written to when the maps stand; closed without a word, it ends
+  struct zns_removal *result;  // shared with it
+};
+
+/// Safe in a multi-threaded process: the child makes system calls only. 0, or -errno.
+long zns_removal_begin(const char *path, struct zns_removal_helper *helper);
+/// Lets it work where `go` is set, waits for its end, and releases what `begin` made. As zns_remove_tree;
+/// -ECANCELED where it was not let work or was killed.
+long zns_removal_end(struct zns_removal_helper *helper, int go, struct zns_removal *result);
+
 #endif

@@ -27,7 +27,7 @@ extension Zones {
     // What most zones have, by name; whatever else there is, by a look.
     for path in [files.keeperRecord, files.socket, files.ephemeralSpec, files.record] { unlink(path) }
     if rmdir(files.run) == 0 { return }
-    try attempt("clean up after zone \(files.name)") { () throws(SyscallError) in try FileSystem.removeTree(files.run) }
+    try attempt("clean up after zone \(files.name)") { () throws(SyscallError) in try TreeRemoval.remove(files.run) }
   }
 
   private func endProcesses(_ record: RunRecord) throws(ZoneError) {
@@ -52,9 +52,8 @@ extension Zones {
     if ephemeral, geteuid() == 0 { try giveBack(files, hasLease: hasLease) }
     try attempt("clean up after zone \(files.name)") { () throws(SyscallError) in
       // The record goes last but for the directory: a clean-up cut in between is found and done again.
-      guard FileSystem.exists(files.run) else { return }
-      for name in try FileSystem.list(files.run) where name != "state.json" { try FileSystem.removeTree("\(files.run)/\(name)") }
-      try FileSystem.removeTree(files.run)
+      for name in try files.names(in: files.run) where name != "state.json" { try TreeRemoval.remove("\(files.run)/\(name)") }
+      try TreeRemoval.remove(files.run)
     }
   }
 }

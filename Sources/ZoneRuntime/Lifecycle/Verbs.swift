@@ -207,7 +207,7 @@ extension Zones {
       throw .refused("cannot remove volume \(name): zone \(zone.name) uses it")
     }
     try attempt("remove volume \(name)") { () throws(SyscallError) in
-      try FileSystem.removeTree("\(directories.volumes)/\(name)")
+      try TreeRemoval.remove("\(directories.volumes)/\(name)")
     }
   }
 }

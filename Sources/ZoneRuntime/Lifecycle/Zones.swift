@@ -139,11 +139,10 @@ public struct Zones: Sendable {
       do { try IdRangeLeases(directory: directories.shared).release(files.name) } catch { throw .refused("\(error)") }
     }
     try attempt("delete zone \(files.name)") { () throws(SyscallError) in
-      try FileSystem.removeTree(files.run)
+      try TreeRemoval.remove(files.run)
       // The spec goes last: a deletion cut in between leaves a zone that `list` shows and `delete` removes.
-      guard FileSystem.exists(files.data) else { return }
-      for name in try FileSystem.list(files.data) where name != "spec.json" { try FileSystem.removeTree("\(files.data)/\(name)") }
-      try FileSystem.removeTree(files.data)
+      for name in try files.names(in: files.data) where name != "spec.json" { try TreeRemoval.remove("\(files.data)/\(name)") }
+      try TreeRemoval.remove(files.data)
     }
   }
 }

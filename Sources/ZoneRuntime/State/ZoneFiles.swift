@@ -91,6 +91,14 @@ struct ZoneFiles: Sendable {
     do { return try JSON.decode(type, from: bytes, name: path) } catch { throw .json(error) }
   }
 
+  /// The names in one of its directories; none where it is missing, or something else has its name.
+  func names(in folder: String) throws(SyscallError) -> [String] {
+    do throws(SyscallError) { return try FileSystem.list(folder) } catch {
+      guard error.errno == ENOENT || error.errno == ENOTDIR else { throw error }
+      return []
+    }
+  }
+
   /// The zone's lock: its data directory, or its run directory where it is ephemeral. Locked again where the directory
   /// was replaced or removed while we waited. nil where there is no such zone.
   func lock() throws(ZoneError) -> FileLock? {
