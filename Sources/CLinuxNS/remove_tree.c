@@ -26,6 +26,7 @@ enum {
   LEVELS = 32,
   ROOM = 8192,      // of getdents64(2), a level
   PASSES = 128,     // over one directory that is still not empty after it was emptied
+  ALL_PASSES = 4096,  // of this kind, in one removal: somebody writes
   ATTEMPTS = 64,    // at one name that is another kind of thing each time it is looked at
 };
 
@@ -49,6 +50,7 @@ struct level {
 struct walk {
   struct zns_removal *result;
   unsigned moved;
+  int passes;
   int depth;             // of the level that is being emptied
   int moved_this_pass;   // into the top
   struct level level[LEVELS];  // 0 is the tree's own
@@ -246,9 +248,10 @@ static long empty(struct walk *walk) {
       return 0;  // the top, and a whole pass met nothing
     } else if (walk->moved_this_pass) {
       level->passes = 0;
+      walk->passes--;
       walk->moved_this_pass = 0;
     }
-    if (!level->removed || ++level->passes > PASSES) return fail(walk, ENOTEMPTY, ZNS_REMOVAL_WRITER, "rmdir", NULL);
+    if (++level->passes > PASSES || ++walk->passes > ALL_PASSES) return fail(walk, ENOTEMPTY, ZNS_REMOVAL_WRITER, "rmdir", NULL);
     level->removed = 0;
     level->at = level->end = 0;
     if (lseek(level->fd, 0, SEEK_SET) < 0) return fail(walk, errno, ZNS_REMOVAL_CALL, "lseek", NULL);
