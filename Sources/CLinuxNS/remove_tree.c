@@ -20,13 +20,14 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
   LEVELS = 32,
   ROOM = 8192,      // of getdents64(2), a level
   PASSES = 128,     // over one directory that is still not empty after it was emptied
-  ALL_PASSES = 4096,  // of this kind, in one removal: somebody writes
+  ALL_PASSES = 1024,  // of this kind, in one removal: somebody writes
   ATTEMPTS = 64,    // at one name that is another kind of thing each time it is looked at
 };
 
@@ -114,7 +115,8 @@ static long refused(struct walk *walk, int directory, int error, const char *cal
 static int open_below(int directory, const char *name, uint64_t flags) {
   struct open_how how = {
       .flags = flags | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
-      .resolve = RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_BENEATH};
+      // One name, and never `..`: RESOLVE_BENEATH would add nothing, and says EXDEV where somebody renames meanwhile.
+      .resolve = RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};
   return (int)syscall(SYS_openat2, directory, name, &how, sizeof how);
 }
 
@@ -252,8 +254,9 @@ static long empty(struct walk *walk) {
       walk->moved_this_pass = 0;
     }
     if (++level->passes > PASSES || ++walk->passes > ALL_PASSES) return fail(walk, ENOTEMPTY, ZNS_REMOVAL_WRITER, "rmdir", NULL);
-    level->removed = 0;
+    if (level->passes > 16) nanosleep(&(struct timespec){0, 1000000}, NULL);  // let him go on with something else
     level->at = level->end = 0;
+    level->removed = 0;
     if (lseek(level->fd, 0, SEEK_SET) < 0) return fail(walk, errno, ZNS_REMOVAL_CALL, "lseek", NULL);
   }
   return 0;

@@ -145,4 +145,27 @@ long zns_removal_begin(const char *path, struct zns_removal_helper *helper);
 /// -ECANCELED where it was not let work or was killed.
 long zns_removal_end(struct zns_removal_helper *helper, int go, struct zns_removal *result);
 
+// Whether somebody else can redirect a path: path_trust.c.
+
+enum zns_trust_why {
+  ZNS_TRUST_CALL = 0,
+  ZNS_TRUST_OWNER = 1,         // belongs to somebody else
+  ZNS_TRUST_LINK = 2,          // a link that belongs to somebody else
+  ZNS_TRUST_WRITABLE = 3,      // others may write there, and it is not sticky
+  ZNS_TRUST_NO_DIRECTORY = 4,
+  ZNS_TRUST_OPEN = 5,          // the last one: others may read or enter it
+};
+
+struct zns_trust {
+  int why;         // enum zns_trust_why
+  uint32_t owner;  // uid
+  char path[4096]; // the directory or link that is meant
+};
+
+/// Looks at every directory and link on the way to an absolute path: each must belong to root or to `self`, and nobody
+/// else may write there unless it is sticky. What is missing is fine. One lstat(2) a name.
+/// 0: trusted, 1: not, and *result says why; -errno. Whether the last one may be read by others is told last, as
+/// ZNS_TRUST_OPEN, after it was found to be a directory of `self`.
+long zns_trust_path(const char *path, uint32_t self, struct zns_trust *result);
+
 #endif

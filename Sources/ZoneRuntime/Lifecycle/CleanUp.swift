@@ -8,15 +8,25 @@ internal import VirtualNet
 extension Zones {
   /// The zone's lock is held. Its keeper is gone or about to go.
   func cleanUp(_ files: ZoneFiles) throws(ZoneError) {
-    guard let record = try files.readRecord() else {
+    guard let record = try recordOrPresumed(files) else {
       try removeRun(files, hasLease: true)
       return
     }
-    if let exit = try files.readKeeper()?.exit, FileSystem.exists(files.data) { try files.writeExit(exit) }
+    do throws(ZoneError) {
+      if let exit = try files.readKeeper()?.exit, FileSystem.exists(files.data) { try files.writeExit(exit) }
+    } catch { notice("how zone \(files.name) ended is not known: \(error)") }
     let boot = try attempt("read the boot id") { () throws(SyscallError) in try RunRecord.bootId() }
     if record.bootId == boot { try endProcesses(record) }
     try detach(files, record)
     try removeRun(files, hasLease: record.network != nil)
+  }
+
+  /// The record; where it cannot be read, one of all that a run of that zone can have made. nil where there is none.
+  func recordOrPresumed(_ files: ZoneFiles) throws(ZoneError) -> RunRecord? {
+    do throws(ZoneError) { return try files.readRecord() } catch {
+      notice("what zone \(files.name) has made is looked for by its name: \(error)")
+      return try presumedRecord(files)
+    }
   }
 
   /// As above, by the one who made the zone in this boot and remembers what he wrote down. There is nothing to keep.
@@ -36,14 +46,26 @@ extension Zones {
   }
 
   private func detach(_ files: ZoneFiles, _ record: RunRecord) throws(ZoneError) {
-    if let network = record.network, geteuid() == 0 {
-      do { try networks().detach(zone: files.name, network: network) } catch { throw .refused("\(error)") }
+    guard let network = record.network, geteuid() == 0 else { return }
+    do { try networks().detach(zone: files.name, network: network) } catch { try bear(error) }
+  }
+
+  func giveBack(_ files: ZoneFiles, hasLease: Bool) throws(ZoneError) {
+    if hasLease { do { try networks().release(zone: files.name) } catch { try bear(error) } }
+    do { try IdRangeLeases(directory: directories.shared).release(files.name) } catch {
+      // Its line stays there until the file is mended; it is nobody's loss but of one range in 4,096.
+      guard case .corrupt = error else { throw .refused("\(error)") }
+      notice("the ids of zone \(files.name) are not given back: \(error)")
     }
   }
 
-  private func giveBack(_ files: ZoneFiles, hasLease: Bool) throws(ZoneError) {
-    if hasLease { do { try networks().release(zone: files.name) } catch { throw .refused("\(error)") } }
-    do { try IdRangeLeases(directory: directories.shared).release(files.name) } catch { throw .refused("\(error)") }
+  /// A file of all zones of a network that cannot be read must not keep one zone from ending: it says what to do, and
+  /// until that was done no zone is attached by it.
+  private func bear(_ error: NetworkError) throws(ZoneError) {
+    switch error {
+    case .damaged, .conflict: notice("\(error)")
+    default: throw .refused("\(error)")
+    }
   }
 
   /// - Parameter hasLease: whether it may hold an address.

@@ -41,9 +41,11 @@ extension Zones {
     let (path, isNew) = try attempt("copy the host's /etc") { () throws(SyscallError) in try template.made() }
     guard isNew else { return path }
     var used: Set<String> = [path]
-    for name in try names() {
-      if let own = try files(name).readRecord()?.etcTemplate { used.insert(own) }
-    }
+    do throws(ZoneError) {
+      for name in try names() {
+        if let own = try files(name).readRecord()?.etcTemplate { used.insert(own) }
+      }
+    } catch { return path }  // which one that zone lies on is not known, so all stay
     do throws(SyscallError) { try template.prune(keeping: used, newest: 3) } catch {
       notice("could not remove old copies of /etc: \(error)")
     }

@@ -81,7 +81,7 @@ extension Zones {
 
   /// What a killed keeper or start may have left running.
   func killLeftovers(_ files: ZoneFiles) throws(ZoneError) {
-    guard let record = try files.readRecord(), let group = record.cgroup,
+    guard let record = try recordOrPresumed(files), let group = record.cgroup,
       group.paths.contains(where: FileSystem.exists)
     else { return }
     do throws(CgroupError) { try Cgroup(opening: group).kill() } catch { throw .refused("\(error)") }

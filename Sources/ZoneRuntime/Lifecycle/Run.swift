@@ -146,7 +146,10 @@ extension Zones {
   /// - Returns: the zones that could not be started, and why.
   public func bootAll(progress: (String) -> Void) throws(ZoneError) -> [(zone: String, error: ZoneError)] {
     var failed: [(zone: String, error: ZoneError)] = []
-    for zone in try list() where zone.spec.autostart {
+    for zone in try list() {
+      // Whether it was to be started is not known, which somebody has to hear.
+      do throws(ZoneError) { _ = try files(zone.name).readSpec() } catch { failed.append((zone.name, error)) }
+      guard zone.spec.autostart else { continue }
       switch zone.state {
       case .installed, .down, .ready, .unavailable: break
       default: continue

@@ -69,17 +69,18 @@ extension Zones {
   private func end(_ files: ZoneFiles, signal: CInt?, grace: Double, waiting: (Double) -> Void) throws(ZoneError) {
     // Between a keeper's end and our lock somebody may start the zone again: then it is asked again.
     for _ in 0..<10 {
-      if let link = try KeeperLink.connect(files) {
+      if let link = try link(to: files) {
         try askToEnd(link, files, signal: signal, grace: grace, waiting: waiting)
       }
       guard let lock = try files.lock() else { return }  // ephemeral, and gone
       let held = LockedZone(files: files, lock: lock)
       // Only under the lock is it certain that no keeper lives, and only then may anything be taken away.
-      if try KeeperLink.connect(held.files) != nil { continue }
+      if try self.link(to: held.files) != nil { continue }
       if FileSystem.exists(held.files.run) {
         try killLeftovers(held.files)
         try cleanUp(held.files)
       }
+      if let why = try held.files.setAsideLastExit() { notice("the last end of zone \(files.name) is not known: \(why)") }
       return
     }
     throw .refused("cannot end zone \(files.name): it is started again each time (stop who does that)")
@@ -203,8 +204,14 @@ extension Zones {
   /// Removes a named volume and what is in it; refused while a zone has it in its spec.
   public func removeVolume(_ name: String) throws(ZoneError) {
     guard isDNSLabel(name) else { throw .usage("'\(name)' is not a volume's name") }
-    for zone in try list() where zone.spec.volumes.contains(where: { $0.source == .volume(name) }) {
-      throw .refused("cannot remove volume \(name): zone \(zone.name) uses it")
+    for zone in try names() {
+      let spec: ZoneSpec?
+      do throws(ZoneError) { spec = try files(zone).readSpec() } catch {
+        throw .refused("cannot remove volume \(name): zone \(zone) may use it; \(error)")
+      }
+      guard spec?.volumes.contains(where: { $0.source == .volume(name) }) != true else {
+        throw .refused("cannot remove volume \(name): zone \(zone) uses it")
+      }
     }
     try attempt("remove volume \(name)") { () throws(SyscallError) in
       try TreeRemoval.remove("\(directories.volumes)/\(name)")

@@ -36,6 +36,7 @@ struct KeeperRecord: Codable, Sendable {
     case shuttingDown = "shutting_down"
     case ended
   }
+  static let currentVersion = 1
   var version: Int
   var phase: Phase
   var keeper: Int32

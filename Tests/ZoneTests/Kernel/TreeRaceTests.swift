@@ -64,7 +64,7 @@ import Testing
         mkdir(tree + "/a/b", 0o700)
         mkdir("\(tree)/a/b/\(name)", 0o700)
       }) {
-        for _ in 0..<50 {
+        for _ in 0..<10 {
           do throws(SyscallError) { try FileSystem.removeTree(tree) } catch {
             #expect(error.errno == ENOTEMPTY, "\(error)")
           }
