@@ -13,7 +13,10 @@ extension Zones {
       return
     }
     do throws(ZoneError) {
-      if let exit = try files.readKeeper()?.exit, FileSystem.exists(files.data) { try files.writeExit(exit) }
+      if var exit = try files.readKeeper()?.exit, FileSystem.exists(files.data) {
+        exit.oomKills = oomKills(record)
+        try files.writeExit(exit)
+      }
     } catch { notice("how zone \(files.name) ended is not known: \(error)") }
     let boot = try attempt("read the boot id") { () throws(SyscallError) in try RunRecord.bootId() }
     if record.bootId == boot { try endProcesses(record) }
@@ -42,6 +45,7 @@ extension Zones {
 
   private func endProcesses(_ record: RunRecord) throws(ZoneError) {
     if let group = record.cgroup { try removeCgroup(group) }
+    try endInit(record)
     try endPasta(record)
   }
 

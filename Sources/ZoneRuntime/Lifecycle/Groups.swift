@@ -87,6 +87,12 @@ extension Zones {
     do throws(CgroupError) { try Cgroup(opening: group).kill() } catch { throw .refused("\(error)") }
   }
 
+  /// nil where no group counts them, or it has gone.
+  func oomKills(_ record: RunRecord?) -> UInt64? {
+    guard let group = record?.cgroup else { return nil }
+    return (try? Cgroup(opening: group).oomKills()) ?? nil
+  }
+
   func isFrozen(_ record: RunRecord) throws(ZoneError) -> Bool {
     guard let group = record.cgroup else { return false }
     // A zone that ended between the looks is not frozen.

@@ -43,6 +43,8 @@ extension Zones {
       status.started = keeper.started == 0 ? nil : keeper.started
       status.startId = look.record.map { "\($0.bootId)-\(keeper.keeper)-\(keeper.`init`)-\(keeper.started)" }
     }
+    // Counted while the groups stand, and noted when they went.
+    status.oomKills = (state.isLive || state == .down ? oomKills(look.record) : nil) ?? (state.isLive ? nil : status.exit?.oomKills)
     if let attachment = look.record?.attachment { status.addresses = ["\(attachment.address)"] }
     return status
   }
@@ -70,7 +72,10 @@ extension Zones {
     guard record.bootId == boot else { return look.settle(resting) }
     // Without a keeper: a start in the making, or one that was cut before its keeper stood.
     guard let keeper = look.keeper else { return look.settle(resting) }
-    if keeper.phase == .ended { return .down }
+    if keeper.phase == .ended {
+      look.why = record.startFailure.map { "it could not be started again, and the next try follows: \($0)" }
+      return .down
+    }
     guard try link(to: files) != nil else {
       // It may have ended between our two looks.
       look = ZoneLook(files, whole: look.whole)

@@ -9,6 +9,7 @@ extension Zones {
     let zone = try locked(name)
     let spec = try atRest(zone.files, verb: "ready")
     _ = try launch(zone.files, spec, streams: .log, through: false)
+    rememberInit(zone.files, spec)
   }
 
   /// installed or ready -> running. Returns when the command was executed.
@@ -26,6 +27,7 @@ extension Zones {
   /// The zone's lock is held.
   func start(_ files: ZoneFiles, _ spec: ZoneSpec, restarts: Int) throws(ZoneError) {
     _ = try launch(files, spec, streams: .log, restarts: restarts, through: true)
+    rememberInit(files, spec)
   }
 
   /// The spec of a zone that can be started now; what an earlier run left is taken away first.
@@ -173,7 +175,7 @@ extension Zones {
         switch message {
         case .ended(let code, let signal, let oom):
           return ZoneExit(
-            code: signal == 0 ? Int(code) : nil, signal: signal == 0 ? nil : Int(signal), oomKilled: oom,
+            code: signal == 0 ? Int(code) : nil, signal: signal == 0 ? nil : Int(signal), oomKilled: ZoneExit.isOOM(signal: Int(signal), kills: oom),
             at: Clock.realtimeNanoseconds())
         case nil: return try status(name).exit
         default: continue

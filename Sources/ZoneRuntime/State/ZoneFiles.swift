@@ -69,6 +69,9 @@ struct ZoneFiles: Sendable {
     return value
   }
 
+  /// Only for a keeper that has become `zonectl`: a living one writes its own.
+  func writeKeeper(_ value: KeeperRecord) throws(ZoneError) { try write(try encode(value), keeperRecord, durable: false) }
+
   func readExit() throws(ZoneError) -> ZoneExit? {
     guard let bytes = try read(lastExit) else { return nil }
     let value = try decode(ZoneExit.self, bytes, lastExit)
