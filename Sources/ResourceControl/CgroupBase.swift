@@ -74,6 +74,12 @@ public struct CgroupBase: Codable, Equatable, Sendable {
         + "drop-in of user@.service and log in again")
   }
 
+  /// Every group that a zone of that name may have, whatever its limits; most of them are not there.
+  public func groups(of name: String) throws(CgroupError) -> CgroupRecord {
+    let name = try Self.escape(name)
+    return CgroupRecord(unified: unified.map { "\($0)/\(name)" }, v1: v1.mapValues { "\($0)/\(name)" })
+  }
+
   static func ownGroup(_ selfCgroup: String, in tree: CgroupHierarchy.Tree) -> String? {
     guard let line = selfCgroup.split(separator: "\n").first(where: { $0.hasPrefix("0::/") }) else { return nil }
     let group = String(line.dropFirst(3))

@@ -153,49 +153,6 @@ public enum FileSystem {
     return names.sorted()
   }
 
-  /// Removes a tree without following a link out of it; a missing one is fine. Crosses no mount point.
-  public static func removeTree(_ path: String) throws(SyscallError) {
-    let result = unlink(path)
-    let error = errno
-    if result == 0 || error == ENOENT { return }
-    guard error == EISDIR || error == EPERM else { throw SyscallError(call: "unlink", errno: error, path: path) }
-    let directory = try OwnedFD.open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
-    let device = try status(of: directory, path).st_dev
-    try removeContents(of: directory, device: device, name: path)
-    try call("rmdir", path) { rmdir(path) }
-  }
-
-  private static func status(of file: borrowing OwnedFD, _ name: String) throws(SyscallError) -> stat {
-    var status = stat()
-    let result = fstat(file.raw, &status)
-    let error = errno
-    guard result == 0 else { throw SyscallError(call: "fstat", errno: error, path: name) }
-    return status
-  }
-
-  private static func removeContents(of directory: borrowing OwnedFD, device: dev_t, name: String) throws(SyscallError) {
-    for entry in try list(of: directory, name) {
-      let path = "\(name)/\(entry)"
-      if unlinkat(directory.raw, entry, 0) == 0 { continue }
-      let error = errno
-      if error == ENOENT { continue }
-      guard error == EISDIR || error == EPERM else { throw SyscallError(call: "unlink", errno: error, path: path) }
-      var child = try? OwnedFD.openat(directory.raw, entry, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
-      if child == nil {
-        // A directory that its owner may not read: we own it, so make it readable (best effort, told by the open).
-        _ = fchmodat(directory.raw, entry, 0o700, 0)
-        child = .some(try OwnedFD.openat(directory.raw, entry, O_RDONLY | O_DIRECTORY | O_NOFOLLOW))
-      }
-      let opened = child.take()!
-      guard try status(of: opened, path).st_dev == device else {
-        throw SyscallError(call: "rmdir", errno: EXDEV, path: path, step: "remove a tree with a mount in it")
-      }
-      _ = fchmod(opened.raw, 0o700)
-      try removeContents(of: opened, device: device, name: path)
-      try call("rmdir", path) { unlinkat(directory.raw, entry, AT_REMOVEDIR) }
-    }
-  }
-
   public static func parent(of path: String) -> String {
     guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return "." }
     return slash == path.utf8.startIndex ? "/" : String(path[..<slash])

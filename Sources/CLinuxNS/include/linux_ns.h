@@ -114,4 +114,65 @@ const char *zns_argument(int index);
 // Whether a capability is in the bounding set: 0 or 1; -EINVAL for one that the kernel does not have.
 long zns_has_bounding(int capability);
 
+// Removing trees: remove_tree.c.
+
+/// Why a tree could not be removed.
+enum zns_removal_why {
+  ZNS_REMOVAL_CALL = 0,         // the call failed as errno says
+  ZNS_REMOVAL_MOUNT = 1,        // something is mounted there
+  ZNS_REMOVAL_IMMUTABLE = 2,    // chattr +i
+  ZNS_REMOVAL_APPEND_ONLY = 3,  // chattr +a
+  ZNS_REMOVAL_WRITER = 4,       // somebody goes on making files in it
+};
+
+struct zns_removal {
+  int error;      // errno
+  int why;        // enum zns_removal_why
+  const char *call;  // the system call's name
+  char path[1024];   // below the tree's own path, with a leading '/'; empty: the tree itself. The end of it, where it is longer.
+};
+
+/// Removes what is at a path, and all below it: any names, any depth, 34 descriptors at most, no memory but 300 KB.
+/// Follows no link, enters no mount (openat2(2), RESOLVE_NO_XDEV), and stops at the first thing that it cannot remove.
+/// A missing path is fine. The path's own ancestors are resolved as usual.
+/// 0, or -errno with *result filled.
+long zns_remove_tree(const char *path, struct zns_removal *result);
+
+/// A process of ours in a user namespace of its own that waits for its id maps, to remove a tree as their root.
+struct zns_removal_helper {
+  int pid;
+  int pidfd;
+  int go;                      // written to when the maps stand; closed without a word, it ends
+  struct zns_removal *result;  // shared with it
+};
+
+/// Safe in a multi-threaded process: the child makes system calls only. 0, or -errno.
+long zns_removal_begin(const char *path, struct zns_removal_helper *helper);
+/// Lets it work where `go` is set, waits for its end, and releases what `begin` made. As zns_remove_tree;
+/// -ECANCELED where it was not let work or was killed.
+long zns_removal_end(struct zns_removal_helper *helper, int go, struct zns_removal *result);
+
+// Whether somebody else can redirect a path: path_trust.c.
+
+enum zns_trust_why {
+  ZNS_TRUST_CALL = 0,
+  ZNS_TRUST_OWNER = 1,         // belongs to somebody else
+  ZNS_TRUST_LINK = 2,          // a link that belongs to somebody else
+  ZNS_TRUST_WRITABLE = 3,      // others may write there, and it is not sticky
+  ZNS_TRUST_NO_DIRECTORY = 4,
+  ZNS_TRUST_OPEN = 5,          // the last one: others may read or enter it
+};
+
+struct zns_trust {
+  int why;         // enum zns_trust_why
+  uint32_t owner;  // uid
+  char path[4096]; // the directory or link that is meant
+};
+
+/// Looks at every directory and link on the way to an absolute path: each must belong to root or to `self`, and nobody
+/// else may write there unless it is sticky. What is missing is fine. One lstat(2) a name.
+/// 0: trusted, 1: not, and *result says why; -errno. Whether the last one may be read by others is told last, as
+/// ZNS_TRUST_OPEN, after it was found to be a directory of `self`.
+long zns_trust_path(const char *path, uint32_t self, struct zns_trust *result);
+
 #endif

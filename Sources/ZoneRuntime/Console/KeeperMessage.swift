@@ -20,7 +20,8 @@ enum KeeperMessage: Equatable {
       guard rest.count >= 8 else { return nil }
       self = .exit(
         code: KeeperMessage.number(rest), signal: KeeperMessage.number(rest.dropFirst(4)),
-        oomKilled: rest.count >= 12 && KeeperMessage.number(rest.dropFirst(8)) != 0)
+        // The count is of all processes; the command itself ended by it only where SIGKILL ended it.
+        oomKilled: rest.count >= 12 && KeeperMessage.number(rest.dropFirst(8)) != 0 && KeeperMessage.number(rest.dropFirst(4)) == 9)
     default: self = .unknown(kind)
     }
   }

@@ -8,53 +8,81 @@ internal import VirtualNet
 extension Zones {
   /// The zone's lock is held. Its keeper is gone or about to go.
   func cleanUp(_ files: ZoneFiles) throws(ZoneError) {
-    guard let record = try files.readRecord() else {
-      try removeRun(files, hasLease: true)
+    guard let record = try recordOrPresumed(files) else {
+      try removeRun(files, nil)
       return
     }
-    if let exit = try files.readKeeper()?.exit, FileSystem.exists(files.data) { try files.writeExit(exit) }
+    do throws(ZoneError) {
+      if var exit = try files.readKeeper()?.exit, FileSystem.exists(files.data) {
+        exit.oomKills = oomKills(record)
+        try files.writeExit(exit)
+      }
+    } catch { notice("how zone \(files.name) ended is not known: \(error)") }
     let boot = try attempt("read the boot id") { () throws(SyscallError) in try RunRecord.bootId() }
     if record.bootId == boot { try endProcesses(record) }
     try detach(files, record)
-    try removeRun(files, hasLease: record.network != nil)
+    try removeRun(files, record)
+  }
+
+  /// The record; where it cannot be read, one of all that a run of that zone can have made. nil where there is none.
+  func recordOrPresumed(_ files: ZoneFiles) throws(ZoneError) -> RunRecord? {
+    do throws(ZoneError) { return try files.readRecord() } catch {
+      notice("what zone \(files.name) has made is looked for by its name: \(error)")
+      return try presumedRecord(files)
+    }
   }
 
   /// As above, by the one who made the zone in this boot and remembers what he wrote down. There is nothing to keep.
   func cleanUp(ephemeral files: ZoneFiles, _ record: RunRecord) throws(ZoneError) {
     try endProcesses(record)
     try detach(files, record)
-    if geteuid() == 0 { try giveBack(files, hasLease: record.network != nil) }
+    try giveBackIds(files, record)
+    if record.network != nil, geteuid() == 0 { try giveBackAddress(files) }
     // What most zones have, by name; whatever else there is, by a look.
     for path in [files.keeperRecord, files.socket, files.ephemeralSpec, files.record] { unlink(path) }
     if rmdir(files.run) == 0 { return }
-    try attempt("clean up after zone \(files.name)") { () throws(SyscallError) in try FileSystem.removeTree(files.run) }
+    try attempt("clean up after zone \(files.name)") { () throws(SyscallError) in try TreeRemoval.remove(files.run) }
   }
 
   private func endProcesses(_ record: RunRecord) throws(ZoneError) {
     if let group = record.cgroup { try removeCgroup(group) }
+    try endInit(record)
     try endPasta(record)
   }
 
   private func detach(_ files: ZoneFiles, _ record: RunRecord) throws(ZoneError) {
-    if let network = record.network, geteuid() == 0 {
-      do { try networks().detach(zone: files.name, network: network) } catch { throw .refused("\(error)") }
+    guard let network = record.network, geteuid() == 0 else { return }
+    do { try networks().detach(zone: files.name, network: network) } catch { try bear(error) }
+  }
+
+  /// The ids of a run; where nothing is known of it, whatever is in the zone's name.
+  func giveBackIds(_ files: ZoneFiles, _ record: RunRecord?) throws(ZoneError) {
+    guard geteuid() == 0 else { return }
+    let range = record?.uids.first.flatMap { IdRange(start: $0.outside, count: $0.count) }
+    do { try IdRangeLeases(directory: directories.sharedRun).release(files.name, range) } catch { throw .refused("\(error)") }
+  }
+
+  /// A zone keeps its address from run to run.
+  func giveBackAddress(_ files: ZoneFiles) throws(ZoneError) {
+    do { try networks().release(zone: files.name) } catch { try bear(error) }
+  }
+
+  /// A file of all zones of a network that cannot be read must not keep one zone from ending: it says what to do, and
+  /// until that was done no zone is attached by it.
+  private func bear(_ error: NetworkError) throws(ZoneError) {
+    switch error {
+    case .damaged, .conflict: notice("\(error)")
+    default: throw .refused("\(error)")
     }
   }
 
-  private func giveBack(_ files: ZoneFiles, hasLease: Bool) throws(ZoneError) {
-    if hasLease { do { try networks().release(zone: files.name) } catch { throw .refused("\(error)") } }
-    do { try IdRangeLeases(directory: directories.shared).release(files.name) } catch { throw .refused("\(error)") }
-  }
-
-  /// - Parameter hasLease: whether it may hold an address.
-  private func removeRun(_ files: ZoneFiles, hasLease: Bool) throws(ZoneError) {
-    let ephemeral = files.isEphemeral
-    if ephemeral, geteuid() == 0 { try giveBack(files, hasLease: hasLease) }
+  private func removeRun(_ files: ZoneFiles, _ record: RunRecord?) throws(ZoneError) {
+    try giveBackIds(files, record)
+    if files.isEphemeral, geteuid() == 0, record == nil || record?.network != nil { try giveBackAddress(files) }
     try attempt("clean up after zone \(files.name)") { () throws(SyscallError) in
       // The record goes last but for the directory: a clean-up cut in between is found and done again.
-      guard FileSystem.exists(files.run) else { return }
-      for name in try FileSystem.list(files.run) where name != "state.json" { try FileSystem.removeTree("\(files.run)/\(name)") }
-      try FileSystem.removeTree(files.run)
+      for name in try files.names(in: files.run) where name != "state.json" { try TreeRemoval.remove("\(files.run)/\(name)") }
+      try TreeRemoval.remove(files.run)
     }
   }
 }

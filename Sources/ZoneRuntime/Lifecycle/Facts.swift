@@ -58,9 +58,11 @@ extension Zones {
     let (path, isNew) = try attempt("copy the host's /etc") { () throws(SyscallError) in try template.made() }
     guard isNew else { return path }
     var used: Set<String> = [path]
-    for name in try names() {
-      if let own = try files(name).readRecord()?.etcTemplate { used.insert(own) }
-    }
+    do throws(ZoneError) {
+      for name in try names() {
+        if let own = try files(name).readRecord()?.etcTemplate { used.insert(own) }
+      }
+    } catch { return path }  // which one that zone lies on is not known, so all stay
     do throws(SyscallError) { try template.prune(keeping: used, newest: 3) } catch {
       notice("could not remove old copies of /etc: \(error)")
     }
@@ -77,28 +79,10 @@ extension Zones {
         return ZoneIds(tier: .root, uids: map, gids: map)
       } catch { throw .syntax(error) }
     }
-    let read = { (path: String) -> [UInt8] in (try? FileSystem.read(path)) ?? [] }  // missing is the same as empty
     do throws(SyntaxError) {
-      if FileSystem.exists("/usr/bin/newuidmap") {
-        let name = Self.loginName(uid, in: read("/etc/passwd"))
-        let maps = try UserIdMaps.many(uid: uid, gid: getegid(), name: name, subuid: read("/etc/subuid"), subgid: read("/etc/subgid"))
-        if maps.needsHelper { return ZoneIds(tier: .subordinate, uids: maps.uids, gids: maps.gids) }
-      }
-      let maps = try UserIdMaps.single(uid: uid, gid: getegid())
-      return ZoneIds(tier: .single, uids: maps.uids, gids: maps.gids)
+      let maps = try UserIdMaps.ofCaller()
+      return ZoneIds(tier: maps.needsHelper ? .subordinate : .single, uids: maps.uids, gids: maps.gids)
     } catch { throw .syntax(error) }
-  }
-
-  /// From /etc/passwd alone: getpwuid(3) of a static executable loads what it was not built with. nil: looked up by
-  /// number.
-  static func loginName(_ uid: UInt32, in passwd: [UInt8]) -> String? {
-    for line in passwd.split(separator: 10) {
-      let fields = line.split(separator: 58, maxSplits: 3, omittingEmptySubsequences: false)
-      if fields.count > 2, UInt32(String(decoding: fields[2], as: UTF8.self)) == uid {
-        return String(decoding: fields[0], as: UTF8.self)
-      }
-    }
-    return nil
   }
 
   private func addHostRoot(to facts: inout HostFacts) throws(ZoneError) {

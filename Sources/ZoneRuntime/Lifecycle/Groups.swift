@@ -88,10 +88,16 @@ extension Zones {
 
   /// What a killed keeper or start may have left running.
   func killLeftovers(_ files: ZoneFiles) throws(ZoneError) {
-    guard let record = try files.readRecord(), let group = record.cgroup,
+    guard let record = try recordOrPresumed(files), let group = record.cgroup,
       group.paths.contains(where: FileSystem.exists)
     else { return }
     do throws(CgroupError) { try Cgroup(opening: group).kill() } catch { throw .refused("\(error)") }
+  }
+
+  /// nil where no group counts them, or it has gone.
+  func oomKills(_ record: RunRecord?) -> UInt64? {
+    guard let group = record?.cgroup else { return nil }
+    return (try? Cgroup(opening: group).oomKills()) ?? nil
   }
 
   func isFrozen(_ record: RunRecord) throws(ZoneError) -> Bool {

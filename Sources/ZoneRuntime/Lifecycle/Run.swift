@@ -17,7 +17,7 @@ public struct RunningZone: ~Copyable {
       switch message {
       case .ended(let code, let signal, let oom):
         return ZoneExit(
-          code: signal == 0 ? Int(code) : nil, signal: signal == 0 ? nil : Int(signal), oomKilled: oom,
+          code: signal == 0 ? Int(code) : nil, signal: signal == 0 ? nil : Int(signal), oomKilled: ZoneExit.isOOM(signal: Int(signal), kills: oom),
           at: Clock.realtimeNanoseconds())
       case nil: throw .refused("zone \(name) was lost: its keeper was killed")
       default: continue
@@ -68,6 +68,7 @@ extension Zones {
     do throws(ZoneError) {
       let launched = try launch(
         zone.files, spec, stage: stage, streams: streams, terminalSize: terminalSize, through: true)
+      rememberInit(zone.files, spec)
       return RunningZone(name: spec.name, launched: launched, zones: self, spec: spec)
     } catch {
       // A zone that was made for this command and never ran it is not left behind.
@@ -96,65 +97,14 @@ extension Zones {
     try files.writeSpec(spec)
   }
 
-  // MARK: what the keeper executes
-
-  /// The end of a zone, in the process that was its keeper: clean-up, and by its policy a new start.
-  public func zoneEnded(_ name: String) throws(ZoneError) {
-    let files = try files(name)
-    guard let keeper = try files.readKeeper(), keeper.keeper == getpid(), let exit = keeper.exit else { return }
-    guard let spec = try files.readSpec(), let record = try files.readRecord() else { return }
-    guard keeper.asked != true, spec.restart.wants(exit, restarts: record.restarts) else {
-      guard let lock = try files.lock() else { return }
-      let held = LockedZone(files: files, lock: lock)
-      guard try isStill(keeper, held.files) else { return }
-      return try cleanUp(held.files)
-    }
-    // Who ran for a while starts anew; who fails at once waits longer each time.
-    let ran = keeper.started == 0 ? 0 : exit.at - min(exit.at, keeper.started)
-    let restarts = ran > 10_000_000_000 ? 0 : record.restarts
-    let delay = min(100_000_000 << UInt64(min(restarts, 8)), 10_000_000_000)
-    try pauseUnlessChanged(files, keeper, nanoseconds: UInt64(delay))
-    guard let lock = try files.lock() else { return }
-    let held = LockedZone(files: files, lock: lock)
-    guard try isStill(keeper, held.files) else { return }
-    if spec.ephemeral {
-      try cleanUpKeepingSpec(held.files)
-    } else {
-      try cleanUp(held.files)
-    }
-    try start(held.files, spec, restarts: record.restarts + 1)
-  }
-
-  /// Nobody else has cleaned up or started it meanwhile.
-  private func isStill(_ keeper: KeeperRecord, _ files: ZoneFiles) throws(ZoneError) -> Bool {
-    guard let now = try files.readKeeper() else { return false }
-    return now.keeper == keeper.keeper && now.started == keeper.started && now.phase == .ended
-  }
-
-  /// Waits for the restart's time; ends early where a `stop` or `halt` has taken the run away.
-  private func pauseUnlessChanged(_ files: ZoneFiles, _ keeper: KeeperRecord, nanoseconds: UInt64) throws(ZoneError) {
-    let end = Clock.monotonicNanoseconds() + nanoseconds
-    while Clock.monotonicNanoseconds() < end {
-      guard try isStill(keeper, files) else { return }
-      var time = timespec(tv_sec: 0, tv_nsec: 50_000_000)
-      nanosleep(&time, nil)
-    }
-  }
-
-  private func cleanUpKeepingSpec(_ files: ZoneFiles) throws(ZoneError) {
-    guard let spec = try files.readSpec() else { return }
-    try cleanUp(files)
-    try attempt("restart zone \(spec.name)") { () throws(SyscallError) in
-      try FileSystem.makeDirectories(files.run, mode: 0o700)
-    }
-    try files.writeSpec(spec)
-  }
-
   /// Every zone with autostart, as at machine start. One that fails does not keep the others down.
   /// - Returns: the zones that could not be started, and why.
   public func bootAll(progress: (String) -> Void) throws(ZoneError) -> [(zone: String, error: ZoneError)] {
     var failed: [(zone: String, error: ZoneError)] = []
-    for zone in try list() where zone.spec.autostart {
+    for zone in try list() {
+      // Whether it was to be started is not known, which somebody has to hear.
+      do throws(ZoneError) { _ = try files(zone.name).readSpec() } catch { failed.append((zone.name, error)) }
+      guard zone.spec.autostart else { continue }
       switch zone.state {
       case .installed, .down, .ready, .unavailable: break
       default: continue
@@ -163,16 +113,5 @@ extension Zones {
       do throws(ZoneError) { try start(zone.name) } catch { failed.append((zone.name, error)) }
     }
     return failed
-  }
-}
-
-extension RestartPolicy {
-  /// - Parameter restarts: how often it was started again since the last `start`.
-  func wants(_ exit: ZoneExit, restarts: Int) -> Bool {
-    switch self {
-    case .no: false
-    case .always, .unlessStopped: true
-    case .onFailure(let limit): exit.shellCode != 0 && limit.map { restarts < $0 } ?? true
-    }
   }
 }

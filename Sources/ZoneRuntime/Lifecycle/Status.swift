@@ -4,13 +4,14 @@ internal import ResourceControl
 internal import VirtualNet
 
 extension Zones {
-  /// Every zone, by name.
+  /// Every zone, by name. One whose files cannot be read is `unavailable`, and no other is the worse for it.
   public func list() throws(ZoneError) -> [ZoneStatus] {
     var found: [ZoneStatus] = []
     for name in try names() {
       do { found.append(try status(name)) } catch {
         if case .notFound = error { continue }  // deleted meanwhile
-        throw error
+        found.append(
+          ZoneStatus(name: name, state: .unavailable, why: "\(error)", restarts: 0, addresses: [], spec: ZoneSpec(name: name)))
       }
     }
     return found
@@ -30,53 +31,102 @@ extension Zones {
   public func status(_ name: String) throws(ZoneError) -> ZoneStatus {
     let files = try files(name)
     guard files.exists else { throw .notFound(name) }
-    let (state, why) = try stateAndReason(of: files)
+    var look = ZoneLook(files, whole: true)
+    let state = try state(of: files, &look)
     // A creation that was cut before the spec was written still shows, and can be deleted.
-    let spec = try files.readSpec() ?? ZoneSpec(name: name)
-    let record = try files.readRecord()
-    let keeper = try files.readKeeper()
     var status = ZoneStatus(
-      name: name, state: state, why: why, restarts: record?.restarts ?? 0, exit: keeper?.exit,
-      addresses: [], spec: spec)
-    if status.exit == nil { status.exit = try files.readExit() }
-    if state.isLive, let keeper {
+      name: name, state: state, why: look.why ?? look.whyOfExit, restarts: look.record?.restarts ?? 0, exit: look.keeper?.exit ?? look.exit,
+      addresses: [], spec: look.spec ?? ZoneSpec(name: name))
+    if state.isLive, let keeper = look.keeper {
       status.keeper = keeper.keeper
       status.pid = keeper.process == 0 ? keeper.`init` : keeper.process
       status.started = keeper.started == 0 ? nil : keeper.started
-      status.startId = record.map { "\($0.bootId)-\(keeper.keeper)-\(keeper.`init`)-\(keeper.started)" }
+      status.startId = look.record.map { "\($0.bootId)-\(keeper.keeper)-\(keeper.`init`)-\(keeper.started)" }
     }
-    if let attachment = record?.attachment { status.addresses = ["\(attachment.address)"] }
+    // Counted while the groups stand, and noted when they went.
+    status.oomKills = (state.isLive || state == .down ? oomKills(look.record) : nil) ?? (state.isLive ? nil : status.exit?.oomKills)
+    if let attachment = look.record?.attachment { status.addresses = ["\(attachment.address)"] }
     return status
   }
 
-  func state(of files: ZoneFiles) throws(ZoneError) -> ZoneState { try stateAndReason(of: files).state }
+  /// - Parameter whole: also by the spec and the last end, as `status` does; for verbs that would take them away. Others
+  ///   read the spec themselves, and are refused there.
+  /// - Throws: only for what has nothing to do with this zone.
+  func state(of files: ZoneFiles, whole: Bool = false) throws(ZoneError) -> ZoneState {
+    var look = ZoneLook(files, whole: whole)
+    return try state(of: files, &look)
+  }
 
   /// What the files say, checked against what answers: a keeper that listens is alive, and nobody else is.
-  func stateAndReason(of files: ZoneFiles) throws(ZoneError) -> (state: ZoneState, why: String?) {
+  private func state(of files: ZoneFiles, _ look: inout ZoneLook) throws(ZoneError) -> ZoneState {
     let atRest: ZoneState =
       if FileSystem.exists(files.installed) || files.isEphemeral { .installed }
       else if FileSystem.exists(files.incomplete) || !FileSystem.exists(files.spec) { .incomplete }
       else { .configured }
-    guard let record = try files.readRecord() else { return (atRest, nil) }
+    // What is written there cannot be told from what was lost: nothing is guessed.
+    if look.why != nil { return .unavailable }
+    let resting = look.whyOfExit == nil ? atRest : .unavailable
+    guard let record = look.record else { return look.settle(resting) }
     let boot = try attempt("read the boot id") { () throws(SyscallError) in try RunRecord.bootId() }
     // The machine was started since: nothing of that run is left but its files.
-    guard record.bootId == boot else { return (atRest, nil) }
-    guard let keeper = try files.readKeeper() else {
-      // A start in the making, or one that was cut before its keeper stood.
-      return (atRest, nil)
+    guard record.bootId == boot else { return look.settle(resting) }
+    // Without a keeper: a start in the making, or one that was cut before its keeper stood.
+    guard let keeper = look.keeper else { return look.settle(resting) }
+    if keeper.phase == .ended {
+      look.why = record.startFailure.map { "it could not be started again, and the next try follows: \($0)" }
+      return .down
     }
-    if keeper.phase == .ended { return (.down, nil) }
-    guard try KeeperLink.connect(files) != nil else {
+    guard try link(to: files) != nil else {
       // It may have ended between our two looks.
-      if let again = try files.readKeeper(), again.phase == .ended { return (.down, nil) }
-      guard try files.readRecord() != nil else { return (atRest, nil) }
-      return (.unavailable, "its keeper (pid \(keeper.keeper)) was killed, and the zone with it")
+      look = ZoneLook(files, whole: look.whole)
+      if look.why != nil { return .unavailable }
+      if look.keeper?.phase == .ended { return .down }
+      guard look.record != nil else { return look.settle(resting) }
+      look.why = "its keeper (pid \(keeper.keeper)) was killed, and the zone with it"
+      return .unavailable
     }
     switch keeper.phase {
-    case .ready: return (.ready, nil)
-    case .shuttingDown: return (.shuttingDown, nil)
-    case .running, .ended:
-      return (try isFrozen(record) ? .frozen : .running, nil)
+    case .ready: return .ready
+    case .shuttingDown: return .shuttingDown
+    case .running, .ended: return try isFrozen(record) ? .frozen : .running
     }
+  }
+
+  /// As `KeeperLink.connect`; what is no run directory, or no socket of ours in it, is nobody who listens.
+  func link(to files: ZoneFiles) throws(ZoneError) -> KeeperLink? {
+    do { return try KeeperLink.connect(files) } catch {
+      if case .call(_, let cause) = error, [ENOTDIR, ELOOP, EPROTOTYPE, EACCES].contains(cause.errno) { return nil }
+      throw error
+    }
+  }
+}
+
+/// One look at a zone's files. Those that cannot be read are missing, and the first of them says why.
+private struct ZoneLook {
+  var spec: ZoneSpec?
+  var record: RunRecord?
+  var keeper: KeeperRecord?
+  var exit: ZoneExit?
+  /// Why the zone is `unavailable`.
+  var why: String?
+  /// The last end is of no use to a run: only at rest it makes the zone `unavailable`.
+  var whyOfExit: String?
+
+  let whole: Bool
+
+  init(_ files: ZoneFiles, whole: Bool) {
+    self.whole = whole
+    if whole {
+      do throws(ZoneError) { spec = try files.readSpec() } catch { why = "\(error)" }
+      do throws(ZoneError) { exit = try files.readExit() } catch { whyOfExit = "\(error)" }
+    }
+    do throws(ZoneError) { record = try files.readRecord() } catch { why = why ?? "\(error)" }
+    do throws(ZoneError) { keeper = try files.readKeeper() } catch { why = why ?? "\(error)" }
+  }
+
+  /// The state of a zone that does not live.
+  mutating func settle(_ state: ZoneState) -> ZoneState {
+    if state == .unavailable { why = whyOfExit }
+    return state
   }
 }

@@ -9,6 +9,7 @@ extension Zones {
     let zone = try locked(name)
     let spec = try atRest(zone.files, verb: "ready")
     _ = try launch(zone.files, spec, stage: beginKeeper(spec), streams: .log, through: false)
+    rememberInit(zone.files, spec)
   }
 
   /// installed or ready -> running. Returns when the command was executed.
@@ -26,6 +27,7 @@ extension Zones {
   /// The zone's lock is held.
   func start(_ files: ZoneFiles, _ spec: ZoneSpec, restarts: Int) throws(ZoneError) {
     _ = try launch(files, spec, stage: beginKeeper(spec), streams: .log, restarts: restarts, through: true)
+    rememberInit(files, spec)
   }
 
   /// The spec of a zone that can be started now; what an earlier run left is taken away first.
@@ -69,17 +71,18 @@ extension Zones {
   private func end(_ files: ZoneFiles, signal: CInt?, grace: Double, waiting: (Double) -> Void) throws(ZoneError) {
     // Between a keeper's end and our lock somebody may start the zone again: then it is asked again.
     for _ in 0..<10 {
-      if let link = try KeeperLink.connect(files) {
+      if let link = try link(to: files) {
         try askToEnd(link, files, signal: signal, grace: grace, waiting: waiting)
       }
       guard let lock = try files.lock() else { return }  // ephemeral, and gone
       let held = LockedZone(files: files, lock: lock)
       // Only under the lock is it certain that no keeper lives, and only then may anything be taken away.
-      if try KeeperLink.connect(held.files) != nil { continue }
+      if try self.link(to: held.files) != nil { continue }
       if FileSystem.exists(held.files.run) {
         try killLeftovers(held.files)
         try cleanUp(held.files)
       }
+      if let why = try held.files.setAsideLastExit() { notice("the last end of zone \(files.name) is not known: \(why)") }
       return
     }
     throw .refused("cannot end zone \(files.name): it is started again each time (stop who does that)")
@@ -172,7 +175,7 @@ extension Zones {
         switch message {
         case .ended(let code, let signal, let oom):
           return ZoneExit(
-            code: signal == 0 ? Int(code) : nil, signal: signal == 0 ? nil : Int(signal), oomKilled: oom,
+            code: signal == 0 ? Int(code) : nil, signal: signal == 0 ? nil : Int(signal), oomKilled: ZoneExit.isOOM(signal: Int(signal), kills: oom),
             at: Clock.realtimeNanoseconds())
         case nil: return try status(name).exit
         default: continue
@@ -203,11 +206,17 @@ extension Zones {
   /// Removes a named volume and what is in it; refused while a zone has it in its spec.
   public func removeVolume(_ name: String) throws(ZoneError) {
     guard isDNSLabel(name) else { throw .usage("'\(name)' is not a volume's name") }
-    for zone in try list() where zone.spec.volumes.contains(where: { $0.source == .volume(name) }) {
-      throw .refused("cannot remove volume \(name): zone \(zone.name) uses it")
+    for zone in try names() {
+      let spec: ZoneSpec?
+      do throws(ZoneError) { spec = try files(zone).readSpec() } catch {
+        throw .refused("cannot remove volume \(name): zone \(zone) may use it; \(error)")
+      }
+      guard spec?.volumes.contains(where: { $0.source == .volume(name) }) != true else {
+        throw .refused("cannot remove volume \(name): zone \(zone) uses it")
+      }
     }
     try attempt("remove volume \(name)") { () throws(SyscallError) in
-      try FileSystem.removeTree("\(directories.volumes)/\(name)")
+      try TreeRemoval.remove("\(directories.volumes)/\(name)")
     }
   }
 }

@@ -43,7 +43,7 @@ public struct Zones: Sendable {
     let files = try files(spec.name)
     if files.exists {
       let zone = try locked(spec.name)
-      guard try state(of: zone.files) == .configured else { throw .exists(spec.name) }
+      guard try state(of: zone.files, whole: true) == .configured else { throw .exists(spec.name) }
       return try zone.files.writeSpec(spec)
     }
     try makeDirectory(of: files)
@@ -55,9 +55,9 @@ public struct Zones: Sendable {
     try checked(spec)
     try directories.make()
     let files = try files(spec.name)
-    if try files.readSpec() != nil || files.exists {
+    if files.exists {
       let zone = try locked(spec.name)
-      let state = try state(of: zone.files)
+      let state = try state(of: zone.files, whole: true)
       guard state == .configured else { throw .exists(spec.name) }
       try files.writeSpec(spec)
       return try install(zone.files, spec)
@@ -87,7 +87,7 @@ public struct Zones: Sendable {
   public func delete(_ name: String, force: Bool = false) throws(ZoneError) {
     let files = try files(name)
     guard files.exists else { throw .notFound(name) }
-    let state = try state(of: files)
+    let state = try state(of: files, whole: true)
     if state.isLive {
       guard force else { throw .state(zone: name, state: state, verb: "delete", hint: "stop it first, or use --force") }
     }
@@ -122,28 +122,24 @@ public struct Zones: Sendable {
       try FileSystem.replace(files.incomplete, with: [])
     }
     if spec.brand == .sparse { try SparseData.make(at: files.root) }
-    if geteuid() == 0 { _ = try lease(spec.name) }
     try attempt("install zone \(spec.name)") { () throws(SyscallError) in
       try FileSystem.call("rename", files.installed) { rename(files.incomplete, files.installed) }
     }
   }
 
   func lease(_ name: String) throws(ZoneError) -> IdRange {
-    do { return try IdRangeLeases(directory: directories.shared).lease(name) } catch { throw .refused("\(error)") }
+    do { return try IdRangeLeases(directory: directories.sharedRun).lease(name) } catch { throw .refused("\(error)") }
   }
 
   /// What deletion takes away: leases first, then files, the data directory last of all, because it is the lock.
   func remove(_ files: ZoneFiles) throws(ZoneError) {
-    if geteuid() == 0 {
-      do { try networks().release(zone: files.name) } catch { throw .refused("\(error)") }
-      do { try IdRangeLeases(directory: directories.shared).release(files.name) } catch { throw .refused("\(error)") }
-    }
+    try giveBackIds(files, nil)
+    if geteuid() == 0 { try giveBackAddress(files) }
     try attempt("delete zone \(files.name)") { () throws(SyscallError) in
-      try FileSystem.removeTree(files.run)
+      try TreeRemoval.remove(files.run)
       // The spec goes last: a deletion cut in between leaves a zone that `list` shows and `delete` removes.
-      guard FileSystem.exists(files.data) else { return }
-      for name in try FileSystem.list(files.data) where name != "spec.json" { try FileSystem.removeTree("\(files.data)/\(name)") }
-      try FileSystem.removeTree(files.data)
+      for name in try files.names(in: files.data) where name != "spec.json" { try TreeRemoval.remove("\(files.data)/\(name)") }
+      try TreeRemoval.remove(files.data)
     }
   }
 }

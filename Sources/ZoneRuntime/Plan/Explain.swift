@@ -61,7 +61,7 @@ extension Zones {
     // Leases that only this question made are given back.
     if geteuid() == 0, !(try files(spec.name).exists) {
       do { try networks().release(zone: spec.name) } catch { throw .refused("\(error)") }
-      do { try IdRangeLeases(directory: directories.shared).release(spec.name) } catch { throw .refused("\(error)") }
+      do { try IdRangeLeases(directory: directories.sharedRun).release(spec.name) } catch { throw .refused("\(error)") }
     }
     return text
   }

@@ -15,7 +15,16 @@ public struct Directories: Sendable, Equatable {
   /// What `--root` was, to pass it on.
   public var root: String?
 
+  /// The caller's place.
+  /// - Parameter root: `--root`, absolute.
+  /// - Throws: also where somebody else than root and the caller could redirect it (`checkTrust`).
   public static func standard(root: String? = nil) throws(ZoneError) -> Directories {
+    let directories = try named(root: root)
+    try directories.checkTrust()
+    return directories
+  }
+
+  private static func named(root: String?) throws(ZoneError) -> Directories {
     if let root {
       guard root.hasPrefix("/"), !climbs(root), root.utf8.count < 200 else {
         throw .usage("--root wants an absolute path of less than 200 bytes, not '\(root)'")
@@ -44,20 +53,34 @@ public struct Directories: Sendable, Equatable {
 
   /// Makes the places, closed to everybody else, and refuses those that somebody else could change.
   func make() throws(ZoneError) {
-    // Without XDG_RUNTIME_DIR our folder in /tmp is the parent, which somebody else may have made first.
-    var places = [data, shared, run, sharedRun]
-    if run.hasPrefix("/tmp/zones-") { places.insert(FileSystem.parent(of: run), at: 0) }
-    for path in places {
-      let status = try attempt("make the directories of the zones") { () throws(SyscallError) in
-        try FileSystem.makeDirectories(path, mode: 0o700)
-        return try FileSystem.status(path, followingLinks: !path.hasPrefix("/tmp/zones-"))
+    try attempt("make the directories of the zones") { () throws(SyscallError) in
+      for path in [data, shared, run, sharedRun] { try FileSystem.makeDirectories(path, mode: 0o700) }
+    }
+    // Who was faster, in a sticky directory say, is seen now.
+    try checkTrust()
+  }
+
+  /// Refuses places that somebody else could redirect: by a directory on the way that is his or that he may write to, or
+  /// by a link. And the data must be closed to others as a whole: a zone of root's may leave a set-uid file of uid 0 in
+  /// its root or in a volume, and only what lies above keeps a host user from running it.
+  ///
+  /// Every verb asks: what was right when the place was made may have been changed since.
+  func checkTrust() throws(ZoneError) {
+    for place in [data, run] {
+      let found = try attempt("look at the way to \(place)") { () throws(SyscallError) in try FileSystem.distrust(of: place) }
+      let why: String
+      switch found {
+      case nil: continue
+      case .open? where place == run: continue  // what is to be closed there has its own mode
+      case .owner(let uid, let path)?:
+        why = "\(path) belongs to uid \(uid), not to uid \(geteuid()) (chown it, or name another place with --root)"
+      case .link(let uid, let path)?:
+        why = "the link \(path) belongs to uid \(uid), who could lead it elsewhere (remove it, or name another place with --root)"
+      case .writable(let path)?: why = "others may write to \(path) (chmod go-w \(path))"
+      case .notADirectory(let path)?: why = "\(path) is not a directory (move it away, or name another place with --root)"
+      case .open(let path)?: why = "others may enter \(path), and could run what a zone leaves there (chmod 700 \(path))"
       }
-      guard status.st_mode & S_IFMT == S_IFDIR, status.st_uid == geteuid() else {
-        throw .refused("cannot keep zones in \(path): it belongs to uid \(status.st_uid), not to uid \(geteuid())")
-      }
-      guard status.st_mode & 0o022 == 0 else {
-        throw .refused("cannot keep zones in \(path): others may write there (chmod go-w \(path))")
-      }
+      throw .refused("cannot keep zones in \(place): \(why)")
     }
   }
 

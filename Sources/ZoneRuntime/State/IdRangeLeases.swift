@@ -3,7 +3,7 @@ public import LinuxNS
 
 /// Gives every living zone of root's its own 65,536 host ids, so that no two share an id on the host.
 ///
-/// One symbolic link a lease, `<data>/id-ranges/START -> ZONE`: symlink(2) makes it or says that the range is taken, so
+/// One symbolic link a lease, `<run>/id-ranges/START -> ZONE`: symlink(2) makes it or says that the range is taken, so
 /// that a start takes no lock and reads no table, however many zones live. A range is a zone's from its start to its
 /// end; no id of one is ever on a disk (roots and volumes are id-mapped), hence each start may have another.
 public struct IdRangeLeases: Sendable {
@@ -23,7 +23,7 @@ public struct IdRangeLeases: Sendable {
   private var folder: String { "\(directory)/id-ranges" }
 
   /// - Parameters:
-  ///   - directory: the data directory; must exist.
+  ///   - directory: one that a reboot empties, as it ends all zones; must exist.
   ///   - foreignFiles: subuid(5) and subgid(5), whose ranges are others' and skipped.
   public init(directory: String, foreignFiles: [String] = ["/etc/subuid", "/etc/subgid"]) {
     self.directory = directory

@@ -68,7 +68,7 @@ public struct KernelFeatures: Codable, Sendable {
     guard FileSystem.exists("/usr/bin/newuidmap"), FileSystem.exists("/usr/bin/newgidmap") else {
       return feature("subordinate-ids", false, "newuidmap is not installed (package uidmap)", without: without)
     }
-    let name = getpwuid(geteuid()).map { String(cString: $0.pointee.pw_name) }
+    let name = LoginName.of(geteuid(), in: (try? FileSystem.read("/etc/passwd")) ?? [])  // without one, by number
     let listed = ["/etc/subuid", "/etc/subgid"].allSatisfy { path in
       let lines = ((try? FileSystem.read(path)) ?? []).split(separator: 10).map { String(decoding: $0, as: UTF8.self) }
       return lines.contains { $0.hasPrefix("\(name ?? "?"):") || $0.hasPrefix("\(geteuid()):") }

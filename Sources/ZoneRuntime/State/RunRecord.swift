@@ -19,6 +19,10 @@ struct RunRecord: Codable, Sendable {
   var attachment: Attachment?
   var pasta: Pasta.Instance?
   var restarts = 0
+  /// The zone's pid 1 where no group holds it (`OwnInit`).
+  var initProcess: ProcessIdentity?
+  /// Why the last try to start it again failed; the keeper goes on trying.
+  var startFailure: String?
   /// The copy of /etc that its overlay lies on.
   var etcTemplate: String?
   /// The capabilities and the filter's profile, for `exec`.
@@ -36,6 +40,7 @@ struct KeeperRecord: Codable, Sendable {
     case shuttingDown = "shutting_down"
     case ended
   }
+  static let currentVersion = 1
   var version: Int
   var phase: Phase
   var keeper: Int32
@@ -54,6 +59,9 @@ struct KeeperRecord: Codable, Sendable {
   var exit: ZoneExit? {
     guard phase == .ended, let ended else { return nil }
     let signal = signal.flatMap { $0 == 0 ? nil : $0 }
-    return ZoneExit(code: signal == nil ? code : nil, signal: signal, oomKilled: oom ?? false, at: ended)
+    return ZoneExit(
+      code: signal == nil ? code : nil, signal: signal,
+      // Who was asked to end was killed by us.
+      oomKilled: ZoneExit.isOOM(signal: signal, kills: oom == true && asked != true), at: ended)
   }
 }

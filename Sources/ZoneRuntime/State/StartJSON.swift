@@ -19,9 +19,9 @@ struct StartJSON: ~Copyable {
     return json.isRefused ? nil : json.bytes
   }
 
-  /// As `spec`; nil too for the record of a zone that is attached, which is written after the start's own.
+  /// As `spec`; nil too for a record that says more than a start's own, which is written after it.
   static func record(_ value: RunRecord) -> [UInt8]? {
-    guard value.attachment == nil, value.pasta == nil else { return nil }
+    guard value.attachment == nil, value.pasta == nil, value.initProcess == nil, value.startFailure == nil else { return nil }
     var json = StartJSON()
     json.write(value)
     return json.isRefused ? nil : json.bytes

@@ -29,13 +29,13 @@ struct ZoneFiles: Sendable {
   var isEphemeral: Bool { FileSystem.exists(ephemeralSpec) }
   var exists: Bool { FileSystem.exists(data) || FileSystem.exists(run) }
 
+  /// - Throws: for what is no spec of this zone, or one that nobody could have asked for.
   func readSpec() throws(ZoneError) -> ZoneSpec? {
     for path in [spec, ephemeralSpec] {
       guard let bytes = try read(path) else { continue }
       let spec = try decode(ZoneSpec.self, bytes, path)
-      guard spec.version <= ZoneSpec.currentVersion else {
-        throw .refused("cannot read \(path): it is of version \(spec.version), and this zonectl knows \(ZoneSpec.currentVersion); upgrade")
-      }
+      try checkVersion(spec.version, ZoneSpec.currentVersion, path)
+      if let why = spec.unsound(as: name) { throw .refused("cannot use \(path): \(why)") }
       return spec
     }
     return nil
@@ -50,7 +50,10 @@ struct ZoneFiles: Sendable {
 
   func readRecord() throws(ZoneError) -> RunRecord? {
     guard let bytes = try read(record) else { return nil }
-    return try decode(RunRecord.self, bytes, record)
+    let value = try decode(RunRecord.self, bytes, record)
+    try checkVersion(value.version, RunRecord.currentVersion, record)
+    if let why = value.unsound(as: name) { throw .refused("cannot use \(record): \(why)") }
+    return value
   }
 
   func writeRecord(_ value: RunRecord) throws(ZoneError) {
@@ -60,12 +63,20 @@ struct ZoneFiles: Sendable {
 
   func readKeeper() throws(ZoneError) -> KeeperRecord? {
     guard let bytes = try read(keeperRecord) else { return nil }
-    return try decode(KeeperRecord.self, bytes, keeperRecord)
+    let value = try decode(KeeperRecord.self, bytes, keeperRecord)
+    try checkVersion(value.version, KeeperRecord.currentVersion, keeperRecord)
+    if let why = value.unsound { throw .refused("cannot use \(keeperRecord): \(why)") }
+    return value
   }
+
+  /// Only for a keeper that has become `zonectl`: a living one writes its own.
+  func writeKeeper(_ value: KeeperRecord) throws(ZoneError) { try write(try encode(value), keeperRecord, durable: false) }
 
   func readExit() throws(ZoneError) -> ZoneExit? {
     guard let bytes = try read(lastExit) else { return nil }
-    return try decode(ZoneExit.self, bytes, lastExit)
+    let value = try decode(ZoneExit.self, bytes, lastExit)
+    if let why = value.unsound { throw .refused("cannot use \(lastExit): \(why)") }
+    return value
   }
 
   func writeExit(_ value: ZoneExit) throws(ZoneError) { try write(try encode(value), lastExit, durable: false) }
@@ -80,15 +91,53 @@ struct ZoneFiles: Sendable {
     }
   }
 
+  /// Of our own files only what we write is read: a regular file of a size that ours can have. A pipe of that name would
+  /// make us wait, a link lead elsewhere.
   private func read(_ path: String) throws(ZoneError) -> [UInt8]? {
-    do { return try FileSystem.read(path) } catch {
+    do throws(SyscallError) {
+      let file = try OwnedFD.open(path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW)
+      var status = stat()
+      guard fstat(file.raw, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+        throw SyscallError(call: "open", errno: EINVAL, path: path, step: "take what is no regular file")
+      }
+      return try FileSystem.read(file, limit: Self.mostBytes, name: path)
+    } catch {
       guard error.errno == ENOENT || error.errno == ENOTDIR else { throw .call("read \(path)", error) }
       return nil
     }
   }
 
+  /// Above all that execve(2) takes as arguments and environment (6 MiB), which a spec may hold.
+  private static let mostBytes = 16 << 20
+
+  private func checkVersion(_ version: Int, _ known: Int, _ path: String) throws(ZoneError) {
+    guard version > known else { return }
+    throw .refused("cannot read \(path): it is of version \(version), and this zonectl knows \(known); upgrade")
+  }
+
   private func decode<Value: Decodable>(_ type: Value.Type, _ bytes: [UInt8], _ path: String) throws(ZoneError) -> Value {
     do { return try JSON.decode(type, from: bytes, name: path) } catch { throw .json(error) }
+  }
+
+  /// Puts an `exit.json` that cannot be read out of the way, beside its place: what was in it may be of use to somebody.
+  /// - Returns: why it could not be read; nil where it could, or there is none.
+  func setAsideLastExit() throws(ZoneError) -> ZoneError? {
+    do throws(ZoneError) { _ = try readExit() } catch {
+      let why = error
+      try attempt("put \(lastExit) out of the way") { () throws(SyscallError) in
+        try FileSystem.call("rename", lastExit) { rename(lastExit, "\(lastExit).unreadable") }
+      }
+      return why
+    }
+    return nil
+  }
+
+  /// The names in one of its directories; none where it is missing, or something else has its name.
+  func names(in folder: String) throws(SyscallError) -> [String] {
+    do throws(SyscallError) { return try FileSystem.list(folder) } catch {
+      guard error.errno == ENOENT || error.errno == ENOTDIR else { throw error }
+      return []
+    }
   }
 
   /// The zone's lock: its data directory, or its run directory where it is ephemeral. Locked again where the directory

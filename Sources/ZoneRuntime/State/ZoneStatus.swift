@@ -18,8 +18,11 @@ public struct ZoneExit: Codable, Equatable, Sendable {
   /// The command's exit code; nil where a signal ended it.
   public var code: Int?
   public var signal: Int?
-  /// The kernel's OOM killer ended a process of the zone's (memory.events, oom_kill).
+  /// The kernel's OOM killer ended the command (memory.events, oom_kill, and SIGKILL). One that ended a child of the
+  /// command's only is counted in `oomKills`.
   public var oomKilled: Bool
+  /// How many of the zone's processes it ended; nil where nothing counted them.
+  public var oomKills: UInt64?
   /// Nanoseconds since 1970.
   public var at: UInt64
 
@@ -29,6 +32,10 @@ public struct ZoneExit: Codable, Equatable, Sendable {
     self.oomKilled = oomKilled
     self.at = at
   }
+
+  /// Whether an end is told as the OOM killer's: it sends SIGKILL, so an end by itself or by another signal is none.
+  /// - Parameter kills: whether it has ended any process of the zone's.
+  static func isOOM(signal: Int?, kills: Bool) -> Bool { kills && signal == 9 }
 
   /// The code, or 128 + the signal's number.
   public var shellCode: Int { signal.map { 128 + $0 } ?? code ?? 0 }
@@ -49,6 +56,8 @@ public struct ZoneStatus: Codable, Sendable {
   public var restarts: Int
   /// The last end.
   public var exit: ZoneExit?
+  /// As `ZoneExit.oomKills`, of the present run where the zone lives.
+  public var oomKills: UInt64?
   public var addresses: [String]
   /// Another one after each start.
   public var startId: String?

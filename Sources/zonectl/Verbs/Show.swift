@@ -25,6 +25,7 @@ private func description(_ zone: ZoneStatus) -> String {
   if let started = zone.started { rows.append(("started", ago(started))) }
   if zone.restarts > 0 { rows.append(("restarts", String(zone.restarts))) }
   if let exit = zone.exit { rows.append(("last end", "\(exit.words), \(ago(exit.at))")) }
+  if let kills = zone.oomKills, kills > 0 { rows.append(("oom kills", String(kills))) }
   for address in zone.addresses { rows.append(("address", address)) }
   if let fleet = zone.spec.fleet { rows.append(("fleet", fleet)) }
   if zone.spec.ephemeral { rows.append(("deleted", "when it ends")) }
