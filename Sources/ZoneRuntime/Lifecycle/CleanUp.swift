@@ -36,7 +36,7 @@ extension Zones {
   func cleanUp(ephemeral files: ZoneFiles, _ record: RunRecord) throws(ZoneError) {
     try endProcesses(record)
     try detach(files, record)
-    try giveBackIds(files, record)
+    try giveBackIds(files, record.uids)
     if record.network != nil, geteuid() == 0 { try giveBackAddress(files) }
     // What most zones have, by name; whatever else there is, by a look.
     for path in [files.keeperRecord, files.socket, files.ephemeralSpec, files.record] { unlink(path) }
@@ -55,10 +55,10 @@ extension Zones {
     do { try networks().detach(zone: files.name, network: network) } catch { try bear(error) }
   }
 
-  /// The ids of a run; where nothing is known of it, whatever is in the zone's name.
-  func giveBackIds(_ files: ZoneFiles, _ record: RunRecord?) throws(ZoneError) {
+  /// The ids of a run; where they are not known, whatever is in the zone's name.
+  func giveBackIds(_ files: ZoneFiles, _ uids: [IdMap]?) throws(ZoneError) {
     guard geteuid() == 0 else { return }
-    let range = record?.uids.first.flatMap { IdRange(start: $0.outside, count: $0.count) }
+    let range = uids?.first.flatMap { IdRange(start: $0.outside, count: $0.count) }
     do { try IdRangeLeases(directory: directories.sharedRun).release(files.name, range) } catch { throw .refused("\(error)") }
   }
 
@@ -77,7 +77,7 @@ extension Zones {
   }
 
   private func removeRun(_ files: ZoneFiles, _ record: RunRecord?) throws(ZoneError) {
-    try giveBackIds(files, record)
+    try giveBackIds(files, record?.uids)
     if files.isEphemeral, geteuid() == 0, record == nil || record?.network != nil { try giveBackAddress(files) }
     try attempt("clean up after zone \(files.name)") { () throws(SyscallError) in
       // The record goes last but for the directory: a clean-up cut in between is found and done again.

@@ -47,7 +47,8 @@ extension Zones {
   public func explain(_ spec: ZoneSpec) throws(ZoneError) -> String {
     try checked(spec)
     try directories.make()
-    let plan = LaunchPlanner.plan(spec, try facts(for: spec, on: ground(for: spec, ids(for: spec)), terminalSize: nil))
+    let ids = try ids(for: spec)
+    let plan = LaunchPlanner.plan(spec, try facts(for: spec, on: ground(for: spec, ids), terminalSize: nil))
     let network: String? =
       switch spec.network {
       case .none: nil
@@ -59,10 +60,9 @@ extension Zones {
       }
     let text = plan.explained(cgroup: try cgroupPlan(spec.name, spec.limits)?.description, network: network)
     // Leases that only this question made are given back.
-    if geteuid() == 0, !(try files(spec.name).exists) {
-      do { try networks().release(zone: spec.name) } catch { throw .refused("\(error)") }
-      do { try IdRangeLeases(directory: directories.sharedRun).release(spec.name) } catch { throw .refused("\(error)") }
-    }
+    let files = try files(spec.name)
+    try giveBackIds(files, ids.uids)
+    if geteuid() == 0, !files.exists { try giveBackAddress(files) }
     return text
   }
 }

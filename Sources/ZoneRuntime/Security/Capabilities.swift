@@ -1,5 +1,5 @@
 internal import Glibc
-public import LinuxNS
+internal import LinuxNS
 
 /// A privilege of capabilities(7), by its number.
 public struct Capability: Hashable, Comparable, Sendable, CustomStringConvertible {

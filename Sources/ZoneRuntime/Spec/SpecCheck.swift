@@ -61,7 +61,7 @@ extension Zones {
     do {
       _ = try Signals.number(parsing: spec.stopSignal)
       _ = try CapabilitySet.zoneDefault.applying(add: spec.capAdd, drop: spec.capDrop, known: .known(last: Capability.last()))
-    } catch let error as SyntaxError { throw .syntax(error) } catch { throw .refused("\(error)") }
+    } catch { throw .syntax(error) }
     guard spec.stopGrace >= 0, spec.stopGrace < 1e6 else { throw .usage("stop-timeout \(spec.stopGrace): not from 0 to 1000000 seconds") }
   }
 }

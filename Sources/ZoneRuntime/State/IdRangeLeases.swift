@@ -52,7 +52,7 @@ public struct IdRangeLeases: Sendable {
 
   /// Gives a zone's range back; without one, whatever it has. What is another's stays.
   public func release(_ zone: String, _ range: IdRange? = nil) throws(IdRangeError) {
-    let leases = try range.map { [Lease(zone: zone, range: $0)] } ?? list()
+    let leases = if let range { [Lease(zone: zone, range: range)] } else { try list() }
     for lease in leases where lease.zone == zone {
       let path = path(lease.range)
       guard holder(path) == zone, unlink(path) != 0 else { continue }
@@ -101,10 +101,15 @@ public struct IdRangeLeases: Sendable {
     return false
   }
 
+  private struct Turn: ~Copyable {
+    let file: OwnedFD
+    let index: UInt32?
+  }
+
   /// The range leased last: the search goes on behind it, so that a range rests before it is another zone's, and a
   /// process that a zone left behind is not the next zone's. Unreadable or missing, the first one depends on the
   /// directory, since two `--root`s do not know of each other.
-  private func turn() throws(IdRangeError) -> (file: OwnedFD, index: UInt32?) {
+  private func turn() throws(IdRangeError) -> Turn {
     let path = "\(folder)/next"
     let open = { () throws(SyscallError) in try OwnedFD.open(path, O_RDWR | O_CREAT | O_NOFOLLOW, mode: 0o600) }
     do throws(SyscallError) {
@@ -117,7 +122,7 @@ public struct IdRangeLeases: Sendable {
       var bytes = [UInt8](repeating: 0, count: 16)
       let got = pread(file.raw, &bytes, bytes.count, 0)
       let digits = bytes[..<max(0, got)].prefix { $0 != 10 }
-      return (file, StrictNumber.id(digits).flatMap(Self.index(of:)))
+      return Turn(file: file, index: StrictNumber.id(digits).flatMap(Self.index(of:)))
     } catch { throw .call(error) }
   }
 
