@@ -19,7 +19,7 @@ extension Cgroup {
         CgroupTree.pause(milliseconds: 1)
       } while Clock.monotonicNanoseconds() < deadline
     }
-    try? thaw()  // best effort: the timeout is the error
+    try? thaw()  // best effort: that it did not freeze is the error, and a group that stays frozen shows it by its state
     throw .timedOut(doing: "freeze", path: record.paths.first ?? "")
   }
 
@@ -58,11 +58,12 @@ extension Cgroup {
     }
     let deadline = Clock.monotonicNanoseconds() + timeout * 1_000_000
     while true {
-      // Frozen, none can fork away; where freezing fails, the loop catches up with them.
+      // Frozen, none can fork away. Where that fails (a process in an uninterruptible wait, a group that is gone) the
+      // loop catches up with them, and an error that lasts is met by the calls below.
       try? freeze(timeout: 1000)
       let processes = try processes()
       for pid in processes {
-        // Gone in the meantime is gone.
+        // Gone in the meantime is gone; who is left is met again, and told by the deadline.
         if let process = try? Pidfd.open(pid), try isMember(pid) { try? process.signal(SIGKILL) }
       }
       try thaw()

@@ -57,6 +57,7 @@ extension Cgroup {
         else {
           throw error
         }
+        // Only for the words of the refusal.
         let used = Int64((try? Self.read("\(group)/memory.usage_in_bytes")) ?? "") ?? memory
         throw .inUse(limit: "memory", value: memory, used: used)
       }
@@ -114,6 +115,7 @@ extension Cgroup {
   /// The directory of the group that a process is in now, in the tree of a group of ours at `TREE/zones/NAME`.
   private static func group(of pid: Int32, inTreeOf path: String) -> String? {
     let tree = FileSystem.parent(of: FileSystem.parent(of: path))
+    // Only to undo: a process whose group cannot be learned (it has ended, mostly) is left where it is.
     guard let mounts = try? CgroupHierarchy.detect(), let text = try? FileSystem.read("/proc/\(pid)/cgroup"),
       let controller = mounts.v1.first(where: { $0.value.path == tree })?.key
     else { return nil }
@@ -129,10 +131,12 @@ extension Cgroup {
   /// On v2 a limit below what is used makes the kernel kill at once; v1 refuses it with EBUSY. First the kernel is asked
   /// to give back what it can.
   private func refuseMemoryInUse(_ old: ResourceLimits, _ new: ResourceLimits) throws(CgroupError) {
+    // Without the controller there is no such file, and nothing to refuse: the write of the limit tells.
     guard let memory = new.memory, memory < old.memory ?? .max, let group = record.unified,
       let used = Int64((try? Self.read("\(group)/memory.current")) ?? ""), used > memory
     else { return }
-    // Linux 5.19; EAGAIN where less was given back than asked for. What counts is the next reading.
+    // Best effort: a kernel before 5.19 has no such file, and EAGAIN is less given back than asked for. What counts is the
+    // next reading.
     try? Self.write("\(used - memory)", to: "\(group)/memory.reclaim")
     let left = Int64(try Self.read("\(group)/memory.current")) ?? used
     guard left <= memory else { throw .inUse(limit: "memory", value: memory, used: left) }

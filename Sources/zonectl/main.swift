@@ -2,6 +2,9 @@ import CommandLineTable
 import Glibc
 import LinuxNS
 
+// Modes are what the code says, whatever the caller's umask is: control groups made closed would stop their zones.
+umask(0o022)
+
 // Only what a start needs is touched here: the table, the parser, one verb.
 do throws(UsageError) {
   switch try zonectlTable.parse(programArguments()) {

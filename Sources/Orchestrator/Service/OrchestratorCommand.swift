@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import Foundation
+internal import Glibc
 internal import LinuxNS
 internal import Orchestrator
 
@@ -14,6 +15,7 @@ struct OrchestratorCommand: AsyncParsableCommand {
 
   /// VOCABULARY's exit statuses: 0, 1 failed, 2 usage; an error is one line.
   static func main() async {
+    umask(0o022)  // modes are what the code says
     do {
       var command = try parseAsRoot()
       if var command = command as? any AsyncParsableCommand {

@@ -120,6 +120,13 @@ struct KeeperLink: ~Copyable {
     return address
   }
 
+  /// The keeper's pid: of who listens on the socket.
+  borrowing func peer() throws(SyscallError) -> Int32 {
+    var (pid, uid, gid): (Int32, UInt32, UInt32) = (0, 0, 0)
+    try check(zns_peer_credentials(socket.raw, &pid, &uid, &gid), "getsockopt")
+    return pid
+  }
+
   borrowing func send(_ request: StageRequest) throws(SyscallError) {
     let bytes = request.bytes
     try check(zns_send_fds(socket.raw, bytes, bytes.count, nil, 0), "sendmsg")

@@ -39,9 +39,12 @@ extension Zones {
       return [SetOutcome(key: "image", effect: .refused, why: "the root was made already; delete the zone and create it anew")]
     }
     var outcomes: [SetOutcome] = []
-    for key in Self.keys where !key.same(old, wanted) {
-      outcomes.append(SetOutcome(key: key.name, effect: alive ? key.effect : .live))
+    for key in SpecKeys.changed(from: old, to: wanted) {
+      // What is refused for a made zone was told above.
+      outcomes.append(SetOutcome(key: key.name, effect: alive && key.effect == .restart ? .restart : .live))
     }
+    // Not a setting that a person writes.
+    if wanted.fleet != old.fleet { outcomes.append(SetOutcome(key: "fleet", effect: .live)) }
     let newLimits = alive && wanted.limits != old.limits
     if newLimits { try setLimits(zone.files, from: old.limits, to: wanted.limits) }
     do throws(ZoneError) {
@@ -72,23 +75,4 @@ extension Zones {
     } catch { throw .refused("\(error)") }
     try files.writeRecord(record)
   }
-
-  /// Each key of a spec, how two specs are compared in it, and when a change of it is in force.
-  private static let keys: [(name: String, same: @Sendable (ZoneSpec, ZoneSpec) -> Bool, effect: SetOutcome.Effect)] = [
-    ("command", { $0.command == $1.command }, .restart), ("env", { $0.environment == $1.environment }, .restart),
-    ("workdir", { $0.workdir == $1.workdir }, .restart), ("user", { $0.user == $1.user }, .restart),
-    ("hostname", { $0.hostname == $1.hostname }, .restart), ("network", { $0.network == $1.network }, .restart),
-    ("image", { $0.brand == $1.brand }, .restart), ("alias", { $0.aliases == $1.aliases }, .restart),
-    ("publish", { $0.publish == $1.publish }, .live), ("volume", { $0.volumes == $1.volumes }, .restart),
-    ("secret", { $0.secrets == $1.secrets }, .restart), ("cpus", { $0.limits.cpus == $1.limits.cpus }, .live),
-    ("cpu-shares", { $0.limits.cpuShares == $1.limits.cpuShares }, .live),
-    ("cpuset", { $0.limits.cpuset == $1.limits.cpuset }, .live), ("memory", { $0.limits.memory == $1.limits.memory }, .live),
-    ("pids", { $0.limits.pids == $1.limits.pids }, .live), ("read-only", { $0.readOnly == $1.readOnly }, .restart),
-    ("cap-add", { $0.capAdd == $1.capAdd }, .restart), ("cap-drop", { $0.capDrop == $1.capDrop }, .restart),
-    ("restart", { $0.restart == $1.restart }, .live), ("autostart", { $0.autostart == $1.autostart }, .live),
-    ("tty", { $0.terminal == $1.terminal }, .restart), ("init", { $0.ownInit == $1.ownInit }, .restart),
-    ("nesting", { $0.nesting == $1.nesting }, .restart), ("label", { $0.labels == $1.labels }, .live),
-    ("stop-signal", { $0.stopSignal == $1.stopSignal }, .live), ("stop-timeout", { $0.stopGrace == $1.stopGrace }, .live),
-    ("fleet", { $0.fleet == $1.fleet }, .live),
-  ]
 }

@@ -69,10 +69,12 @@ extension Zones {
   }
 
   private func end(_ files: ZoneFiles, signal: CInt?, grace: Double, waiting: (Double) -> Void) throws(ZoneError) {
-    // Between a keeper's end and our lock somebody may start the zone again: then it is asked again.
-    for _ in 0..<10 {
+    // Between a keeper's end and our lock somebody may start the zone again: then it is asked again. One whose places are
+    // all fought for may not get to hear us: then it is killed, and takes the zone along.
+    for turn in 0..<20 {
       if let link = try link(to: files) {
-        try askToEnd(link, files, signal: signal, grace: grace, waiting: waiting)
+        if turn >= 10 { try killKeeper(link, files) }
+        else { try askToEnd(link, files, signal: signal, grace: grace, waiting: waiting) }
       }
       guard let lock = try files.lock() else { return }  // ephemeral, and gone
       let held = LockedZone(files: files, lock: lock)
@@ -86,6 +88,19 @@ extension Zones {
       return
     }
     throw .refused("cannot end zone \(files.name): it is started again each time (stop who does that)")
+  }
+
+  /// The process that listens is the keeper (unix(7), SO_PEERCRED). That it still does when its pidfd is open is the
+  /// proof that the pid was not another's meanwhile.
+  private func killKeeper(_ link: borrowing KeeperLink, _ files: ZoneFiles) throws(ZoneError) {
+    do throws(SyscallError) {
+      let keeper = try Pidfd.open(try link.peer())
+      guard let again = try? KeeperLink.connect(files), try again.peer() == link.peer() else { return }
+      try keeper.signal(SIGKILL)
+      _ = try keeper.waitUntilEnd(timeout: 5000)
+    } catch {
+      guard error.errno == ESRCH || error.errno == ECONNRESET else { throw .call("end the keeper of zone \(files.name)", error) }
+    }
   }
 
   private func askToEnd(

@@ -60,7 +60,8 @@ public struct Zones: Sendable {
       let state = try state(of: zone.files, whole: true)
       guard state == .configured else { throw .exists(spec.name) }
       try files.writeSpec(spec)
-      return try install(zone.files, spec)
+      try install(zone.files, spec)
+      return warnOfReach(spec)
     }
     try makeDirectory(of: files)
     let zone = try locked(spec.name)
@@ -71,6 +72,7 @@ public struct Zones: Sendable {
       try? remove(zone.files)  // best effort: the first error is the one to report
       throw error
     }
+    warnOfReach(spec)
   }
 
   /// configured -> installed.

@@ -1,3 +1,5 @@
+internal import ResourceControl
+
 /// What is put into a zone's tree: the spellings of --volume, --tmpfs and --secret.
 
 extension VolumeMount {
@@ -47,7 +49,7 @@ extension VolumeMount {
     case .path(let path): "\(path):\(target)\(end)"
     case .volume(let name): "\(name):\(target)\(end)"
     case .tmpfs(nil): target
-    case .tmpfs(let size?): "\(target):\(SpecValue.text(bytes: size))"
+    case .tmpfs(let size?): "\(target):\(ByteSize.text(size))"
     }
   }
 

@@ -83,7 +83,7 @@ extension SpecKeys {
       }),
     SpecKey(
       "memory", .live,
-      .value({ $0.limits.memory.map { SpecValue.text(bytes: $0) } }) { (spec, text) throws(SyntaxError) in
+      .value({ $0.limits.memory.map { ByteSize.text($0) } }) { (spec, text) throws(SyntaxError) in
         spec.limits.memory = try text.map { (text) throws(SyntaxError) in try SpecValue.bytes(text, "memory") }
       }),
     SpecKey(

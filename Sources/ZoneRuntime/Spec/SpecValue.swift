@@ -1,29 +1,14 @@
+internal import ResourceControl
+
 /// Numbers, sizes and words as a person types them; strict, because a limit that is misread is no limit.
 enum SpecValue {
-  /// `512M`, `1.5G`, `64KiB`, `1073741824`: bytes. Letters are powers of 1024, as systemd's and Compose's are.
+  /// `512M`, `1.5G`, `64KiB`, `1073741824`: bytes, at least a page.
   static func bytes(_ text: String, _ what: String) throws(SyntaxError) -> Int64 {
-    let number = text.prefix { $0.isASCII && ($0.isNumber || $0 == ".") }
-    let powers = ["": 0, "b": 0, "k": 1, "m": 2, "g": 3, "t": 4]
-    var unit = text.dropFirst(number.count).lowercased()
-    if unit.count > 1 {
-      if unit.hasSuffix("ib") { unit.removeLast(2) } else if unit.hasSuffix("b") { unit.removeLast() }
-    }
-    guard let power = powers[unit], let value = Double(number), value.isFinite else {
+    guard let bytes = try? ByteSize.parse(text, limit: what) else {  // refused in the words of an option
       throw SyntaxError(what: what, value: text, why: "not a size; write 512M or 2G (K, M, G, T are powers of 1024)")
     }
-    let bytes = (0..<power).reduce(value) { product, _ in product * 1024 }
-    guard bytes >= 4096, bytes < 9e18 else {
-      throw SyntaxError(what: what, value: text, why: "less than a page (4096 bytes), or more than any machine has")
-    }
-    return Int64(bytes)
-  }
-
-  /// The shortest exact spelling: `512M`, or plain bytes.
-  static func text(bytes: Int64) -> String {
-    for (power, letter) in [(40, "T"), (30, "G"), (20, "M"), (10, "K")] where bytes != 0 && bytes & (1 << power - 1) == 0 {
-      return "\(bytes >> power)\(letter)"
-    }
-    return String(bytes)
+    guard bytes >= 4096 else { throw SyntaxError(what: what, value: text, why: "less than a page (4096 bytes)") }
+    return bytes
   }
 
   static func whole<Number: FixedWidthInteger>(
@@ -59,12 +44,8 @@ enum SpecValue {
 
   /// cpuset(7)'s list format: `0-1,3`.
   static func cpuList(_ text: String, _ what: String) throws(SyntaxError) -> String {
-    for part in text.split(separator: ",", omittingEmptySubsequences: false) {
-      let ends = part.split(separator: "-", omittingEmptySubsequences: false).map { end in
-        end.utf8.allSatisfy { (48...57).contains($0) } ? Int(end) : nil
-      }
-      guard (1...2).contains(ends.count), let first = ends[0], let last = ends[ends.count - 1], first <= last, last < 65536
-      else { throw SyntaxError(what: what, value: text, why: "not a list of CPUs; write 0-1,3") }
+    guard (try? CPUList.parse(text)) != nil else {  // refused in the words of an option
+      throw SyntaxError(what: what, value: text, why: "not a list of CPUs; write 0-1,3")
     }
     return text
   }

@@ -36,13 +36,9 @@ func set(_ context: Context) throws -> Int32 {
   return outcomes.contains { $0.effect == .refused } ? 1 : 0
 }
 
-/// The key as the runtime tells it: `env` of `env.MODE`; memory file systems are among its volumes.
+/// The key as the runtime tells it: `env` of `env.MODE`.
 private func base(_ key: String) -> String {
-  switch key {
-  case "tmpfs": "volume"
-  case "network-alias": "alias"
-  default: key.split(separator: ".", maxSplits: 1).first.map(String.init) ?? key
-  }
+  key.split(separator: ".", maxSplits: 1).first.map(String.init) ?? key
 }
 
 extension SpecKey {

@@ -90,6 +90,41 @@ import Testing
     }
   }
 
+  /// A zone's files are put there by the host: a zone's root could have made the same.
+  @Test func nobodyReachesASetUidFileOfAZone() throws {
+    try with { (zones) throws in
+      let volume = zones.root + "/data/.shared/volumes/data"
+      try FileSystem.makeDirectories(volume, mode: 0o755)
+      chmod(zones.root + "/data/.shared/volumes", 0o711)
+      for place in [volume, zones.root + "/data/a/root/srv", zones.root + "/data/a/root/var/tmp"] {
+        let file = place + "/id"
+        try Command.text("cp", "/usr/bin/id", file)
+        chmod(file, 0o4755)
+        // By a shell: setpriv(1) itself still has powers of root when it executes.
+        let outcome = try Command(OrdinaryUser.prefix + ["sh", "-c", "exec \(file) -u"]).run()
+        #expect(outcome.status == 126 || outcome.status == 127 || outcome.status == 1, "\(outcome)")
+        #expect(outcome.text != "0", "\(outcome)")
+      }
+    }
+  }
+
+  @Test func whoNamesAReachablePlaceIsTold() throws {
+    try with { (zones) throws in
+      let tree = zones.folder + "/tree"
+      mkdir(tree, 0o755)
+      let create = { (name: String, options: [String]) throws -> String in
+        try zones.ok(["create", "--network", "none"] + options + [name, "--", "true"]).err
+      }
+      #expect(try create("c", ["-v", "\(tree):/x"]).contains("can reach \(tree)"))
+      #expect(try create("d", ["-v", "\(tree):/x:ro"]).isEmpty)
+      #expect(try create("e", ["-v", "data:/x"]).isEmpty)
+      #expect(try create("f", ["--image", "dir:\(tree)"]).contains("can reach \(tree)"))
+      chmod(tree, 0o700)
+      #expect(try create("g", ["--image", "dir:\(tree)"]).isEmpty)
+      for name in ["c", "d", "e", "f", "g"] { try zones.ok("delete", "--yes", name) }
+    }
+  }
+
   @Test func aPlaceInTheWayIsTold() throws {
     try with { (zones) throws in
       var command = zones.command([])
