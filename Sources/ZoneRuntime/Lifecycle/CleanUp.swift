@@ -23,7 +23,7 @@ extension Zones {
   func cleanUp(ephemeral files: ZoneFiles, _ record: RunRecord) throws(ZoneError) {
     try endProcesses(record)
     try detach(files, record)
-    if geteuid() == 0 { try giveBack(files, hasLease: record.network != nil) }
+    try giveBack(files, hasLease: record.network != nil)
     // What most zones have, by name; whatever else there is, by a look.
     for path in [files.keeperRecord, files.socket, files.ephemeralSpec, files.record] { unlink(path) }
     if rmdir(files.run) == 0 { return }
@@ -32,24 +32,25 @@ extension Zones {
 
   private func endProcesses(_ record: RunRecord) throws(ZoneError) {
     if let group = record.cgroup { try removeCgroup(group) }
-    try endPasta(record)
   }
 
   private func detach(_ files: ZoneFiles, _ record: RunRecord) throws(ZoneError) {
-    if let network = record.network, geteuid() == 0 {
+    if let network = record.network {
       do { try networks().detach(zone: files.name, network: network) } catch { throw .refused("\(error)") }
     }
   }
 
   private func giveBack(_ files: ZoneFiles, hasLease: Bool) throws(ZoneError) {
     if hasLease { do { try networks().release(zone: files.name) } catch { throw .refused("\(error)") } }
+    // An ordinary user's zones share his range.
+    guard geteuid() == 0 else { return }
     do { try IdRangeLeases(directory: directories.shared).release(files.name) } catch { throw .refused("\(error)") }
   }
 
   /// - Parameter hasLease: whether it may hold an address.
   private func removeRun(_ files: ZoneFiles, hasLease: Bool) throws(ZoneError) {
     let ephemeral = files.isEphemeral
-    if ephemeral, geteuid() == 0 { try giveBack(files, hasLease: hasLease) }
+    if ephemeral { try giveBack(files, hasLease: hasLease) }
     try attempt("clean up after zone \(files.name)") { () throws(SyscallError) in
       // The record goes last but for the directory: a clean-up cut in between is found and done again.
       guard FileSystem.exists(files.run) else { return }

@@ -6,6 +6,7 @@ internal import VirtualNet
 extension Zones {
   /// Every zone, by name.
   public func list() throws(ZoneError) -> [ZoneStatus] {
+    mendNetworks()
     var found: [ZoneStatus] = []
     for name in try names() {
       do { found.append(try status(name)) } catch {

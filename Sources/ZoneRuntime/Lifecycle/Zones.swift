@@ -134,8 +134,8 @@ public struct Zones: Sendable {
 
   /// What deletion takes away: leases first, then files, the data directory last of all, because it is the lock.
   func remove(_ files: ZoneFiles) throws(ZoneError) {
+    do { try networks().release(zone: files.name) } catch { throw .refused("\(error)") }
     if geteuid() == 0 {
-      do { try networks().release(zone: files.name) } catch { throw .refused("\(error)") }
       do { try IdRangeLeases(directory: directories.shared).release(files.name) } catch { throw .refused("\(error)") }
     }
     try attempt("delete zone \(files.name)") { () throws(SyscallError) in

@@ -55,12 +55,13 @@ extension Zones {
       case .named(let name):
         plan.tier == .root
           ? "attach to \(name) by a veth pair; publish \(spec.publish.isEmpty ? "nothing" : spec.publish.map(\.text).joined(separator: " "))"
-          : "pasta, one for this zone; publish \(spec.publish.isEmpty ? "nothing" : spec.publish.map(\.text).joined(separator: " "))"
+          : "attach to \(name) of this user by a veth pair; out by pasta, one for the network; publish \(spec.publish.isEmpty ? "nothing" : spec.publish.map(\.text).joined(separator: " "))"
       }
     let text = plan.explained(cgroup: try cgroupPlan(spec.name, spec.limits)?.description, network: network)
     // Leases that only this question made are given back.
-    if geteuid() == 0, !(try files(spec.name).exists) {
+    if !(try files(spec.name).exists) {
       do { try networks().release(zone: spec.name) } catch { throw .refused("\(error)") }
+      guard geteuid() == 0 else { return text }
       do { try IdRangeLeases(directory: directories.shared).release(spec.name) } catch { throw .refused("\(error)") }
     }
     return text

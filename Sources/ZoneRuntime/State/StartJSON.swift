@@ -21,7 +21,7 @@ struct StartJSON: ~Copyable {
 
   /// As `spec`; nil too for the record of a zone that is attached, which is written after the start's own.
   static func record(_ value: RunRecord) -> [UInt8]? {
-    guard value.attachment == nil, value.pasta == nil else { return nil }
+    guard value.attachment == nil else { return nil }
     var json = StartJSON()
     json.write(value)
     return json.isRefused ? nil : json.bytes
