@@ -144,8 +144,10 @@ struct NetworkSession: ~Copyable {
   }
 
   mutating func detach(zone: String, network: String, deleteLink: Bool) throws(NetworkError) {
-    guard var state = try state(network), let place = state.attachments.firstIndex(where: { $0.zone == zone }) else {
-      return
+    guard var state = try state(network) else { return }
+    guard let place = state.attachments.firstIndex(where: { $0.zone == zone }) else {
+      // Who made the network for it may have been killed before it was written down there.
+      return try lowerIfEmpty(network)
     }
     let record = state.attachments[place]
     if try enter(network, state) {

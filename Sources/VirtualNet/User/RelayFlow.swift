@@ -92,7 +92,7 @@ final class RelayFlow {
         }
         let error = errno
         guard sent > 0 else { return error == EAGAIN || error == EINTR }
-        half.waiting = half.waiting.dropFirst(sent)
+        half.waiting = sent < half.waiting.count ? half.waiting.dropFirst(sent) : []
       }
       if half.sourceEnded {
         if !half.isShut { shutdown(target, CInt(SHUT_WR)) }
@@ -107,9 +107,8 @@ final class RelayFlow {
         let sent = send(target, relay.room, got, CInt(truncatingIfNeeded: MSG_NOSIGNAL | MSG_DONTWAIT))
         let failure = errno
         guard sent >= 0 || failure == EAGAIN || failure == EINTR else { return false }
-        half.waiting = relay.room[max(0, sent)..<got]
-        if !half.waiting.isEmpty {
-          half.waiting = ArraySlice(Array(half.waiting))  // a copy of its own, not the whole room
+        if sent < got {
+          half.waiting = ArraySlice(Array(relay.room[max(0, sent)..<got]))  // a copy of its own, not the whole room
           return true
         }
       }
