@@ -44,6 +44,7 @@ extension NetworkSession {
     try enter(network, space)
     try route.perform("set the network's loopback up", Link.setUp(1))
     try makeBridge(state, network)
+    try closeHost()
     let part: HelperProcess.UserPart? = HelperProcess.UserPart(
       space: space, relay: try RelayControl.bind(directories, network))
     let started = try HelperProcess.start(networks.helper + [network], gateway: state.subnet.gateway, user: part)
@@ -51,6 +52,14 @@ extension NetworkSession {
     try write(state, network)
     try started.release()
     try connectOutside(network, &state)
+  }
+
+  /// The host's own services are out of reach, as from root's networks: pasta would connect to them, since its user may.
+  /// Not the address that pasta gives the network itself, which is the network's own there, and behind its walls.
+  private mutating func closeHost() throws(NetworkError) {
+    var host = try NetlinkSocket(.route)
+    let addresses = try Address.all(on: &host).filter { $0.number >> 24 != 127 }
+    try route.perform(addresses.map { ("close the host's address \($0)", Route.prohibit($0), []) })
   }
 
   private func connectOutside(_ network: String, _ state: inout NetworkState) throws(NetworkError) {
@@ -102,6 +111,7 @@ extension NetworkSession {
       try connectOutside(network, &state)
       networks.notice("network \(network): pasta was killed, and started again")
     }
+    try closeHost()  // it may have another address by now
     for lost in state.attachments where lost.phase == .lost { try reconnect(lost, network, &state) }
     return state
   }
@@ -115,8 +125,15 @@ extension NetworkSession {
     }
     try firewall.change(delete: firewall.strayPorts(mac: lost.mac, address: lost.address))
     try relay(.drop, lost, lost.ports, network)
+    guard let number = networks.user?.namespace(lost.zone) else {
+      if networks.user?.lives(lost.zone) == true {
+        throw .conflict(
+          "cannot connect zone \(lost.zone) to network \(network) again: its keeper gives no answer (restart the zone)")
+      }
+      state.attachments.removeAll { $0.zone == lost.zone }
+      return try write(state, network)
+    }
     state.attachments.removeAll { $0.zone == lost.zone }
-    guard let number = networks.user?.namespace(lost.zone) else { return try write(state, network) }  // it has gone
     let namespace = OwnedFD(raw: number)
     var inside = try NetlinkSocket(.route, ofUser: namespace)
     let request = AttachRequest(zone: lost.zone, network: network, aliases: lost.aliases, ports: lost.ports)

@@ -45,7 +45,9 @@ func eventually(_ seconds: Double, _ isSo: () throws -> Bool) rethrows -> Bool {
 }
 
 /// As above, for what is asked of an actor; the thread is free between two looks.
-func eventually(_ seconds: Double, _ isSo: () async throws -> Bool) async throws -> Bool {
+func eventually(
+  _ seconds: Double, isolation: isolated (any Actor)? = #isolation, _ isSo: () async throws -> Bool
+) async throws -> Bool {
   let end = ContinuousClock.now + .seconds(seconds)
   while true {
     if try await isSo() { return true }

@@ -85,6 +85,54 @@ struct NetworkUserZoneTests {
     }
   }
 
+  @Test func theHostsServicesAreOutOfReachToo() throws {
+    try Zonectl.withTun { zones in
+      let folder = zones.folder + "/www"
+      mkdir(folder, 0o755)
+      try "host".write(toFile: folder + "/index.html", atomically: false, encoding: .utf8)
+      let server = try Command("busybox", "httpd", "-f", "-p", "18093", "-h", folder).start()
+      #expect(try eventually { try answer(18093) == "host" })
+      try zones.make("a", "running", [])
+      try Command.text("sh", "-ec", "ip link add zonestest0 type veth peer name zonestest1; ip addr add 198.51.100.1/24 dev zonestest0")
+      defer { _ = try? Command.text("ip", "link", "del", "zonestest0") }
+      // The next zone's attach learns of the new address.
+      try zones.make("b", "running", [])
+      let hosts = try Command.text("hostname", "-I").split(separator: " ").filter { !$0.contains(":") }.map(String.init)
+      #expect(hosts.contains("198.51.100.1"))
+      let own = try #require(try zones.status("a")?.addresses?.first)
+      let gateway = own.split(separator: ".").prefix(3).joined(separator: ".") + ".1"
+      for address in [gateway] + hosts {
+        #expect(try answer(18093) == "host")
+        #expect(try zones.fetch(from: "a", "http://\(address):18093/").status != 0, "the host answers at \(address)")
+      }
+      #expect(server.isRunning)
+    }
+  }
+
+  /// The helper's and pasta's namespaces are not to be had from a zone: no process of them is in sight, and the zone's
+  /// root, who on the host is the same user, has no power over them.
+  @Test func aZoneCannotEnterItsNetwork() throws {
+    try Zonectl.withTun { zones in
+      try zones.make("a", "running", [])
+      let served = try Served(zones)
+      let seen = try zones.ok("exec", "a", "sh", "-c", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '").out
+      #expect(!seen.contains("user-network") && !seen.contains("pasta"), "\(seen)")
+      let helper = try #require(served.pids.first)
+      let status = contents("/proc/\(helper)/status") ?? ""
+      for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] { #expect(status.contains("\(set):\t0000000000000000"), "\(status)") }
+      for thread in try FileManager.default.contentsOfDirectory(atPath: "/proc/\(helper)/task") {
+        let own = contents("/proc/\(helper)/task/\(thread)/status") ?? ""
+        #expect(own.contains("CapEff:\t0000000000000000") && own.contains("NoNewPrivs:\t1"), "\(own)")
+      }
+      // From the zone's namespaces by path, as a process that had escaped the mount namespace would.
+      let pid = try #require(try zones.status("a")?.pid)
+      let entered = try Command(
+        "nsenter", "--user=/proc/\(pid)/ns/user", "--net=/proc/\(helper)/fd/6", "--", "true"
+      ).run()
+      #expect(entered.status != 0, "\(entered)")
+    }
+  }
+
   private func answer(_ port: Int) throws -> String? {
     let outcome = try Command("curl", "-s", "-m", "2", "http://127.0.0.1:\(port)/").run()
     return outcome.status == 0 ? outcome.text : nil
