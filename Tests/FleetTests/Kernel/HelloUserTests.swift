@@ -133,9 +133,12 @@ func filesLeft(_ root: String) throws -> [String] {
   for part in ["data", "run"] {
     guard let walk = FileManager.default.enumerator(atPath: "\(root)/\(part)") else { continue }
     for case let name as String in walk where walk.fileAttributes?[.type] as? FileAttributeType != .typeDirectory {
-      // Which id ranges are leased: it stays, and names no zone.
+      // Where the next id range begins: it stays, so that none is given again soon, and leases nothing.
       if name == ".shared/ids.lock" { continue }
-      if name == ".shared/ids", try FileSystem.read("\(root)/\(part)/\(name)").split(separator: 10).count == 1 { continue }
+      if name == ".shared/ids" {
+        let lines = String(decoding: try FileSystem.read("\(root)/\(part)/\(name)"), as: UTF8.self).split(separator: "\n")
+        if lines.allSatisfy({ $0.hasPrefix("zones-ids ") || $0.hasPrefix("next ") }) { continue }
+      }
       left.append("\(part)/\(name)")
     }
   }

@@ -93,7 +93,7 @@ struct NetworkUserZoneTests {
       let server = try Command("busybox", "httpd", "-f", "-p", "18093", "-h", folder).start()
       #expect(try eventually { try answer(18093) == "host" })
       try zones.make("a", "running", [])
-      try Command.text("sh", "-ec", "ip link add zonestest0 type veth peer name zonestest1; ip addr add 198.51.100.1/24 dev zonestest0")
+      try Command.text("sh", "-ec", "ip link add zonestest0 type veth peer name zonestest1; ip addr add 198.51.100.1/24 dev zonestest0; ip link set zonestest0 up")
       defer { _ = try? Command.text("ip", "link", "del", "zonestest0") }
       // The next zone's attach learns of the new address.
       try zones.make("b", "running", [])
@@ -124,12 +124,24 @@ struct NetworkUserZoneTests {
         let own = contents("/proc/\(helper)/task/\(thread)/status") ?? ""
         #expect(own.contains("CapEff:\t0000000000000000") && own.contains("NoNewPrivs:\t1"), "\(own)")
       }
-      // From the zone's namespaces by path, as a process that had escaped the mount namespace would.
-      let pid = try #require(try zones.status("a")?.pid)
-      let entered = try Command(
-        "nsenter", "--user=/proc/\(pid)/ns/user", "--net=/proc/\(helper)/fd/6", "--", "true"
+      // As the same user in the zone's user namespace, with all power there; from the network's own it is let in.
+      func enter(by owner: Int32) throws -> Outcome {
+        try Command(
+          OrdinaryUser.prefix + ["nsenter", "--preserve-credentials", "--user=/proc/\(owner)/ns/user", "--net=/proc/\(helper)/fd/6", "--", "true"]
+        ).run()
+      }
+      #expect(try enter(by: helper).status == 0)
+      // The keeper's descriptors are as good as the zone's own files, which are not ours any more.
+      let keeper = try #require(try zones.status("a")?.keeper)
+      let inside = try FileManager.default.contentsOfDirectory(atPath: "/proc/\(keeper)/fd").first { name in
+        (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(keeper)/fd/\(name)"))?.hasPrefix("user:") == true
+      }
+      let own = try Command(
+        OrdinaryUser.prefix + [
+          "nsenter", "--preserve-credentials", "--user=/proc/\(keeper)/fd/\(try #require(inside))", "--net=/proc/\(helper)/fd/6", "--", "true",
+        ]
       ).run()
-      #expect(entered.status != 0, "\(entered)")
+      #expect(own.status != 0 && own.err.contains("not permitted"), "\(own)")
     }
   }
 
