@@ -7,11 +7,14 @@
 #include <linux/mount.h>
 #include <linux/openat2.h>
 #include <linux/sched.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
@@ -155,7 +158,7 @@ long zns_peer_credentials(int socket, pid_t *pid, uid_t *uid, gid_t *gid) {
 
 enum { MOST_SPAWN_FDS = 512 };
 
-struct spawn_child { const struct zns_spawn *spawn; sigset_t mask; int error; };
+struct spawn_child { const struct zns_spawn *spawn; int user_namespace; sigset_t mask; int error; };
 
 static int spawn_run(void *argument) {
   struct spawn_child *child = argument;
@@ -170,6 +173,7 @@ static int spawn_run(void *argument) {
     sigaction(n, &action, NULL);
   }
   if (spawn->new_session && setsid() < 0) goto failed;
+  if (child->user_namespace >= 0 && setns(child->user_namespace, CLONE_NEWUSER) < 0) goto failed;
   // First lift every descriptor above the target numbers, then put each in its place: no order can overwrite one. No
   // further than needed: the caller's RLIMIT_NOFILE may be low.
   int executable = spawn->executable;
@@ -200,11 +204,13 @@ failed:
   _exit(127);
 }
 
-long zns_spawn(const struct zns_spawn *spawn, int *pidfd) {
+long zns_spawn(const struct zns_spawn *spawn, int *pidfd) { return zns_spawn_in(-1, spawn, pidfd); }
+
+long zns_spawn_in(int user_namespace, const struct zns_spawn *spawn, int *pidfd) {
   enum { STACK = 64 * 1024 };
   char *stack = mmap(NULL, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
   if (stack == MAP_FAILED) return -errno;
-  struct spawn_child child = {.spawn = spawn};
+  struct spawn_child child = {.spawn = spawn, .user_namespace = user_namespace};
   sigset_t all;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &child.mask);
@@ -292,3 +298,158 @@ int zns_argument_count(void) { return argument_count; }
 const char *zns_argument(int index) { return index >= 0 && index < argument_count ? argument_values[index] : NULL; }
 
 long zns_has_bounding(int capability) { return RESULT(prctl(PR_CAPBSET_READ, capability, 0, 0, 0)); }
+
+// Runs a function as vfork(2) would, on its own stack, with our memory and descriptors: what it opens, we have. It has
+// its own credentials and namespaces. Its result is 0 or -errno.
+static long run_beside(int (*function)(void *), void *argument, int flags) {
+  enum { STACK = 64 * 1024 };
+  char *stack = mmap(NULL, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+  if (stack == MAP_FAILED) return -errno;
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  int pidfd = -1;
+  // No exit signal: nobody who waits for children of his own may find this one.
+  long pid = RESULT(clone(function, stack + STACK, CLONE_VM | CLONE_VFORK | CLONE_FILES | CLONE_PIDFD | flags, argument, &pidfd));
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  munmap(stack, STACK);
+  if (pid < 0) return pid;
+  siginfo_t end = {0};
+  long waited;
+  do waited = RESULT(waitid(P_PIDFD, (id_t)pidfd, &end, WEXITED | __WALL));
+  while (waited == -EINTR);
+  close(pidfd);
+  return waited < 0 ? waited : end.si_code == CLD_EXITED ? -(long)end.si_status : -ECANCELED;
+}
+
+static int write_text(const char *path, const char *text) {
+  int file = open(path, O_WRONLY | O_CLOEXEC);
+  if (file < 0) return errno;
+  ssize_t count = write(file, text, strlen(text));
+  int error = count < 0 ? errno : 0;
+  close(file);
+  return error;
+}
+
+// `0 ID 1`; printf's family is not for a child on a borrowed memory.
+static void single_map(char *room, unsigned id) {
+  char digits[12];
+  int count = 0;
+  do digits[count++] = (char)('0' + id % 10);
+  while ((id /= 10) > 0);
+  *room++ = '0';
+  *room++ = ' ';
+  while (count > 0) *room++ = digits[--count];
+  memcpy(room, " 1", 3);
+}
+
+struct user_network { unsigned uid, gid; int user, network, step; };
+
+static int make_user_network(void *argument) {
+  struct user_network *made = argument;
+  char map[32];
+  made->step = 1;
+  int error = write_text("/proc/thread-self/setgroups", "deny");
+  single_map(map, made->uid);
+  if (!error) error = write_text("/proc/thread-self/uid_map", map);
+  single_map(map, made->gid);
+  if (!error) error = write_text("/proc/thread-self/gid_map", map);
+  if (error) _exit(error);
+  made->step = 3;
+  error = write_text("/proc/sys/net/ipv4/ip_forward", "1");
+  if (error) _exit(error);
+  made->step = 2;
+  made->user = open("/proc/thread-self/ns/user", O_RDONLY | O_CLOEXEC);
+  if (made->user < 0) _exit(errno);
+  made->network = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+  if (made->network < 0) {
+    error = errno;
+    close(made->user);
+    _exit(error);
+  }
+  _exit(0);
+}
+
+long zns_make_user_network(int *user_namespace, int *network_namespace, int *step) {
+  struct user_network made = {.uid = geteuid(), .gid = getegid(), .user = -1, .network = -1};
+  long result = run_beside(make_user_network, &made, CLONE_NEWUSER | CLONE_NEWNET);
+  *user_namespace = made.user;
+  *network_namespace = made.network;
+  *step = made.step;
+  return result;
+}
+
+struct sockets_in { int network, user, count; const struct zns_socket_kind *kinds; int *sockets; };
+
+static int make_sockets(void *argument) {
+  struct sockets_in *wish = argument;
+  if (setns(wish->user, CLONE_NEWUSER) < 0 || setns(wish->network, CLONE_NEWNET) < 0) _exit(errno);
+  for (int i = 0; i < wish->count; i++) {
+    const struct zns_socket_kind *kind = &wish->kinds[i];
+    wish->sockets[i] = socket(kind->domain, kind->type | SOCK_CLOEXEC, kind->protocol);
+    if (wish->sockets[i] < 0) {
+      int error = errno;
+      while (i-- > 0) close(wish->sockets[i]);
+      _exit(error);
+    }
+  }
+  _exit(0);
+}
+
+long zns_sockets_in(int network_namespace, const struct zns_socket_kind *kinds, int count, int *sockets) {
+  // ioctl_nsfs(2), NS_GET_USERNS
+  int owner = ioctl(network_namespace, 0xb701);
+  if (owner < 0) return -errno;
+  struct sockets_in wish = {network_namespace, owner, count, kinds, sockets};
+  long result = run_beside(make_sockets, &wish, 0);
+  close(owner);
+  return result;
+}
+
+long zns_receive_datagram(int socket, void *bytes, size_t room, struct zns_datagram_ends *ends) {
+  struct sockaddr_in peer = {0};
+  struct iovec vector = {bytes, room};
+  union { struct cmsghdr header; char room[CMSG_SPACE(sizeof(struct in_pktinfo))]; } control;
+  struct msghdr message = {.msg_name = &peer, .msg_namelen = sizeof peer, .msg_iov = &vector, .msg_iovlen = 1,
+                           .msg_control = &control, .msg_controllen = sizeof control};
+  long got = RESULT(recvmsg(socket, &message, MSG_DONTWAIT));
+  if (got < 0) return got;
+  ends->peer = peer.sin_addr.s_addr;
+  ends->port = peer.sin_port;
+  ends->own = 0;
+  for (struct cmsghdr *one = CMSG_FIRSTHDR(&message); one; one = CMSG_NXTHDR(&message, one)) {
+    if (one->cmsg_level != IPPROTO_IP || one->cmsg_type != IP_PKTINFO) continue;
+    struct in_pktinfo information;
+    memcpy(&information, CMSG_DATA(one), sizeof information);
+    ends->own = information.ipi_spec_dst.s_addr;
+  }
+  return got;
+}
+
+long zns_send_datagram(int socket, const void *bytes, size_t count, const struct zns_datagram_ends *ends) {
+  struct sockaddr_in peer = {.sin_family = AF_INET, .sin_port = ends->port, .sin_addr.s_addr = ends->peer};
+  struct iovec vector = {(void *)bytes, count};
+  union { struct cmsghdr header; char room[CMSG_SPACE(sizeof(struct in_pktinfo))]; } control;
+  memset(&control, 0, sizeof control);
+  struct msghdr message = {.msg_name = &peer, .msg_namelen = sizeof peer, .msg_iov = &vector, .msg_iovlen = 1,
+                           .msg_control = &control, .msg_controllen = sizeof control};
+  struct cmsghdr *one = CMSG_FIRSTHDR(&message);
+  one->cmsg_level = IPPROTO_IP;
+  one->cmsg_type = IP_PKTINFO;
+  one->cmsg_len = CMSG_LEN(sizeof(struct in_pktinfo));
+  struct in_pktinfo information = {.ipi_spec_dst.s_addr = ends->own};
+  memcpy(CMSG_DATA(one), &information, sizeof information);
+  return RESULT(sendmsg(socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL));
+}
+
+long zns_epoll_create(void) { return RESULT(epoll_create1(EPOLL_CLOEXEC)); }
+long zns_epoll_control(int epoll, int operation, int fd, uint32_t events) {
+  struct epoll_event event = {.events = events, .data.fd = fd};
+  return RESULT(epoll_ctl(epoll, operation, fd, &event));
+}
+long zns_epoll_wait(int epoll, int *ready, int timeout) {
+  struct epoll_event events[64];
+  long count = RESULT(epoll_wait(epoll, events, 64, timeout));
+  for (long i = 0; i < count; i++) ready[i] = events[i].data.fd;
+  return count;
+}

@@ -28,4 +28,9 @@ public struct NetworkDirectories: Equatable, Sendable {
   /// Names of networks are DNS labels, so a leading dot is free for these.
   var lock: String { "\(stateFolder)/.lock" }
   var sysctls: String { "\(stateFolder)/.sysctls" }
+  /// The socket of the port relay of an ordinary user's network.
+  func relay(_ network: String) -> String { "\(stateFolder)/\(Self.relayName(network))" }
+  static func relayName(_ network: String) -> String { ".\(network).relay" }
+  /// Where pasta writes its pid; by this path in its arguments it is also found.
+  func pastaPid(_ network: String) -> String { "\(stateFolder)/.\(network).pasta" }
 }

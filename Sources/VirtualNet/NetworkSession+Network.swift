@@ -15,9 +15,10 @@ extension NetworkSession {
       }
       // Where somebody deleted the leases, who is attached still holds his.
       leases = leases ?? Leases(state)
-      return state
+      return networks.user == nil ? state : try mended(network, state)
     }
     if let half = standing { try lower(network, half) }  // its maker was killed, or who took its last zone off
+    if networks.user != nil { return try raiseUser(network, leases: &leases) }
     if try states().isEmpty { try firewall.removeTables() }  // of a run whose state was deleted
     let bridge = networks.names.bridge(network)
     if let old = try Link.find(bridge, on: &route) {
@@ -48,7 +49,9 @@ extension NetworkSession {
   mutating func choose(_ network: String, leases: inout Leases?, avoiding: [IPv4Subnet]) throws(NetworkError)
     -> IPv4Subnet
   {
-    var taken = try Route.prefixes(on: &route).map(\.subnet) + avoiding
+    // The host's routes, also where we speak in a user's network.
+    var host = try NetlinkSocket(.route)
+    var taken = try Route.prefixes(on: &host).map(\.subnet) + avoiding
     taken += Resolvers.host().compactMap { $0.ipv4.map { IPv4Subnet($0, length: 32) } }
     for other in try Networks.names(in: directories.leaseFolder) where other != network {
       if let subnet = try Leases.read(directories.leases(other))?.subnet { taken.append(subnet) }
@@ -81,6 +84,21 @@ extension NetworkSession {
       )
     }
     let note = try noteForwarding(network)
+    let bridge = try makeBridge(state, network)
+    try Sysctls.write(Sysctls.routeLocalnet(state.bridge), "1")
+    if note {
+      try Sysctls.write(Sysctls.forwarding, "1")
+      networks.notice(
+        "set net.ipv4.ip_forward to 1 for network \(network); it is put back to 0 with the last network")
+    }
+    return try !Route.prefixes(on: &route).contains {
+      $0.link != bridge && $0.link != 1 && $0.subnet.length >= 8 && $0.subnet.overlaps(state.subnet)
+    }
+  }
+
+  /// - Returns: its index.
+  @discardableResult
+  mutating func makeBridge(_ state: NetworkState, _ network: String) throws(NetworkError) -> UInt32 {
     try ensureTables()
     try firewall.change(add: state.elements)
     let mac = MACAddress(zone: "", network: "\(networks.names.tag)/\(network)")
@@ -97,15 +115,7 @@ extension NetworkSession {
       ),
       ("set \(state.bridge) up", Link.setUp(bridge.index), []),
     ])
-    try Sysctls.write(Sysctls.routeLocalnet(state.bridge), "1")
-    if note {
-      try Sysctls.write(Sysctls.forwarding, "1")
-      networks.notice(
-        "set net.ipv4.ip_forward to 1 for network \(network); it is put back to 0 with the last network")
-    }
-    return try !Route.prefixes(on: &route).contains {
-      $0.link != bridge.index && $0.link != 1 && $0.subnet.length >= 8 && $0.subnet.overlaps(state.subnet)
-    }
+    return bridge.index
   }
 
   mutating func lowerIfEmpty(_ network: String) throws(NetworkError) {
@@ -114,7 +124,8 @@ extension NetworkSession {
   }
 
   /// Takes the network away; what is not there any more is passed over, so it may be repeated.
-  private mutating func lower(_ network: String, _ state: NetworkState) throws(NetworkError) {
+  mutating func lower(_ network: String, _ state: NetworkState) throws(NetworkError) {
+    if networks.user != nil { return try lowerUser(network, state) }
     try state.helper?.end()
     if let bridge = try Link.find(state.bridge, on: &route),
       bridge.alias == networks.names.mark(network) || bridge.alias == nil
@@ -134,7 +145,7 @@ extension NetworkSession {
   mutating func ensureTables() throws(NetworkError) {
     if try firewall.stands() { return }
     var elements: [NftElement] = []
-    for (_, state) in try states() { elements += state.elements }
+    for (network, state) in try states() where entered == nil || entered == network { elements += state.elements }
     try firewall.make(marker(), elements)
   }
 

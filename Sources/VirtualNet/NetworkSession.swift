@@ -7,6 +7,10 @@ struct NetworkSession: ~Copyable {
   let boot: String
   var route: NetlinkSocket
   var firewall: Firewall
+  /// The ordinary user's network in which `route` and `firewall` speak; nil: in the caller's own namespace.
+  var space: UserSpace?
+  /// Which network that is.
+  var entered: String?
   private let lock: FileLock
 
   var directories: NetworkDirectories { networks.directories }
@@ -20,8 +24,7 @@ struct NetworkSession: ~Copyable {
     }
     let boot = try ProcessRecord.bootId()
     let route = try NetlinkSocket(.route)
-    let ruleset = Ruleset(tableName: networks.names.table, portPrefix: networks.names.portPrefix)
-    let firewall = try Firewall(ruleset)
+    let firewall = try Firewall(networks.ruleset)
     // A move-only value must be whole or not be at all, so nothing is assigned before all that may throw is done.
     self.networks = networks
     self.lock = lock
@@ -68,7 +71,7 @@ struct NetworkSession: ~Copyable {
       standing = try state(network)
     }
     let bridge = networks.names.bridge(network)
-    if let finding = try firewall.foreignDrop(.forward, bridge: bridge) {
+    if networks.user == nil, let finding = try firewall.foreignDrop(.forward, bridge: bridge) {
       throw .foreignFirewall(chain: finding.chain, mend: finding.mend)
     }
     if try checkFree(request.ports, except: request.zone, on: network) { standing = try state(network) }
@@ -92,17 +95,19 @@ struct NetworkSession: ~Copyable {
   }
 
   /// Makes the zone's pair of links and lets it speak. Intent is written first; elements stand before the port is up.
-  private mutating func plug(
-    _ request: AttachRequest, address: IPv4Address, into state: inout NetworkState, netns: borrowing OwnedFD
+  /// - Parameter phase: what stands on disk until it is done.
+  mutating func plug(
+    _ request: AttachRequest, address: IPv4Address, into state: inout NetworkState, netns: borrowing OwnedFD,
+    phase: NetworkState.Attachment.Phase = .making
   ) throws(NetworkError) -> Attachment {
     let network = request.network
     guard let bridge = try Link.find(state.bridge, on: &route) else {
       throw .conflict(
         "cannot find bridge \(state.bridge) of network \(network): somebody deleted it (stop its zones first)")
     }
-    try answerNames(network, &state)
+    if networks.user == nil { try answerNames(network, &state) }  // a user's was started when the network was made
     var record = NetworkState.Attachment(
-      zone: request.zone, phase: .making, interface: networks.names.port(Self.random()), index: 0, address: address,
+      zone: request.zone, phase: phase, interface: networks.names.port(Self.random()), index: 0, address: address,
       mac: MACAddress(zone: request.zone, network: "\(networks.names.tag)/\(network)"), aliases: request.aliases,
       ports: request.ports)
     state.attachments.append(record)
@@ -118,7 +123,7 @@ struct NetworkSession: ~Copyable {
     let elements = record.elements
     try ensureTables()
     try firewall.change(add: elements)
-    var inside = try NetlinkSocket.inside(netns, .route)
+    var inside = try networks.user == nil ? NetlinkSocket.inside(netns, .route) : NetlinkSocket(.route, ofUser: netns)
     try Veth.configurePeer(
       request.interface, address: address, subnet: state.subnet, defaultRoute: request.defaultRoute, on: &inside)
     try route.perform([
@@ -128,6 +133,7 @@ struct NetworkSession: ~Copyable {
     try Link.settle(record.interface, on: &route)
     try Link.settle(request.interface, on: &inside)
     try Link.settle(state.bridge, on: &route)
+    try relay(.add, record, record.ports, network)
     record.phase = .up
     state.attachments[state.attachments.count - 1] = record
     try write(state, network)
@@ -138,16 +144,25 @@ struct NetworkSession: ~Copyable {
   }
 
   mutating func detach(zone: String, network: String, deleteLink: Bool) throws(NetworkError) {
-    guard var state = try state(network), let place = state.attachments.firstIndex(where: { $0.zone == zone }) else {
-      return
+    guard var state = try state(network) else { return }
+    guard let place = state.attachments.firstIndex(where: { $0.zone == zone }) else {
+      // Who made the network for it may have been killed before it was written down there.
+      return try lowerIfEmpty(network)
     }
     let record = state.attachments[place]
-    var gone = record.elements
-    if record.index == 0 { gone += try firewall.strayPorts(mac: record.mac, address: record.address) }
-    try firewall.change(delete: gone)
-    try Conntrack.forget(record.ports, of: record.address)
-    if deleteLink || record.phase == .making, let link = try Link.find(record.interface, on: &route) {
-      try route.perform("delete link \(record.interface)", Link.delete(link.index), tolerating: [ENODEV])
+    if try enter(network, state) {
+      do throws(NetworkError) { try relay(.drop, record, record.ports, network) } catch {
+        // A relay that does not answer keeps its ports open: it goes, and the network is mended without it.
+        networks.notice("\(error); the helper of network \(network) is ended")
+        try state.helper?.end()
+      }
+      var gone = record.elements
+      if record.index == 0 { gone += try firewall.strayPorts(mac: record.mac, address: record.address) }
+      try firewall.change(delete: gone)
+      try Conntrack.forget(record.ports, of: record.address, in: space)
+      if deleteLink || record.phase == .making, let link = try Link.find(record.interface, on: &route) {
+        try route.perform("delete link \(record.interface)", Link.delete(link.index), tolerating: [ENODEV])
+      }
     }
     state.attachments.remove(at: place)
     try write(state, network)
@@ -170,6 +185,9 @@ struct NetworkSession: ~Copyable {
     guard var state = try state(network), let place = state.attachments.firstIndex(where: { $0.zone == zone }) else {
       throw .notFound("cannot publish ports of \(zone): it is not on network \(network)")
     }
+    guard try enter(network, state) else {
+      throw .conflict("cannot publish ports of \(zone): the helper of network \(network) was killed (zonectl list mends it)")
+    }
     let before = state.attachments[place]
     let going = before.ports.filter { !ports.contains($0) }
     let coming = ports.filter { !before.ports.contains($0) }
@@ -177,20 +195,24 @@ struct NetworkSession: ~Copyable {
     state.attachments[place].ports = before.ports + coming
     try write(state, network)
     do throws(NetworkError) {
+      try relay(.add, before, coming, network)
+      try relay(.drop, before, going, network)
       try firewall.change(
         add: coming.flatMap { Ruleset.published($0, to: before.address) },
         delete: going.flatMap { Ruleset.published($0, to: before.address) })
     } catch {
+      try? relay(.drop, before, coming, network)
       state.attachments[place].ports = before.ports
       try? write(state, network)  // the transaction's error is the one to report
       throw error
     }
     state.attachments[place].ports = ports
     try write(state, network)
-    try Conntrack.forget(going, of: before.address)
+    try Conntrack.forget(going, of: before.address, in: space)
   }
 
   mutating func recover() throws(NetworkError) {
+    if networks.user != nil { return try recoverUser() }
     let links = try Link.all(on: &route)
     for (network, state) in try states() {
       for record in state.attachments {
@@ -218,8 +240,7 @@ struct NetworkSession: ~Copyable {
       for (network, state) in standing {
         for other in state.attachments
         where (other.zone != zone || network != own) && other.ports.contains(where: port.clashes) {
-          let link = try Link.find(other.interface, on: &route)
-          guard link?.index == other.index, other.phase == .up else {
+          guard other.phase == .up, try isAlive(other) else {
             // Its zone died without a word, and its ports with it.
             try detach(zone: other.zone, network: network, deleteLink: other.phase == .making)
             changed = true
@@ -230,6 +251,7 @@ struct NetworkSession: ~Copyable {
       }
       if let holder = try PortHolder.find(port) { throw .portTaken(port.hostText, holder: holder) }
     }
+    if networks.user != nil { return changed }  // another instance's ports are sockets, which were looked for
     for (table, _) in try firewall.otherInstances() {
       for port in ports {
         // Only the key matters to the look-up, so the target may be anything.
@@ -242,15 +264,20 @@ struct NetworkSession: ~Copyable {
     return changed
   }
 
+  private mutating func isAlive(_ attachment: NetworkState.Attachment) throws(NetworkError) -> Bool {
+    if let user = networks.user { return user.lives(attachment.zone) }
+    return try Link.find(attachment.interface, on: &route)?.index == attachment.index
+  }
+
   /// Starts the network's helper where none lives.
   private func answerNames(_ network: String, _ state: inout NetworkState) throws(NetworkError) {
     guard !networks.helper.isEmpty, state.helper?.isAlive != true else { return }
     try state.helper?.end()  // reaps it where it was our child
-    let started = try HelperProcess.start(networks.helper + [network], gateway: state.subnet.gateway)
+    let started = try HelperProcess.start(networks.helper + [network], gateway: state.subnet.gateway, user: nil)
     state.helper = started.record
     try write(state, network)
     try started.release()
   }
 
-  private static func random() -> UInt64 { UInt64.random(in: .min ... .max) }
+  static func random() -> UInt64 { UInt64.random(in: .min ... .max) }
 }

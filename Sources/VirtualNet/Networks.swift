@@ -67,24 +67,31 @@ public struct NetworkSummary: Codable, Equatable, Sendable {
   public var members: [Member]
 }
 
-/// The `nat` networks of this host: made with the first zone, taken away with the last.
+/// The `nat` networks of this host, or those of an ordinary user: made with the first zone, taken away with the last.
 ///
 /// Every change is made under one lock and written down before it is made, so that after a kill at any point the next
-/// `attach`, `detach` or `recover` finds what was left and takes it away. For root.
+/// `attach`, `detach` or `recover` finds what was left and takes it away.
+///
+/// Root's networks are bridges of the host. An ordinary user's are the same in namespaces of his own (`UserSpace`), with
+/// pasta as the way out and a relay for published ports.
 public struct Networks: Sendable {
   let directories: NetworkDirectories
   let names: HostNames
   let helper: [String]
+  let user: UserNetworks?
   let notice: @Sendable (String) -> Void
 
   /// - Parameters:
   ///   - helper: the command that runs `NamesServer.run`; the network's name is appended. Empty: names are not answered.
+  ///   - user: for the networks of an ordinary user, which need a helper.
   ///   - notice: gets one line for each thing changed on the host that is not ours.
   public init(
-    _ directories: NetworkDirectories, helper: [String], notice: @escaping @Sendable (String) -> Void = { _ in }
+    _ directories: NetworkDirectories, helper: [String], user: UserNetworks? = nil,
+    notice: @escaping @Sendable (String) -> Void = { _ in }
   ) throws(NetworkError) {
     self.directories = directories
     self.helper = helper
+    self.user = user
     self.notice = notice
     names = try HostNames(tag: directories.instanceTag)
   }
@@ -134,7 +141,7 @@ public struct Networks: Sendable {
   }
 
   /// Takes away attachments whose links are gone or were half made, networks without zones, and starts helpers that
-  /// died again.
+  /// died again; of an ordinary user's network whatever else was killed, too.
   public func recover() throws(NetworkError) {
     guard FileSystem.exists(directories.stateFolder) else { return }
     var session = try NetworkSession(self)

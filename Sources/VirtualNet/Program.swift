@@ -13,13 +13,12 @@ enum Program {
   /// - Parameters:
   ///   - command: an absolute path and its arguments.
   ///   - descriptors: what it gets as 0, 1, 2 and so on.
-  static func spawn(_ command: [String], _ descriptors: [CInt]) throws(NetworkError) -> Child {
+  ///   - userNamespace: a user namespace of the caller's, of which the program is to be root; -1 for none.
+  static func spawn(_ command: [String], _ descriptors: [CInt], userNamespace: CInt = -1) throws(NetworkError) -> Child {
     var arguments: [UnsafeMutablePointer<CChar>?] = command.map { strdup($0) } + [nil]
     var environment: [UnsafeMutablePointer<CChar>?] = [strdup("PATH=/usr/sbin:/usr/bin:/sbin:/bin"), nil]
     defer { for word in arguments + environment { free(word) } }
     var pidfd: CInt = -1
-    // The function, not the struct of the same name.
-    let start: (UnsafePointer<zns_spawn>?, UnsafeMutablePointer<CInt>?) -> Int = zns_spawn
     let pid = descriptors.withUnsafeBufferPointer { descriptors in
       arguments.withUnsafeMutableBufferPointer { arguments in
         environment.withUnsafeMutableBufferPointer { environment in
@@ -31,7 +30,7 @@ enum Program {
           spawn.fds = descriptors.baseAddress
           spawn.fd_count = CInt(descriptors.count)
           spawn.new_session = 1
-          return start(&spawn, &pidfd)
+          return zns_spawn_in(userNamespace, &spawn, &pidfd)
         }
       }
     }

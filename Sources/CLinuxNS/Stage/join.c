@@ -5,12 +5,15 @@
 #include "files.h"
 #include "process.h"
 
-static void fail(int32_t step, long error) __attribute__((noreturn));
-static void fail(int32_t step, long error) {
+static void fail_on(int socket, int32_t step, long error) __attribute__((noreturn));
+static void fail_on(int socket, int32_t step, long error) {
   int32_t numbers[3] = {STAGE_SECTION_PROCESS, step, (int32_t)-error};
-  send_numbers(STAGE_FD_CONTROL, STAGE_SAYS_FAILED, numbers, 3);
+  send_numbers(socket, STAGE_SAYS_FAILED, numbers, 3);
   sys_exit(125);
 }
+
+static void fail(int32_t step, long error) __attribute__((noreturn));
+static void fail(int32_t step, long error) { fail_on(STAGE_FD_CONTROL, step, error); }
 
 static long enter_namespaces(void) {
   if (plan->fd_join >= 0) return SYS2(__NR_setns, plan->fd_join, plan->zone_flags);
@@ -39,8 +42,12 @@ static void join(int answer, int exec_pipe) {
   if (pid == 0) {
     sys_close(answer);
     int32_t step = 0;
-    result = plan->mode == STAGE_FILES ? serve_files(exec_pipe, &step) : execute_process(exec_pipe, STAGE_FD_CONTROL, &step);
-    fail(step, result);
+    if (plan->mode == STAGE_FILES) {
+      result = serve_files(exec_pipe, &step);
+      fail(step, result);
+    }
+    result = execute_process(exec_pipe, STAGE_FD_CONTROL, &step);
+    fail_on(told_on, step, result);
   }
   int32_t number = (int32_t)pid;
   sys_write(answer, &number, sizeof number);

@@ -175,4 +175,38 @@ struct zns_trust {
 /// ZNS_TRUST_OPEN, after it was found to be a directory of `self`.
 long zns_trust_path(const char *path, uint32_t self, struct zns_trust *result);
 
+/// A user namespace in which the caller's ids are root's, and a network namespace of it that forwards IPv4. The caller
+/// stays where it is and gets both as descriptors (CLOEXEC). *step says what failed: 0 clone, 1 the id maps, 2 the
+/// namespaces' files, 3 forwarding. 0, or -errno.
+long zns_make_user_network(int *user_namespace, int *network_namespace, int *step);
+
+/// As zns_spawn, for a program that is to be root of a user namespace of the caller's: the child joins it first.
+long zns_spawn_in(int user_namespace, const struct zns_spawn *spawn, int *pidfd);
+
+/// What socket(2) takes.
+struct zns_socket_kind { int domain, type, protocol; };
+
+/// Sockets of another network namespace, made by a child that joins the user namespace which owns it and then itself
+/// (setns(2)): for callers who have power over that user namespace and none in their own. CLOEXEC. 0, or -errno, and
+/// then no descriptor is left.
+long zns_sockets_in(int network_namespace, const struct zns_socket_kind *kinds, int count, int *sockets);
+
+/// The two ends of an IPv4 datagram, in network byte order.
+struct zns_datagram_ends {
+  uint32_t peer;
+  uint16_t port;
+  uint32_t own;              // of the addresses of this host (ip(7), IP_PKTINFO)
+};
+
+/// recvmsg(2) and sendmsg(2) of one datagram, never waiting, on a socket with IP_PKTINFO. Bytes, or -errno.
+long zns_receive_datagram(int socket, void *bytes, size_t room, struct zns_datagram_ends *ends);
+long zns_send_datagram(int socket, const void *bytes, size_t count, const struct zns_datagram_ends *ends);
+
+/// epoll(7), level-triggered, with the descriptor itself as the data.
+enum { ZNS_EPOLL_IN = 0x1, ZNS_EPOLL_OUT = 0x4, ZNS_EPOLL_ADD = 1, ZNS_EPOLL_DELETE = 2, ZNS_EPOLL_MODIFY = 3 };
+long zns_epoll_create(void);
+long zns_epoll_control(int epoll, int operation, int fd, uint32_t events);
+/// Fills the descriptors that are ready, at most 64. Their number, or -errno.
+long zns_epoll_wait(int epoll, int *ready, int timeout);
+
 #endif

@@ -65,6 +65,7 @@ public struct Daemon: Sendable {
   /// Nothing of ours stays where no fleet is left to remember.
   private func clear() throws(FleetError) {
     do {
+      try driver.removeCaches()
       try FileSystem.removeTree(directories.stateDirectory)
       try FileSystem.removeTree("\(directories.runDirectory)/balance")
       try FileSystem.removeTree(directories.secretsRoot)

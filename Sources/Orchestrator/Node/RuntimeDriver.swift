@@ -51,6 +51,10 @@ public struct RuntimeDriver: ZoneDriver {
     return outcomes.filter { $0.effect == .restart }.map(\.key)
   }
 
+  public func removeCaches() throws(DriverError) {
+    try Self.worded { () throws(ZoneError) in try zones.removeCaches() }
+  }
+
   public func execute(_ name: String, _ command: [String], timeout: Double) throws(DriverError) -> CommandOutcome {
     let output = try Self.attempt(name) { () throws(SyscallError) in
       OwnedFD(raw: CInt(try check(zns_memfd_create("check", 1), "memfd_create")))  // MFD_CLOEXEC

@@ -82,8 +82,10 @@ public struct DriverError: Error, Equatable, Sendable, CustomStringConvertible {
 /// The runtime below a fleet, as much of it as a node uses. Every call blocks; `ZoneNode` keeps them off the
 /// cooperative threads. All are safe to call from several threads for different zones.
 public protocol ZoneDriver: Sendable {
-  /// Whether zones get addresses that this machine reaches (root), or only published ports (pasta).
+  /// Whether zones get addresses that this machine reaches (root), or only published ports (an ordinary user).
   var zonesAreReachable: Bool { get }
+  /// Nothing is left to conduct: removes what zones only kept to start faster, where none is left.
+  func removeCaches() throws(DriverError)
   func list() throws(DriverError) -> [ObservedZone]
   /// nil where there is no such zone.
   func status(_ name: String) throws(DriverError) -> ObservedZone?

@@ -130,7 +130,7 @@ public struct Planner: Sendable {
         return deep(.recreate, .recreate(zone), ["its creation was cut short"], zone, of: zones.count)
       }
       let record = observed.records[zone.spec.name]
-      var differences = SpecDifference.between(there.spec, zone.spec, portsAreLive: placement.zonesAreReachable)
+      var differences = SpecDifference.between(there.spec, zone.spec)
       if let record, record.secretsDigest != zone.secretsDigest, !differences.contains(where: { $0.field == "secrets" })
       {
         differences.append(SpecDifference(field: "secrets", effect: .restart))

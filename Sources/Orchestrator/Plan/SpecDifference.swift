@@ -51,10 +51,7 @@ public struct SpecDifference: Equatable, Sendable {
     Row("version", .live, \.version),
   ]
 
-  /// - Parameter portsAreLive: pasta takes its ports only at its start.
-  public static func between(_ old: ZoneSpec, _ new: ZoneSpec, portsAreLive: Bool) -> [SpecDifference] {
-    rows.filter { !$0.isEqual(old, new) }.map {
-      SpecDifference(field: $0.field, effect: $0.field == "ports" && !portsAreLive ? .restart : $0.effect)
-    }
+  public static func between(_ old: ZoneSpec, _ new: ZoneSpec) -> [SpecDifference] {
+    rows.filter { !$0.isEqual(old, new) }.map { SpecDifference(field: $0.field, effect: $0.effect) }
   }
 }

@@ -14,6 +14,17 @@ private enum RouteNumber {
 
 /// rtnetlink's address verbs.
 enum Address {
+  /// `ip -4 addr show`: every address of this network namespace.
+  static func all(on socket: inout NetlinkSocket) throws(NetworkError) -> [IPv4Address] {
+    let getAddress: UInt16 = 22  // RTM_GETADDR
+    var message = NetlinkMessage(type: getAddress, flags: NetlinkFlag.request | NetlinkFlag.dump)
+    message.append([UInt8(AF_INET), 0, 0, 0])
+    message.append(UInt32(0))
+    return try socket.dump(message, "list addresses").compactMap { reply in
+      reply.attributes(after: 8)[RouteNumber.local].flatMap { IPv4Address(bytes: $0) }
+    }
+  }
+
   /// `ip addr add ADDRESS/LENGTH broadcast + dev INDEX`
   static func add(_ address: IPv4Address, subnet: IPv4Subnet, link: UInt32) -> NetlinkMessage {
     var message = NetlinkMessage(
@@ -40,6 +51,19 @@ enum Route {
     message.append(UInt32(0))
     message.attribute(RouteNumber.gateway, gateway.bytes)
     message.attribute(RouteNumber.outgoingLink, number: link)
+    return message
+  }
+
+  /// `ip route replace prohibit ADDRESS`: what is sent there is refused.
+  static func prohibit(_ address: IPv4Address) -> NetlinkMessage {
+    let replace: UInt16 = 0x100  // NLM_F_REPLACE
+    var message = NetlinkMessage(
+      type: RouteNumber.newRoute,
+      flags: NetlinkFlag.request | NetlinkFlag.acknowledge | NetlinkFlag.create | replace)
+    // struct rtmsg: family, lengths of dst and src, tos, table main, protocol boot, scope universe, type prohibit
+    message.append([UInt8(AF_INET), 32, 0, 0, 254, 3, 0, 8])
+    message.append(UInt32(0))
+    message.attribute(RouteNumber.destination, address.bytes)
     return message
   }
 

@@ -8,6 +8,15 @@ enum HelperProcess {
   static let datagramDescriptor: CInt = 3, streamDescriptor: CInt = 4
   /// A socket: a byte says that the helper is written down; its end without one, that its starter was killed before.
   static let gateDescriptor: CInt = 5
+  /// Of an ordinary user's network alone: its network namespace, which lives by this, and the port relay's socket.
+  static let namespaceDescriptor: CInt = 6, relayDescriptor: CInt = 7
+
+  /// What the helper of an ordinary user's network is given beside its sockets.
+  struct UserPart: ~Copyable {
+    let space: UserSpace
+    /// Bound and listening.
+    let relay: OwnedFD
+  }
 
   struct Started: ~Copyable {
     let record: ProcessRecord
@@ -28,9 +37,19 @@ enum HelperProcess {
   ///
   /// They are bound here, so that a query sent before the helper runs waits in the socket instead of being refused,
   /// and so that the helper needs no power of its own.
-  static func start(_ command: [String], gateway: IPv4Address) throws(NetworkError) -> Started {
-    let datagrams = try bind(SOCK_DGRAM, gateway)
-    let streams = try bind(SOCK_STREAM, gateway)
+  static func start(_ command: [String], gateway: IPv4Address, user: borrowing UserPart?) throws(NetworkError)
+    -> Started
+  {
+    var space: UserSpace?
+    var more: [CInt] = []
+    switch user {
+    case .some(let part):
+      space = part.space
+      more = [part.space.network.raw, part.relay.raw]
+    case .none: break
+    }
+    let datagrams = try bind(SOCK_DGRAM, gateway, space)
+    let streams = try bind(SOCK_STREAM, gateway, space)
     guard listen(streams.raw, 32) == 0 else {
       throw .system("listen on \(gateway):53", SyscallError(call: "listen", errno: errno))
     }
@@ -38,7 +57,9 @@ enum HelperProcess {
     let gate = try system("start the names helper") { () throws(SyscallError) in
       try DescriptorPair.sockets(CInt(SOCK_STREAM.rawValue))
     }
-    let child = try Program.spawn(command, [null.raw, null.raw, null.raw, datagrams.raw, streams.raw, gate.first.raw])
+    let child = try Program.spawn(
+      command, [null.raw, null.raw, null.raw, datagrams.raw, streams.raw, gate.first.raw] + more,
+      userNamespace: space?.user.raw ?? -1)
     guard let (record, _) = ProcessRecord.of(child.pid) else {
       throw .conflict("cannot start the names helper: \(command[0]) ended at once")
     }
@@ -47,13 +68,18 @@ enum HelperProcess {
       gate: try system("start the names helper") { () throws(SyscallError) in try gate.second.duplicate() })
   }
 
-  private static func bind(_ type: __socket_type, _ address: IPv4Address) throws(NetworkError) -> OwnedFD {
-    let number = socket(AF_INET, CInt(type.rawValue) | CInt(SOCK_CLOEXEC.rawValue) | CInt(SOCK_NONBLOCK.rawValue), 0)
-    let failure = errno
-    guard number >= 0 else {
-      throw .system("answer names on \(address):53", SyscallError(call: "socket", errno: failure))
+  private static func bind(_ type: __socket_type, _ address: IPv4Address, _ space: UserSpace?) throws(NetworkError)
+    -> OwnedFD
+  {
+    let result = try system("answer names on \(address):53") { () throws(SyscallError) in
+      let nonBlocking = CInt(SOCK_NONBLOCK.rawValue)
+      if let space { return try space.socket(AF_INET, type, flags: nonBlocking) }
+      let number = socket(AF_INET, CInt(type.rawValue) | CInt(SOCK_CLOEXEC.rawValue) | nonBlocking, 0)
+      let failure = errno
+      guard number >= 0 else { throw SyscallError(call: "socket", errno: failure) }
+      return OwnedFD(raw: number)
     }
-    let result = OwnedFD(raw: number)
+    let number = result.raw
     if type == SOCK_STREAM {
       var on: CInt = 1
       setsockopt(number, SOL_SOCKET, SO_REUSEADDR, &on, socklen_t(MemoryLayout<CInt>.size))

@@ -45,7 +45,10 @@ public final class NamesServer {
   ///
   /// Its sockets are descriptors 3 and 4, bound by who started it. It keeps no capability, cannot gain one, cannot be
   /// traced or dumped, and ends when the network's state is gone.
-  public static func run(_ directories: NetworkDirectories, network: String) -> Never {
+  /// - Parameter ofUser: an ordinary user's network: descriptor 6 is its network namespace, which lives by this process,
+  ///   and 7 the socket of its port relay, a second thread. The process is root of the network's user namespace then, so
+  ///   its user, and nobody else, can open what it holds.
+  public static func run(_ directories: NetworkDirectories, network: String, ofUser: Bool = false) -> Never {
     var word: UInt8 = 0
     guard (try? HostNames.check(network, "network")) != nil, read(HelperProcess.gateDescriptor, &word, 1) == 1,
       word == 1
@@ -56,6 +59,7 @@ public final class NamesServer {
     let setNoNewPrivileges: CInt = 38
     guard zns_prctl(setDumpable, 0, 0, 0, 0) >= 0,
       zns_prctl(setNoNewPrivileges, 1, 0, 0, 0) >= 0,
+      !ofUser || PortRelay.start(namespace: HelperProcess.namespaceDescriptor, control: HelperProcess.relayDescriptor),
       zns_drop_capabilities() >= 0
     else { exit(1) }
     let server = NamesServer(

@@ -27,7 +27,19 @@ struct NetlinkSocket: ~Copyable {
     let number = Glibc.socket(AF_NETLINK, CInt(SOCK_RAW.rawValue) | CInt(SOCK_CLOEXEC.rawValue), family.rawValue)
     let error = errno
     guard number >= 0 else { throw .system("open a netlink socket", SyscallError(call: "socket", errno: error)) }
-    socket = OwnedFD(raw: number)
+    self.init(OwnedFD(raw: number))
+  }
+
+  /// A socket of a namespace in which an ordinary user's processes have no power, but he himself has (see `UserSpace`).
+  init(_ family: Family, ofUser namespace: borrowing OwnedFD) throws(NetworkError) {
+    do {
+      self.init(try UserSpace.socket(in: namespace, AF_NETLINK, CInt(SOCK_RAW.rawValue), family.rawValue))
+    } catch { throw .system("open a netlink socket in the network's namespace", error) }
+  }
+
+  private init(_ open: consuming OwnedFD) {
+    socket = open
+    let number = socket.raw
     let solNetlink: CInt = 270
     var on: CInt = 1
     let capAck: CInt = 10
@@ -72,8 +84,17 @@ struct NetlinkSocket: ~Copyable {
       setsockopt(socket.raw, SOL_SOCKET, SO_SNDBUFFORCE, &room, socklen_t(MemoryLayout<CInt>.size))
       setsockopt(socket.raw, SOL_SOCKET, SO_RCVBUFFORCE, &room, socklen_t(MemoryLayout<CInt>.size))
     }
+    // With an address, though it is the default one: then it is our own power that counts, not also that of the process
+    // which opened the socket (__netlink_ns_capable, since 3.15); that one had joined a user network's namespaces.
+    var kernel = sockaddr_storage()
+    kernel.ss_family = sa_family_t(AF_NETLINK)
+    let addressLength: socklen_t = 12  // struct sockaddr_nl: family, pid 0 (the kernel), groups 0
     while true {
-      let sent = Glibc.send(socket.raw, bytes, bytes.count, 0)
+      let sent = withUnsafePointer(to: &kernel) {
+        $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+          sendto(socket.raw, bytes, bytes.count, 0, $0, addressLength)
+        }
+      }
       let error = errno
       if sent == bytes.count { return first }
       if sent < 0 && error == EINTR { continue }

@@ -15,11 +15,13 @@ enum Conntrack {
   ///
   /// The rules already drop what a revoked port's flows send. But each dropped datagram also refreshes its flow, so a
   /// client that goes on sending would never reach a zone that gets the port next; TCP begins anew by itself.
-  static func forget(_ ports: [PublishedPort], of zone: IPv4Address) throws(NetworkError) {
+  /// - Parameter space: an ordinary user's network; nil is the caller's own network namespace.
+  static func forget(_ ports: [PublishedPort], of zone: IPv4Address, in space: UserSpace?) throws(NetworkError) {
     let hostPorts = Dictionary(
       ports.filter { $0.transport == .udp }.map { ($0.hostPort, $0.zonePort) }, uniquingKeysWith: { first, _ in first })
     guard !hostPorts.isEmpty else { return }
-    var socket = try NetlinkSocket(.netfilter)
+    var socket =
+      if let space { try NetlinkSocket(.netfilter, ofUser: space.network) } else { try NetlinkSocket(.netfilter) }
     var dump = NetlinkMessage(type: 1 << 8 | Number.get, flags: NetlinkFlag.request | NetlinkFlag.dump)
     dump.append([UInt8(AF_INET), 0, 0, 0])
     var deletions: [NetlinkMessage] = []

@@ -6,9 +6,10 @@ struct Firewall: ~Copyable {
   let ruleset: Ruleset
   private var socket: NetlinkSocket
 
-  init(_ ruleset: Ruleset) throws(NetworkError) {
+  /// - Parameter space: an ordinary user's network; nil is the caller's own network namespace.
+  init(_ ruleset: Ruleset, in space: UserSpace? = nil) throws(NetworkError) {
     self.ruleset = ruleset
-    socket = try NetlinkSocket(.netfilter)
+    socket = if let space { try NetlinkSocket(.netfilter, ofUser: space.network) } else { try NetlinkSocket(.netfilter) }
   }
 
   /// What our tables carry as their comment: by it we know them for ours, and other instances learn what forwarding

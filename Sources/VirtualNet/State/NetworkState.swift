@@ -5,13 +5,15 @@
 ///     zones-network 1
 ///     network zbr-default 10.88.0.0/24 BOOT
 ///     helper PID STARTED
+///     pasta PID STARTED
 ///     zone web up dzv-0000001 17 10.88.0.2 02:…
 ///     alias web www
 ///     port web tcp * 8080 80
 struct NetworkState: Equatable, Sendable {
   struct Attachment: Equatable, Sendable {
-    /// `making` only while the lock is held: found otherwise, its maker was killed.
-    enum Phase: String, Sendable { case making, up }
+    /// `making` only while the lock is held: found otherwise, its maker was killed. `lost`: an ordinary user's network
+    /// lost its namespaces, and the zone is to be connected to the new ones.
+    enum Phase: String, Sendable { case making, up, lost }
     var zone: String
     var phase: Phase
     var interface: String
@@ -28,6 +30,10 @@ struct NetworkState: Equatable, Sendable {
   /// The machine's start it belongs to.
   var boot: String
   var helper: ProcessRecord?
+  /// Of an ordinary user's network.
+  var pasta: ProcessRecord?
+  /// A pasta is being started, or its starter was killed meanwhile: `pasta starting`.
+  var pastaIsStarting = false
   var attachments: [Attachment] = []
 
   private static let kind = "zones-network"
@@ -64,6 +70,10 @@ struct NetworkState: Equatable, Sendable {
     case ("helper", 3):
       guard let pid = Int32(line[1]), let started = line.unsigned(2, as: UInt64.self) else { return false }
       helper = ProcessRecord(pid: pid, started: started)
+    case ("pasta", 2) where line[1] == "starting": pastaIsStarting = true
+    case ("pasta", 3):
+      guard let pid = Int32(line[1]), let started = line.unsigned(2, as: UInt64.self) else { return false }
+      pasta = ProcessRecord(pid: pid, started: started)
     case ("zone", 7):
       guard let phase = Attachment.Phase(rawValue: line[2]), let index = line.unsigned(4, as: UInt32.self),
         let address = line.address(5), let mac = line.mac(6)
@@ -89,6 +99,8 @@ struct NetworkState: Equatable, Sendable {
     var file = RecordFile.Writer(kind: Self.kind, version: 1)
     file.line("network", bridge, "\(subnet)", boot)
     if let helper { file.line("helper", "\(helper.pid)", "\(helper.started)") }
+    if let pasta { file.line("pasta", "\(pasta.pid)", "\(pasta.started)") }
+    if pastaIsStarting { file.line("pasta", "starting") }
     for one in attachments {
       file.line(
         "zone", one.zone, one.phase.rawValue, one.interface, String(one.index), one.address.description,

@@ -21,11 +21,21 @@ enum PortHolder {
     var address = SocketAddress.ipv4(port.hostAddress.flatMap { IPv4Address($0) } ?? IPv4Address(0), port.hostPort)
     guard SocketAddress.bind(probe.raw, &address) != 0 else { return nil }
     let error = errno
-    switch error {
-    case EADDRINUSE: return process(of: port) ?? "a socket of the host"
+    if error == EADDRINUSE { return process(of: port) ?? "a socket of the host" }
+    throw refusal(port, errno: error)
+  }
+
+  /// Why a host port could not be bound.
+  static func refusal(_ port: PublishedPort, errno: CInt) -> NetworkError {
+    switch errno {
+    case EADDRINUSE: .portTaken(port.hostText, holder: process(of: port) ?? "a socket of the host")
     case EADDRNOTAVAIL:
-      throw .invalid("cannot publish on \(port.hostText): the host has no such address (ip address shows those it has)")
-    default: throw .system("probe host port \(port.hostText)", SyscallError(call: "bind", errno: error))
+      .invalid("cannot publish on \(port.hostText): the host has no such address (ip address shows those it has)")
+    case EACCES:
+      .system(
+        "publish host port \(port.hostText) as an ordinary user (choose one from 1024 on, or have root lower sysctl "
+          + "net.ipv4.ip_unprivileged_port_start)", SyscallError(call: "bind", errno: errno))
+    default: .system("publish host port \(port.hostText)", SyscallError(call: "bind", errno: errno))
     }
   }
 

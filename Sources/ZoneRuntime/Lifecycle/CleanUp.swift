@@ -37,7 +37,7 @@ extension Zones {
     try endProcesses(record)
     try detach(files, record)
     try giveBackIds(files, record.uids)
-    if record.network != nil, geteuid() == 0 { try giveBackAddress(files) }
+    if record.network != nil { try giveBackAddress(files) }
     // What most zones have, by name; whatever else there is, by a look.
     for path in [files.keeperRecord, files.socket, files.ephemeralSpec, files.record] { unlink(path) }
     if rmdir(files.run) == 0 { return }
@@ -47,11 +47,10 @@ extension Zones {
   private func endProcesses(_ record: RunRecord) throws(ZoneError) {
     if let group = record.cgroup { try removeCgroup(group) }
     try endInit(record)
-    try endPasta(record)
   }
 
   private func detach(_ files: ZoneFiles, _ record: RunRecord) throws(ZoneError) {
-    guard let network = record.network, geteuid() == 0 else { return }
+    guard let network = record.network else { return }
     do { try networks().detach(zone: files.name, network: network) } catch { try bear(error) }
   }
 
@@ -78,7 +77,7 @@ extension Zones {
 
   private func removeRun(_ files: ZoneFiles, _ record: RunRecord?) throws(ZoneError) {
     try giveBackIds(files, record?.uids)
-    if files.isEphemeral, geteuid() == 0, record == nil || record?.network != nil { try giveBackAddress(files) }
+    if files.isEphemeral, record == nil || record?.network != nil { try giveBackAddress(files) }
     try attempt("clean up after zone \(files.name)") { () throws(SyscallError) in
       // The record goes last but for the directory: a clean-up cut in between is found and done again.
       for name in try files.names(in: files.run) where name != "state.json" { try TreeRemoval.remove("\(files.run)/\(name)") }

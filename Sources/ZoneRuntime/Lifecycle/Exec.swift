@@ -188,7 +188,7 @@ extension Zones {
       descriptors: given, isPidfd: record.tier == .root, flags: record.namespaces | NamespaceFlags.user.rawValue, group: group)
   }
 
-  private func descriptors(_ link: borrowing KeeperLink, _ request: StageRequest, _ name: String) throws(ZoneError) -> [CInt] {
+  func descriptors(_ link: borrowing KeeperLink, _ request: StageRequest, _ name: String) throws(ZoneError) -> [CInt] {
     var fds: [CInt] = []
     let message = try attempt("ask the keeper of \(name)") { () throws(SyscallError) in
       try link.send(request)

@@ -165,7 +165,6 @@ extension Zones {
       let bytes = (try? FileSystem.read("/etc/resolv.conf")) ?? []  // a host without one has no names to give
       return String(decoding: bytes, as: UTF8.self)
     case .named(let network):
-      guard tier == .root else { return "nameserver \(Pasta.nameServer)\n" }
       do {
         let place = try networks().prepare(zone: spec.name, network: network)
         // ndots:0, so that a zone's one-label name is asked for as it is.
@@ -175,6 +174,7 @@ extension Zones {
   }
 
   func networks() throws(NetworkError) -> Networks {
+    if geteuid() != 0 { return try userNetworks() }
     var helper = [zonectl]
     if let root = directories.root { helper += ["--root", root] }
     helper.append("network-names")

@@ -322,7 +322,7 @@ extension Zones {
 
   /// A zone whose launcher was killed between its gate and its network still waits for it.
   func attachIfCut(_ files: ZoneFiles, _ spec: ZoneSpec) throws(ZoneError) {
-    guard var record = try files.readRecord(), record.network != nil, record.attachment == nil, record.pasta == nil,
+    guard var record = try files.readRecord(), record.network != nil, record.attachment == nil,
       let keeper = try files.readKeeper()
     else { return }
     try attach(spec, keeper.`init`, files, &record)
@@ -330,9 +330,6 @@ extension Zones {
 
   private func attach(_ spec: ZoneSpec, _ pid: Int32, _ files: ZoneFiles, _ record: inout RunRecord) throws(ZoneError) {
     guard case .named(let network) = spec.network else { return }
-    guard record.tier == .root else {
-      return try attachPasta(spec, pid, files, &record)
-    }
     let namespace = try open("/proc/\(pid)/ns/net", O_RDONLY)
     let request = AttachRequest(zone: spec.name, network: network, aliases: spec.aliases, ports: spec.publish)
     do throws(NetworkError) {

@@ -7,7 +7,6 @@ internal import VirtualNet
 /// what a run of it may have left is found by looking for those.
 extension Zones {
   func presumedRecord(_ files: ZoneFiles) throws(ZoneError) -> RunRecord {
-    try endPresumedPasta(files)
     return RunRecord(
       bootId: try attempt("read the boot id") { () throws(SyscallError) in try RunRecord.bootId() }, tier: .root, uids: [], gids: [],
       namespaces: 0, cgroup: try presumedGroups(files.name), network: try presumedNetwork(files.name), capabilities: CapabilitySet())
@@ -28,28 +27,11 @@ extension Zones {
   }
 
   private func presumedNetwork(_ name: String) throws(ZoneError) -> String? {
-    guard geteuid() == 0 else { return nil }
     do throws(NetworkError) {
       return try networks().list().first { $0.members.contains { $0.zone == name } }?.name
     } catch {
       notice("\(error)")
       return nil
-    }
-  }
-
-  /// Its pasta, by the pid file that it was told to write: that path lies in the zone's own run directory.
-  private func endPresumedPasta(_ files: ZoneFiles) throws(ZoneError) {
-    guard geteuid() != 0 else { return }
-    let sign = Array("\(files.run)/pasta.pid".utf8)
-    try attempt("end the network of zone \(files.name)") { () throws(SyscallError) in
-      for pid in try FileSystem.list("/proc").compactMap({ Int32($0) }) {
-        // Processes end while we look, and others' cannot be read: neither is the one.
-        guard let process = try? Pidfd.open(pid), let words = try? FileSystem.read("/proc/\(pid)/cmdline", limit: 1 << 20),
-          words.split(separator: 0).contains(where: { $0.elementsEqual(sign) })
-        else { continue }
-        do throws(SyscallError) { try process.signal(SIGKILL) } catch { if error.errno != ESRCH { throw error } }
-        _ = try process.waitUntilEnd(timeout: 2000)
-      }
     }
   }
 }

@@ -6,6 +6,7 @@ internal import VirtualNet
 extension Zones {
   /// Every zone, by name. One whose files cannot be read is `unavailable`, and no other is the worse for it.
   public func list() throws(ZoneError) -> [ZoneStatus] {
+    mendNetworks()
     var found: [ZoneStatus] = []
     for name in try names() {
       do { found.append(try status(name)) } catch {

@@ -1,35 +1,64 @@
+internal import CLinuxNS
 internal import Glibc
 internal import LinuxNS
 internal import VirtualNet
 
-/// An ordinary user's network: pasta, one for each zone, since no bridge of the host's is his to make.
+/// An ordinary user's networks: the same as root's, in namespaces of his own, with pasta as their way out.
 extension Zones {
-  /// The zone waits at its gate; its first process still is ours, so its namespaces may be opened by path.
-  func attachPasta(_ spec: ZoneSpec, _ pid: Int32, _ files: ZoneFiles, _ record: inout RunRecord) throws(ZoneError) {
-    do throws(NetworkError) {
-      let program = try Pasta.find(searchPath: getenv("PATH").map { String(cString: $0) })
-      let target = Pasta.Target(
-        networkNamespace: "/proc/\(pid)/ns/net", userNamespace: "/proc/\(pid)/ns/user", ports: spec.publish)
-      record.pasta = try Pasta.start(program, target, folder: files.run)
-    } catch { throw .refused("\(error)") }
-    try files.writeRecord(record)
+  func userNetworks() throws(NetworkError) -> Networks {
+    // Links and tables are in namespaces of their own, where no other place's can be met: they need no tag.
+    try Networks(
+      NetworkDirectories(data: directories.shared, run: directories.sharedRun, instanceTag: ""),
+      // The helper is root of its user namespace: where things lie it could not tell by who it is.
+      helper: [zonectl, "user-network", directories.shared, directories.sharedRun],
+      user: UserNetworks(
+        searchPath: getenv("PATH").map { String(cString: $0) }, lives: { keeperLives($0) },
+        namespace: { networkNamespace(of: $0) }),
+      notice: notice)
   }
 
-  func endPasta(_ record: RunRecord) throws(ZoneError) {
-    guard let pasta = record.pasta else { return }
-    do throws(NetworkError) { try pasta.end() } catch { throw .refused("\(error)") }
+  /// A keeper that answers is alive, and its zone with it.
+  private func keeperLives(_ name: String) -> Bool {
+    guard let files = try? files(name), let link = try? KeeperLink.connect(files) else { return false }
+    _ = consume link
+    return true
+  }
+
+  /// A living zone's network namespace, which its keeper opened while the first process still was ours.
+  private func networkNamespace(of name: String) -> CInt? {
+    guard let files = try? files(name), let link = try? KeeperLink.connect(files),
+      let all = try? descriptors(link, .namespaces, name)
+    else { return nil }
+    // ioctl_nsfs(2), NS_GET_NSTYPE
+    var network: CInt?
+    for fd in all {
+      if network == nil, zns_ioctl(fd, 0xb703, 0) == 0x4000_0000 /* CLONE_NEWNET */ { network = fd } else { close(fd) }
+    }
+    return network
+  }
+
+  /// What was killed of an ordinary user's networks is put right: called by whoever looks at his zones. What cannot be
+  /// is told, and the look goes on.
+  public func mendNetworks() {
+    guard geteuid() != 0 else { return }
+    do {
+      let networks = try networks()
+      if try networks.needMending() { try networks.recover() }
+    } catch { notice("\(error)") }
   }
 
   /// Without a word an ordinary user's zone has a network where pasta is installed, and none where it is not; asked for
   /// by name, its absence is an error.
   public func networkWithoutAWord() -> NetworkChoice {
     if geteuid() == 0 { return .named("default") }
-    if (try? Pasta.find(searchPath: getenv("PATH").map { String(cString: $0) })) != nil,
-      access("/dev/net/tun", R_OK | W_OK) == 0
-    {
+    do {
+      try UserNetworks.check(searchPath: getenv("PATH").map { String(cString: $0) })
       return .named("default")
+    } catch {
+      notice(
+        "no network: pasta is not installed or may not open /dev/net/tun (install the package passt; --network none says so without this line)"
+      )
+      return .none
     }
-    notice("no network: pasta is not installed or may not open /dev/net/tun (install the package passt; --network none says so without this line)")
-    return .none
   }
 }

@@ -56,13 +56,13 @@ extension Zones {
       case .named(let name):
         plan.tier == .root
           ? "attach to \(name) by a veth pair; publish \(spec.publish.isEmpty ? "nothing" : spec.publish.map(\.text).joined(separator: " "))"
-          : "pasta, one for this zone; publish \(spec.publish.isEmpty ? "nothing" : spec.publish.map(\.text).joined(separator: " "))"
+          : "attach to \(name) of this user by a veth pair; out by pasta, one for the network; publish \(spec.publish.isEmpty ? "nothing" : spec.publish.map(\.text).joined(separator: " "))"
       }
     let text = plan.explained(cgroup: try cgroupPlan(spec.name, spec.limits)?.description, network: network)
     // Leases that only this question made are given back.
     let files = try files(spec.name)
     try giveBackIds(files, ids.uids)
-    if geteuid() == 0, !files.exists { try giveBackAddress(files) }
+    if !files.exists { try giveBackAddress(files) }
     return text
   }
 }

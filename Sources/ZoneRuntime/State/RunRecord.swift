@@ -17,7 +17,6 @@ struct RunRecord: Codable, Sendable {
   /// The network it is, or will be, attached to.
   var network: String?
   var attachment: Attachment?
-  var pasta: Pasta.Instance?
   var restarts = 0
   /// The zone's pid 1 where no group holds it (`OwnInit`).
   var initProcess: ProcessIdentity?

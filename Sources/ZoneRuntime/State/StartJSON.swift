@@ -21,7 +21,7 @@ struct StartJSON: ~Copyable {
 
   /// As `spec`; nil too for a record that says more than a start's own, which is written after it.
   static func record(_ value: RunRecord) -> [UInt8]? {
-    guard value.attachment == nil, value.pasta == nil, value.initProcess == nil, value.startFailure == nil else { return nil }
+    guard value.attachment == nil, value.initProcess == nil, value.startFailure == nil else { return nil }
     var json = StartJSON()
     json.write(value)
     return json.isRefused ? nil : json.bytes

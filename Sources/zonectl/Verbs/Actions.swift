@@ -37,6 +37,7 @@ func action(of invocation: Invocation) -> Action {
   case .version: version
   case .zoneEnded: onZones(zoneEnded)
   case .networkNames: onZones(networkNames)
+  case .userNetwork: userNetwork
   case nil: preconditionFailure("the table has a verb that is no ZonectlVerb: \(invocation.verb.name)")
   }
 }

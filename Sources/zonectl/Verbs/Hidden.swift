@@ -21,3 +21,13 @@ func networkNames(_ context: Context) throws -> Int32 {
     NetworkDirectories(data: directories.shared, run: directories.sharedRun, instanceTag: directories.tag),
     network: context.invocation.command[0])
 }
+
+/// The same for an ordinary user's network; it also holds the network's namespaces and relays its published ports.
+func userNetwork(_ invocation: Invocation) throws -> Int32 {
+  guard invocation.command.count == 3 else {
+    throw UsageError.missingOperand("NETWORK", verb: "user-network", grammar: "DATA RUN NETWORK")
+  }
+  NamesServer.run(
+    NetworkDirectories(data: invocation.command[0], run: invocation.command[1], instanceTag: ""),
+    network: invocation.command[2], ofUser: true)
+}

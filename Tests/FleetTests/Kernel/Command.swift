@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 import LinuxNS
 
 /// A program run to its end, or killed when its time is over.
@@ -33,14 +34,26 @@ struct Command: Sendable, CustomStringConvertible {
   }
 }
 
-/// Looks again and again until it is so.
+/// Looks again and again until it is so; false where that many seconds passed first. The way to wait for a state.
 func eventually(_ seconds: Double, _ isSo: () throws -> Bool) rethrows -> Bool {
   let end = Clock.monotonicNanoseconds() + UInt64(seconds * 1e9)
-  while Clock.monotonicNanoseconds() < end {
+  while true {
     if try isSo() { return true }
-    usleep(50_000)
+    guard Clock.monotonicNanoseconds() < end else { return false }
+    _ = poll(nil, 0, 10)
   }
-  return try isSo()
+}
+
+/// As above, for what is asked of an actor; the thread is free between two looks.
+func eventually(
+  _ seconds: Double, isolation: isolated (any Actor)? = #isolation, _ isSo: () async throws -> Bool
+) async throws -> Bool {
+  let end = ContinuousClock.now + .seconds(seconds)
+  while true {
+    if try await isSo() { return true }
+    guard ContinuousClock.now < end else { return false }
+    try await Task.sleep(until: min(end, .now + .milliseconds(10)), clock: .continuous)
+  }
 }
 
 /// What a machine has that a fleet might leave behind.

@@ -75,11 +75,45 @@ import Testing
     _ = try eventually(5) { try Traces.now([folder.path, "hello-"]) == before }
     let after = try Traces.now([folder.path, "hello-"])
     #expect(after == before)
-    let left = FileManager.default.enumerator(atPath: folder.path)?.compactMap { $0 as? String } ?? []
-    for name in left {
-      #expect(!name.contains("orchestrator") && !name.contains("hello"), "\(name) is left")
-      #expect((try? FileSystem.list("\(folder.path)/\(name)")) != nil || name.contains(".shared/"), "\(name) is left")
+    let left = try filesLeft(folder.path)
+    #expect(left.isEmpty, "\(left)")
+  }
+
+  /// The standard directories, which other zones may use at the same time: what was there is there, and nothing new.
+  @Test func nothingIsLeftInTheStandardDirectories() throws {
+    let path = "\(folder.path)/small.yaml"
+    let service = "{image: sparse, command: [sleep, infinity], volumes: [\"data:/data\"]}"
+    try (WrongManifest.header.replacingOccurrences(of: "name: f", with: "name: leaves-nothing")
+      + "  services: {a: \(service)}\n  volumes: {data: {}}\n").write(toFile: path, atomically: true, encoding: .utf8)
+    let before = (try places(), try Traces.now(["leaves-nothing"]))
+    let applied = try Command.run(Command.orchestrator, ["apply", path], timeout: 150)
+    defer { _ = try? Command.run(Command.orchestrator, ["down", "--volumes", "leaves-nothing"]) }
+    try #require(applied.status == 0, "\(applied)")
+    #expect(try places().contains { $0.contains("leaves-nothing") })
+    let down = try Command.run(Command.orchestrator, ["down", "--volumes", "leaves-nothing"])
+    #expect(down.status == 0, "\(down)")
+    _ = try eventually(10) { try places().isSubset(of: before.0) && Traces.now(["leaves-nothing"]) == before.1 }
+    #expect(try places().subtracting(before.0).isEmpty)
+    #expect(try Traces.now(["leaves-nothing"]) == before.1)
+  }
+
+  /// What in the standard places is of an orchestrator, or speaks of the fleet: leases and records by what they say.
+  private func places() throws -> Set<String> {
+    var found: Set<String> = []
+    for folder in ["/var/lib/zones", "/run/zones"] {
+      guard let walk = FileManager.default.enumerator(atPath: folder) else { continue }
+      for case let name as String in walk {
+        if [".shared/etc", ".shared/seccomp"].contains(name) {  // caches
+          walk.skipDescendants()
+          continue
+        }
+        let text = (try? FileSystem.read("\(folder)/\(name)", limit: 1 << 20)).map { String(decoding: $0, as: UTF8.self) }
+        if "\(name) \(text ?? "")".contains("leaves-nothing") || name.hasPrefix(".orchestrator") {
+          found.insert("\(folder)/\(name)")
+        }
+      }
     }
+    return found
   }
 
   private func secretStaysSecret() throws {

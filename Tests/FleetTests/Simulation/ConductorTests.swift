@@ -40,13 +40,10 @@ extension Conductor {
 
   /// Looks again and again until it is so, or 10 s have gone by.
   func tick(until isSo: () async throws -> Bool) async throws -> Bool {
-    let end = Clock.monotonicNanoseconds() + 10_000_000_000
-    while Clock.monotonicNanoseconds() < end {
+    try await eventually(10) {
       await tick()
-      if try await isSo() { return true }
-      try await Task.sleep(nanoseconds: 20_000_000)
+      return try await isSo()
     }
-    return false
   }
 }
 
@@ -180,10 +177,8 @@ private let two =
       WrongManifest.header
       + "  services: {job: {restart: no}, after: {restart: always, depends_on: {job: {condition: service_completed_successfully}}}}\n"
     async let applied: Void = conductor.apply(text)
-    let end = Clock.monotonicNanoseconds() + 5_000_000_000
-    while stand.driver.starts("f-job-1") == 0, Clock.monotonicNanoseconds() < end {
-      try await Task.sleep(nanoseconds: 10_000_000)
-    }
+    let driver = stand.driver
+    #expect(try await eventually(5) { () async in driver.starts("f-job-1") > 0 })
     #expect(stand.driver.starts("f-after-1") == 0)
     stand.driver.finish("f-job-1", code: 0)
     try await applied

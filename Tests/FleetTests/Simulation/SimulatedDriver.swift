@@ -19,6 +19,7 @@ final class SimulatedDriver: ZoneDriver {
   }
   let state = Mutex(State())
   let zonesAreReachable = true
+  func removeCaches() {}
 
   func look<Value: Sendable>(_ body: (inout sending State) -> sending Value) -> Value { state.withLock(body) }
   var calls: [String] { look { $0.calls } }

@@ -28,6 +28,7 @@ struct AttackDeviceTests {
       try Self.plant(root + "/planted", root + "/deep/er/planted", root + "/bin/planted", volume + "/planted", volume + "/deep/planted")
       for folder in ["/mounted", "/data", "/named"] { mkdir(root + folder, 0o755) }
       mkdir(volume + "/mounted", 0o755)
+      mkdir(root + "/attacks", 0o755)
       // The tree is not the user's, who can make no mount point in it.
       try "".write(toFile: root + "/single", atomically: false, encoding: .utf8)
       // A mount of the host's in the tree and in the volume: root's zones do not see it, a user's see it with all else.

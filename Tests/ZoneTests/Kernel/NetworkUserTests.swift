@@ -6,17 +6,8 @@ import Testing
 @Suite(
   .serialized, .machine, .needs(.root, .ordinaryUser, .program("pasta"), .program("busybox"), .path("/dev/net/tun")))
 struct NetworkUserTests {
-  /// /dev/net/tun as distributions have it, 0666; some machines keep it for root.
-  private static let openTun = """
-    folder=$(mktemp -d /var/tmp/zones-tun.XXXXXX); mknod -m 666 $folder/tun c 10 200
-    mount --bind $folder/tun /dev/net/tun; rm -f $folder/tun; rmdir $folder
-    """
-
   private func withTun<Result>(_ body: (Zonectl) throws -> Result) throws -> Result {
-    try Zonectl.with(.ordinaryUser) { zones in
-      zones.privateMounts = NetworkUserTests.openTun
-      return try body(zones)
-    }
+    try Zonectl.withTun(body)
   }
 
   @Test(.timeLimit(.minutes(2))) func theOutsideIsReached() throws {
@@ -89,5 +80,29 @@ struct NetworkUserTests {
       #expect(outcome.lines == ["lo"] || !outcome.lines.contains { $0.hasPrefix("e") }, "\(outcome)")
       #expect(outcome.err.contains("pasta"), "\(outcome)")
     }
+  }
+}
+
+extension Zonectl {
+  /// As the ordinary user, with /dev/net/tun as distributions have it, 0666; some machines keep it for root.
+  static func withTun<Result>(_ body: (Zonectl) throws -> Result) throws -> Result {
+    try Zonectl.with(.ordinaryUser) { zones in
+      zones.privateMounts = """
+        folder=$(mktemp -d /var/tmp/zones-tun.XXXXXX); mknod -m 666 $folder/tun c 10 200
+        mount --bind $folder/tun /dev/net/tun; rm -f $folder/tun; rmdir $folder
+        """
+      return try body(zones)
+    }
+  }
+
+  /// A zone that answers on port 80 with its own name.
+  func serve(_ name: String, _ options: [String] = []) throws {
+    let script = "mkdir -p /srv; echo \(name) > /srv/index.html; exec busybox httpd -f -p 80 -h /srv"
+    try ok(["run", "-d", "--name", name] + options + ["--", "sh", "-c", script])
+  }
+
+  /// What `curl` in a zone gets.
+  func fetch(from name: String, _ url: String) throws -> Outcome {
+    try run("exec", name, "curl", "--silent", "--max-time", "3", url)
   }
 }

@@ -55,25 +55,14 @@ struct NetForeignTests {
 
 @Suite("pasta's command line")
 struct NetPastaTests {
-  @Test("neither the host's loopback nor its listeners are offered, ports are those asked for")
+  @Test("neither the host's loopback nor its listeners are offered, and no port is pasta's")
   func arguments() {
-    let target = Pasta.Target(
-      networkNamespace: "/proc/7/ns/net", userNamespace: "/proc/7/ns/user",
-      ports: [
-        PublishedPort(hostPort: 8080, zonePort: 80),
-        PublishedPort(hostAddress: "127.0.0.1", hostPort: 81, zonePort: 81),
-        PublishedPort(hostPort: 53, zonePort: 5353, transport: .udp),
-      ])
     #expect(
-      Pasta.arguments(target, pidFile: "/run/p") == [
-        "--quiet", "--config-net", "--no-map-gw", "--dns-forward", "169.254.53.53", "--ns-ifname", "eth0", "-T", "none",
-        "-U", "none", "-t", "8080:80", "-t", "127.0.0.1/81:81",
-        "-u", "53:5353", "--pid", "/run/p", "--userns", "/proc/7/ns/user", "--netns", "/proc/7/ns/net",
+      Pasta.arguments(helper: ProcessRecord(pid: 7, started: 1), pidFile: "/run/p") == [
+        "--quiet", "--config-net", "--no-map-gw", "--mtu", "1500", "--ns-ifname", "pasta0", "-T", "none",
+        "-U", "none", "-t", "none", "-u", "none", "--pid", "/run/p", "--userns", "/proc/7/ns/user", "--netns",
+        "/proc/7/fd/6",
       ])
-    let bare = Pasta.arguments(Pasta.Target(networkNamespace: "n", userNamespace: "u"), pidFile: "p")
-    #expect(
-      bare.contains("-t") && bare[bare.firstIndex(of: "-t")! + 1] == "none"
-        && bare[bare.firstIndex(of: "-u")! + 1] == "none")
   }
 
   @Test("a missing pasta is told with the package that has it")

@@ -89,6 +89,7 @@ struct NetLeaseTests {
   func state() throws {
     var state = NetworkState(bridge: "zbr-a", subnet: IPv4Subnet("10.88.2.0/24")!, boot: "b-1")
     state.helper = ProcessRecord(pid: 7, started: 99)
+    state.pasta = ProcessRecord(pid: 8, started: 101)
     state.attachments = [
       .init(
         zone: "web", phase: .up, interface: "dzv-1", index: 9, address: IPv4Address("10.88.2.2")!,
@@ -101,7 +102,12 @@ struct NetLeaseTests {
       .init(
         zone: "db", phase: .making, interface: "dzv-2", index: 0, address: IPv4Address("10.88.2.3")!,
         mac: MACAddress("02:00:00:00:00:02")!),
+      .init(
+        zone: "old", phase: .lost, interface: "dzv-3", index: 4, address: IPv4Address("10.88.2.4")!,
+        mac: MACAddress("02:00:00:00:00:03")!),
     ]
+    #expect(try NetworkState(state.bytes, path: "f") == state)
+    (state.pasta, state.pastaIsStarting) = (nil, true)
     #expect(try NetworkState(state.bytes, path: "f") == state)
   }
 

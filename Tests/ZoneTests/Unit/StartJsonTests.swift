@@ -110,7 +110,11 @@ struct StartJsonTests {
     spec.stopGrace = .nan
     #expect(StartJSON.spec(spec) == nil)
     var record = try Self.record()
-    record.pasta = try JSON.decode(Pasta.Instance.self, from: Array(#"{"pid":1,"started":2}"#.utf8), name: "pasta")
+    record.attachment = try JSON.decode(
+      Attachment.self,
+      from: Array(
+        #"{"network":"n","interface":"eth0","hostInterface":"d","hostIndex":1,"bridge":"b","address":"10.88.0.2","prefixLength":24,"gateway":"10.88.0.1","nameServer":"10.88.0.1","mac":"02:00:00:00:00:01"}"#
+          .utf8), name: "attachment")
     #expect(StartJSON.record(record) == nil)
   }
 }

@@ -102,4 +102,6 @@ let aboutVerbs: [Verb] = [
   Verb("version", chapter: "about zonectl", "print the version", examples: [Example("zonectl version", "one line")]),
   Verb("zone-ended", chapter: "", "a zone's first process has ended (called by its keeper)", kind: .hidden),
   Verb("network-names", chapter: "", "answer the names of a network (one helper a network)", kind: .hidden),
+  Verb(
+    "user-network", chapter: "", "hold an ordinary user's network, answer its names, relay its ports", kind: .hidden),
 ]

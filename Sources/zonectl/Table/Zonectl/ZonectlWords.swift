@@ -8,6 +8,7 @@ public enum ZonectlVerb: String, CaseIterable, Sendable {
   case completion, man, help, version
   case zoneEnded = "zone-ended"
   case networkNames = "network-names"
+  case userNetwork = "user-network"
 }
 
 /// The options of `zonectl`, by their long names: how verbs ask an invocation.

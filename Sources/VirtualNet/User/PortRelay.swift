@@ -1,0 +1,208 @@
+internal import CLinuxNS
+internal import Glibc
+internal import LinuxNS
+
+/// Published ports of an ordinary user's network: what comes in on the host's sockets goes on to the zones, through
+/// sockets of the network's namespace.
+///
+/// pasta takes ports only at its start, so they are ours. A thread of the names helper that has gone into the network
+/// namespace (setns(2) is a thread's): sockets it makes belong there, those it was given belong to the host. One
+/// epoll(7) loop; nothing in it waits. Zones see the network's gateway as the sender.
+final class PortRelay {
+  enum Limit {
+    /// Descriptors kept free of flows: listeners, control, what the other thread needs.
+    static let reserve = 512
+    /// Datagram flows of one port; the one that was silent longest makes room.
+    static let datagramFlows = 1024
+    /// Nanoseconds of silence after which a datagram flow is forgotten (the kernel's own for an UDP stream).
+    static let datagramSilence: UInt64 = 120_000_000_000
+  }
+
+  private let control: OwnedFD
+  private let epoll: OwnedFD
+  private var sources: [CInt: RelaySource] = [:]
+  private var listeners: [RelayListener] = []
+  private var descriptors = 0
+  private let mostDescriptors: Int
+  /// Where every flow reads into.
+  var room = [UInt8](repeating: 0, count: 65536)
+
+  /// - Parameter control: bound and listening.
+  init(control: consuming OwnedFD) throws(SyscallError) {
+    self.control = control
+    epoll = OwnedFD(raw: CInt(try check(zns_epoll_create(), "epoll_create1")))
+    var limit = rlimit()
+    getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+    limit.rlim_cur = limit.rlim_max
+    setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+    getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+    mostDescriptors = max(64, Int(min(limit.rlim_cur, 1 << 20)) - Limit.reserve)
+    watch(self.control.raw, .control)
+  }
+
+  /// Starts the thread: it joins `namespace`, gives up every power and serves until the process ends.
+  static func start(namespace: CInt, control: CInt) -> Bool {
+    let box = Unmanaged.passRetained(Start(namespace: namespace, control: control))
+    var thread = pthread_t()
+    return pthread_create(
+      &thread, nil,
+      { argument in
+        let start = Unmanaged<Start>.fromOpaque(argument!).takeRetainedValue()
+        guard zns_setns(start.namespace, NetlinkSocket.newNetwork) >= 0, zns_drop_capabilities() >= 0,
+          let relay = try? PortRelay(control: OwnedFD(raw: start.control))
+        else { exit(1) }
+        while true { relay.step() }
+      }, box.toOpaque()) == 0
+  }
+
+  private final class Start {
+    let namespace: CInt, control: CInt
+    init(namespace: CInt, control: CInt) {
+      self.namespace = namespace
+      self.control = control
+    }
+  }
+
+  // MARK: the loop
+
+  func step() {
+    var ready = [CInt](repeating: -1, count: 64)
+    let count = zns_epoll_wait(epoll.raw, &ready, hasDatagramFlows ? 10_000 : -1)
+    for number in ready.prefix(max(0, count)) {
+      // One that an earlier event of this turn closed is no source any more.
+      switch sources[number] {
+      case .control: takeCommand()
+      case .streams(let listener): accept(listener)
+      case .datagrams(let listener): listener.take(self)
+      case .flow(let flow): if flow.advance(self) { close(flow) }
+      case .answers(let flow): flow.answer(self)
+      case nil: continue
+      }
+    }
+    if hasDatagramFlows {
+      let oldest = Clock.monotonicNanoseconds() &- Limit.datagramSilence
+      for case .datagrams(let listener) in sources.values { listener.forget(before: oldest, self) }
+    }
+  }
+
+  private var hasDatagramFlows: Bool { listeners.contains { !$0.datagramFlows.isEmpty } }
+
+  static let reads = UInt32(ZNS_EPOLL_IN), writes = UInt32(ZNS_EPOLL_OUT)
+
+  func watch(_ number: CInt, _ source: RelaySource, events: UInt32 = reads) {
+    _ = zns_epoll_control(epoll.raw, CInt(ZNS_EPOLL_ADD), number, events)
+    sources[number] = source
+    descriptors += 1
+  }
+
+  func change(_ number: CInt, events: UInt32) {
+    _ = zns_epoll_control(epoll.raw, CInt(ZNS_EPOLL_MODIFY), number, events)
+  }
+
+  /// Called before the descriptor closes.
+  func forget(_ number: CInt) {
+    _ = zns_epoll_control(epoll.raw, CInt(ZNS_EPOLL_DELETE), number, 0)
+    sources[number] = nil
+    descriptors -= 1
+  }
+
+  // MARK: commands
+
+  private func takeCommand() {
+    let number = Glibc.accept(control.raw, nil, nil)
+    guard number >= 0 else { return }
+    let link = OwnedFD(raw: number)
+    _ = zns_fcntl(number, F_SETFD, Int(FD_CLOEXEC))
+    var pid: pid_t = 0
+    var uid: uid_t = 0
+    var gid: gid_t = 0
+    guard zns_peer_credentials(number, &pid, &uid, &gid) == 0, uid == geteuid() else { return }
+    // The commander waits for each answer, so a silent one is gone or broken: it must not hold the flows up.
+    while (try? Poll.wait(number, for: Int16(POLLIN), timeout: 100)) == true {
+      var bytes = [UInt8](repeating: 0, count: RelayMessage.room)
+      var sockets = [CInt](repeating: -1, count: RelayMessage.most)
+      var count = CInt(sockets.count)
+      let got = zns_receive_fds(number, &bytes, bytes.count, &sockets, &count, 0)
+      guard got > 0 else { return }
+      var answer = UInt8(truncatingIfNeeded: obey(RelayMessage(Array(bytes[0..<got])), Array(sockets[0..<Int(count)])))
+      send(link.raw, &answer, 1, CInt(truncatingIfNeeded: MSG_NOSIGNAL | MSG_DONTWAIT))
+    }
+  }
+
+  /// - Parameter sockets: become ours.
+  /// - Returns: 0 or an errno.
+  private func obey(_ message: RelayMessage?, _ sockets: [CInt]) -> CInt {
+    switch message?.verb {
+    case .add where message?.ports.count == sockets.count:
+      for (port, number) in zip(message!.ports, sockets) {
+        let listener = RelayListener(OwnedFD(raw: number), port, zone: message!.zone, address: message!.address)
+        listeners.append(listener)
+        watch(number, port.transport == .tcp ? .streams(listener) : .datagrams(listener))
+      }
+      return 0
+    case .drop where sockets.isEmpty:
+      listeners.removeAll { listener in
+        guard listener.zone == message!.zone, message!.ports.contains(listener.port) else { return false }
+        drop(listener)
+        return true
+      }
+      return 0
+    default:
+      for number in sockets { Glibc.close(number) }
+      return EINVAL
+    }
+  }
+
+  private func drop(_ listener: RelayListener) {
+    forget(listener.socket.raw)
+    for flow in listener.flows.values { release(flow) }
+    listener.flows = [:]
+    listener.forget(before: .max, self)
+  }
+
+  // MARK: flows
+
+  private func accept(_ listener: RelayListener) {
+    // A few at a time, so that a flood on one port does not starve the others.
+    for _ in 0..<16 {
+      guard descriptors + 2 <= mostDescriptors else { return pauseListeners(true) }
+      let number = Glibc.accept(listener.socket.raw, nil, nil)
+      guard number >= 0 else { return }
+      let client = OwnedFD(raw: number)
+      guard let flow = RelayFlow(client, listener) else { continue }
+      listener.flows[ObjectIdentifier(flow)] = flow
+      watch(flow.client.raw, .flow(flow), events: 0)
+      watch(flow.zone.raw, .flow(flow), events: Self.writes)
+    }
+  }
+
+  private func close(_ flow: RelayFlow) {
+    flow.listener?.flows[ObjectIdentifier(flow)] = nil
+    release(flow)
+    pauseListeners(false)
+  }
+
+  private func release(_ flow: RelayFlow) {
+    forget(flow.client.raw)
+    forget(flow.zone.raw)
+  }
+
+  private var isPaused = false
+  /// Where descriptors run out, what connects waits in the sockets.
+  private func pauseListeners(_ pause: Bool) {
+    guard pause != isPaused else { return }
+    isPaused = pause
+    for listener in listeners where listener.port.transport == .tcp {
+      change(listener.socket.raw, events: pause ? 0 : Self.reads)
+    }
+  }
+}
+
+/// What a descriptor of the relay's is.
+enum RelaySource {
+  case control
+  case streams(RelayListener)
+  case datagrams(RelayListener)
+  case flow(RelayFlow)
+  case answers(RelayDatagrams)
+}

@@ -1,0 +1,143 @@
+import Foundation
+import Glibc
+import Testing
+
+/// `kill -9` of what serves an ordinary user's network: the next command mends it, `delete` works, nothing is left.
+@Suite(
+  .serialized, .machine,
+  .needs(.root, .ordinaryUser, .program("pasta"), .program("busybox"), .program("strace"), .path("/dev/net/tun")),
+  .timeLimit(.minutes(10)))
+struct NetworkUserKillTests {
+  private func twoZones(_ body: (Zonectl) throws -> Void) throws {
+    try Zonectl.withTun { zones in
+      try zones.serve("web", ["-p", "18091:80"])
+      try zones.ok("run", "-d", "--name", "client", "--", "sleep", "infinity")
+      #expect(try eventually { try zones.fetch(from: "client", "http://web/").text == "web" })
+      try body(zones)
+    }
+  }
+
+  private func published() throws -> Bool {
+    try Command("curl", "-s", "-m", "2", "http://127.0.0.1:18091/").run().text == "web"
+  }
+
+  @Test func aKilledPastaIsStartedAgain() throws {
+    try twoZones { zones in
+      let before = try Served(zones)
+      kill(try #require(before.pastas.first), SIGKILL)
+      // A killed process takes its time to be dead.
+      #expect(try eventually { try zones.ok("list").err.contains("pasta was killed") })
+      let after = try Served(zones)
+      #expect(after.pids == before.pids && after.pastas.count == 1 && after.pastas != before.pastas)
+      #expect(try zones.fetch(from: "client", "http://web/").text == "web")
+      #expect(try zones.ok("exec", "client", "sh", "-c", "busybox ip route").out.contains("default"))
+      #expect(try zones.ok("list").err == "")
+    }
+  }
+
+  @Test(arguments: [false, true]) func aKilledHelperIsReplacedAndZonesKeepTheirAddresses(pastaToo: Bool) throws {
+    try twoZones { zones in
+      let before = try Served(zones)
+      let addresses = try zones.list().map(\.addresses)
+      kill(try #require(before.pids.first), SIGKILL)
+      if pastaToo { kill(try #require(before.pastas.first), SIGKILL) }
+      #expect(try eventually { try zones.ok("list").err.contains("helper was killed") })
+      let after = try Served(zones)
+      #expect(after.pids.count == 1 && after.pastas.count == 1 && Set(after.pastas).isDisjoint(with: before.pastas))
+      #expect(try zones.list().map(\.addresses) == addresses)
+      #expect(try eventually { try zones.fetch(from: "client", "http://web/").text == "web" })
+      #expect(try eventually { try published() })
+      #expect(try zones.list().map(\.restarts) == [0, 0])
+    }
+  }
+
+  @Test func deleteWorksAfterEverythingWasKilled() throws {
+    try twoZones { zones in
+      let served = try Served(zones)
+      for pid in served.pids + served.pastas { kill(pid, SIGKILL) }
+      for keeper in try zones.list().compactMap(\.keeper) { kill(keeper, SIGKILL) }
+      for name in ["web", "client"] { try zones.ok("delete", "--force", "--yes", name) }
+      #expect(try eventually { try Served(zones) == Served(pids: [], pastas: []) })
+      #expect(try zones.left().isEmpty)
+    }
+  }
+
+  /// zonectl killed at some of its own calls; `LongNetworkUserKillTests` takes all.
+  @Test func zonectlIsKilledInTheMidst() throws {
+    try KilledOnANetwork.walk { calls in stride(from: 60, through: calls, by: max(1, (calls - 60) / 24)).map { $0 } }
+  }
+
+  /// What the network's two processes keep for themselves, so that a change which makes them heavy is seen.
+  @Test func theHelperIsSmall() throws {
+    try twoZones { zones in
+      let served = try Served(zones)
+      for _ in 0..<50 { #expect(try published()) }
+      let helper = try #require(served.pids.first)
+      let kilobytes = try #require(privateKilobytes(helper))
+      #expect(kilobytes < 1024, "the network's helper keeps \(kilobytes) KB for itself")
+    }
+  }
+
+  private func privateKilobytes(_ pid: Int32) -> Int? {
+    // Not what it maps of the executable, which its likes share.
+    let lines = (contents("/proc/\(pid)/smaps_rollup") ?? "").split(separator: "\n").filter {
+      $0.hasPrefix("Anonymous:")
+    }
+    guard !lines.isEmpty else { return nil }
+    return lines.compactMap { $0.split(separator: " ").dropFirst().first.flatMap { Int($0) } }.reduce(0, +)
+  }
+}
+
+@Suite(
+  .serialized, .machine,
+  .needs(.root, .ordinaryUser, .program("pasta"), .program("busybox"), .program("strace"), .path("/dev/net/tun")),
+  .timeLimit(.minutes(60)))
+struct LongNetworkUserKillTests {
+  @Test func zonectlIsKilledAtEachOfItsCalls() throws { try KilledOnANetwork.walk { Array(1...$0) } }
+}
+
+enum KilledOnANetwork {
+  static func walk(_ chosen: (Int) -> [Int]) throws {
+    try Zonectl.withTun { zones in
+      let words = ["run", "-d", "--name", "a", "-p", "18092:80", "--", "sleep", "infinity"]
+      let calls = try traced(zones, words, ["-o", "\(zones.folder)/trace"]) { _ in
+        (contents("\(zones.folder)/trace") ?? "").split(separator: "\n").count { $0.contains("(") }
+      }
+      #expect(calls > 100)
+      try zones.ok("delete", "--force", "--yes", "a")
+      for call in chosen(calls) {
+        try traced(zones, words, ["-o", "/dev/null", "-e", "inject=all:signal=SIGKILL:when=\(call)"]) { outcome in
+          #expect(!outcome.timedOut, "killed at call \(call) of \(calls) it hangs")
+        }
+        let list = try zones.command(["list", "-o", "json"]).run()
+        try #require(list.status == 0, "after a kill at call \(call) of \(calls): \(list)")
+        if try zones.status("a") != nil { try zones.ok("delete", "--force", "--yes", "a") }
+        let left = try zones.left()
+        #expect(left.isEmpty, "killed at call \(call) of \(calls) it leaves \(left)")
+        #expect(try eventually { try Served(zones) == Served(pids: [], pastas: []) }, "killed at call \(call) of \(calls)")
+      }
+    }
+  }
+
+  /// Traced behind the change of user: its own calls are counted, not those of what makes the machine look different.
+  @discardableResult
+  private static func traced<Result>(
+    _ zones: Zonectl, _ words: [String], _ options: [String], _ body: (Outcome) throws -> Result
+  ) throws -> Result {
+    var command = zones.command(words)
+    let prefix = zones.prefix
+    command.argv = prefix + ["strace", "-qq"] + options + ["--"] + command.argv.dropFirst(prefix.count)
+    return try body(try command.run())
+  }
+}
+
+extension Zonectl {
+  /// What is left of networks, leases and zones below the case's root.
+  func left() throws -> [String] {
+    ["data", "run"].flatMap { part in
+      (FileManager.default.enumerator(atPath: "\(root)/\(part)")?.compactMap { $0 as? String } ?? []).filter {
+        !$0.hasPrefix(".shared/etc") && !$0.hasPrefix(".shared/seccomp") && ![".shared", ".shared/networks"].contains($0)
+      }
+    }
+  }
+}
