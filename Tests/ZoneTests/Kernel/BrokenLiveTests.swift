@@ -56,8 +56,8 @@ import Testing
     }
   }
 
-  /// A pasta does not see that its zone has gone, and only the record knows its number.
-  @Test(.needs(.ordinaryUser, .program("pasta"))) func anOrdinaryUsersPastaIsFound() throws {
+  /// With the record the network's name is gone; its own state knows the zone, and goes with the last one.
+  @Test(.needs(.ordinaryUser, .program("pasta"))) func anOrdinaryUsersNetworkIsFound() throws {
     try Zonectl.with(.ordinaryUser) { zones in
       zones.privateMounts = """
         folder=$(mktemp -d /var/tmp/zones-tun.XXXXXX); mknod -m 666 $folder/tun c 10 200

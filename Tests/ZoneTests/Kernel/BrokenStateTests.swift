@@ -127,18 +127,6 @@ import Testing
   /// Each of the shared files, cut at every byte: read or refused, never a crash; and zones can be deleted all the same.
   @Test func theFilesOfAllZones() throws {
     try with { place in
-      let ids = "\(place.zones.directories.shared)/ids"
-      let whole = try FileSystem.read(ids)
-      for length in 0..<whole.count {
-        try place.put(Array(whole[..<length]), at: ids)
-        _ = try? IdRangeLeases(directory: place.zones.directories.shared).list()
-        if length % 7 == 0 {
-          try leaveByTheDoors(place, "ids cut to \(length)")
-          try place.put(whole, at: ids)
-          try place.mend()
-        }
-      }
-      try place.put(whole, at: ids)
       let leases = Array("zones-leases 1\nsubnet 10.88.0.0/24\nzone a 10.88.0.2\nzone b 10.88.0.3\n".utf8)
       let state = Array(
         "zones-network 1\nnetwork zbr-default 10.88.0.0/24 \(try RunRecord.bootId())\nhelper 4000000 5\nzone a up dzv-1 17 10.88.0.2 02:00:00:00:00:01\nalias a www\nport a tcp * 8080 80\n".utf8)

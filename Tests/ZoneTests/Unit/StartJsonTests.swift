@@ -84,7 +84,7 @@ struct StartJsonTests {
   @Test("the coder reads a run's record as it was")
   func record() throws {
     let record = try Self.record()
-    #expect(Self.missing(record) == ["attachment", "pasta", "initProcess", "startFailure"])
+    #expect(Self.missing(record) == ["attachment", "initProcess", "startFailure"])
     var bare = record
     bare.cgroup = nil
     bare.network = nil
