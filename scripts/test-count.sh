@@ -7,6 +7,7 @@ condition() {
     always) true ;;
     no-landlock) ! grep -qw landlock /sys/kernel/security/lsm 2>/dev/null ;;
     no-v2-controllers) ! grep -qw memory /sys/fs/cgroup/cgroup.controllers 2>/dev/null ;;
+    no-sys-resource) ! ((0x$(awk '/^CapBnd/ { print $2 }' /proc/self/status) >> 24 & 1)) ;;
     v2-only) [ ! -d /sys/fs/cgroup/memory ] ;;
     no-tun) [ ! -c /dev/net/tun ] ;;
     runtime-only) runtime_only ;;

@@ -285,18 +285,6 @@ long zns_ended_child(void) {
   return information.si_pid;
 }
 
-// The C library hands the arguments to constructors, as to main(). Swift's CommandLine finds them again by way of
-// /proc/self/maps, which costs a start 40 us.
-static int argument_count;
-static char **argument_values;
-__attribute__((constructor)) static void remember_arguments(int argc, char **argv, char **envp) {
-  (void)envp;
-  argument_count = argc;
-  argument_values = argv;
-}
-int zns_argument_count(void) { return argument_count; }
-const char *zns_argument(int index) { return index >= 0 && index < argument_count ? argument_values[index] : NULL; }
-
 long zns_has_bounding(int capability) { return RESULT(prctl(PR_CAPBSET_READ, capability, 0, 0, 0)); }
 
 // Runs a function as vfork(2) would, on its own stack, with our memory and descriptors: what it opens, we have. It has

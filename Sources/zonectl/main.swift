@@ -1,13 +1,12 @@
 import CommandLineTable
 import Glibc
-import LinuxNS
 
 // Modes are what the code says, whatever the caller's umask is: control groups made closed would stop their zones.
 umask(0o022)
 
 // Only what a start needs is touched here: the table, the parser, one verb.
 do throws(UsageError) {
-  switch try zonectlTable.parse(programArguments()) {
+  switch try zonectlTable.parse(Array(CommandLine.arguments.dropFirst())) {
   case .help(let verb):
     Output.write(verb.map(zonectlTable.help) ?? zonectlTable.help())
   case .version:

@@ -107,10 +107,6 @@ long zns_file_facts(const char *path, int follow, struct zns_file_facts *facts);
 /// The pid of a child that has ended and was not waited for yet, left as it is (waitid(2), WNOWAIT); 0: there is none.
 long zns_ended_child(void);
 
-// The program's arguments.
-int zns_argument_count(void);
-const char *zns_argument(int index);
-
 // Whether a capability is in the bounding set: 0 or 1; -EINVAL for one that the kernel does not have.
 long zns_has_bounding(int capability);
 

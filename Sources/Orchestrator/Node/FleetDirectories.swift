@@ -44,7 +44,7 @@ public struct FleetDirectories: Equatable, Sendable {
 
   static func makePrivate(_ path: String) throws(FleetError) {
     do {
-      try FileSystem.makeDirectories(FileSystem.parent(of: path))
+      try FileSystem.makeDirectories(FileSystem.parent(of: path), mode: 0o700)
       try FileSystem.makeDirectories(path, mode: 0o700)
       guard try FileOwnership.isOwnDirectory(path) else {
         throw FleetError.refused("cannot use \(path): it is not a directory of this user")

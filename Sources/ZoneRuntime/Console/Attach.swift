@@ -20,6 +20,7 @@ extension Zones {
     let files = try files(spec.name)
     var template = ""
     if spec.brand == .sparse {
+      try directories.make()
       template = try attempt("look at the host's /etc") { () throws(SyscallError) in
         try EtcTemplate(store: "\(directories.shared)/etc").path()
       }

@@ -6,7 +6,7 @@ import ZoneRuntime
 /// Fleet verbs are `orchestrator`'s: we become it, with every argument as it was typed.
 func handOver(_ invocation: Invocation) throws -> Int32 {
   let path = try orchestrator(for: invocation.verb.name)
-  var arguments = (["orchestrator"] + programArguments()).map { strdup($0) } + [nil]
+  var arguments = (["orchestrator"] + CommandLine.arguments.dropFirst()).map { strdup($0) } + [nil]
   execv(path, &arguments)
   let error = errno
   for argument in arguments { free(argument) }

@@ -1,10 +1,5 @@
 internal import CLinuxNS
 
-/// What the program was called with, without its own name.
-public func programArguments() -> [String] {
-  (1..<max(1, zns_argument_count())).compactMap { index in zns_argument(index).map { String(cString: $0) } }
-}
-
 /// The number of the running kernel's last capability (prctl(2), PR_CAPBSET_READ: EINVAL for what it does not have).
 /// - Returns: 0…63.
 public func lastCapability() -> Int {
