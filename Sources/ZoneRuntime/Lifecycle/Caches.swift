@@ -9,6 +9,7 @@ extension Zones {
   /// the copies were moved away, and they are put back.
   public func removeCaches() throws(ZoneError) {
     guard try names().isEmpty else { return }
+    IdRangeLeases(directory: directories.sharedRun).forgetTurn()
     try attempt("remove the copies of /etc and the filters") { () throws(SyscallError) in
       try FileSystem.removeTree("\(directories.shared)/seccomp")
     }

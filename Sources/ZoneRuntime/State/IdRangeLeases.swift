@@ -61,6 +61,9 @@ public struct IdRangeLeases: Sendable {
     }
   }
 
+  /// Removes the note which range was leased last: it is advice, and the only file that is there without a zone.
+  func forgetTurn() { unlink("\(folder)/next") }
+
   /// Every lease, by range.
   public func list() throws(IdRangeError) -> [Lease] {
     let names: [String]
