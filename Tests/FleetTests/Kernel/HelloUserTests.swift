@@ -133,12 +133,6 @@ func filesLeft(_ root: String) throws -> [String] {
   for part in ["data", "run"] {
     guard let walk = FileManager.default.enumerator(atPath: "\(root)/\(part)") else { continue }
     for case let name as String in walk where walk.fileAttributes?[.type] as? FileAttributeType != .typeDirectory {
-      // Where the next id range begins: it stays, so that none is given again soon, and leases nothing.
-      if name == ".shared/ids.lock" { continue }
-      if name == ".shared/ids" {
-        let lines = String(decoding: try FileSystem.read("\(root)/\(part)/\(name)"), as: UTF8.self).split(separator: "\n")
-        if lines.allSatisfy({ $0.hasPrefix("zones-ids ") || $0.hasPrefix("next ") }) { continue }
-      }
       left.append("\(part)/\(name)")
     }
   }

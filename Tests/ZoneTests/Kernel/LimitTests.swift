@@ -127,8 +127,8 @@ import Testing
   @Test func aCpuThatIsNotThereIsNamed() throws {
     try Zonectl.with { zones in
       let line = try zones.refused(
-        "run", "--rm", "--network", "none", "--cpuset", "9999", "--", "true", status: 125)
-      #expect(line.contains("9999"), "\(line)")
+        "run", "--rm", "--network", "none", "--cpuset", "4000", "--", "true", status: 125)
+      #expect(line.contains("4000"), "\(line)")
       #expect(try zones.list().isEmpty)
     }
   }
