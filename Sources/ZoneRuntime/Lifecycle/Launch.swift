@@ -258,6 +258,8 @@ extension Zones {
         if step == Int(STAGE_STEP_EXECUTE.rawValue) { throw .notExecuted(command: spec.command.first ?? "", errno: number) }
         throw Self.failure(plan, step, number)
       case nil:
+        // It may be about to hand over, and would wait for the lock that we hold.
+        try? zone.keeper.signal(SIGKILL)
         _ = try? zone.keeper.reap()
         throw .refused("cannot start zone \(plan.name): its keeper ended without a word")
       default: continue
