@@ -43,6 +43,7 @@ struct level {
   int fd;
   int passes;
   int removed;  // in this pass
+  unsigned seen;
   long at, end;
   char name[256];
   char bytes[ROOM] __attribute__((aligned(8)));
@@ -50,6 +51,7 @@ struct level {
 
 struct walk {
   struct zns_removal *result;
+  time_t begun;
   unsigned moved;
   int passes;
   int depth;             // of the level that is being emptied
@@ -197,12 +199,22 @@ static long take(struct walk *walk, int directory, const char *name, int may_be_
     }
     struct level *next = &walk->level[++walk->depth];
     next->fd = fd;
-    next->at = next->end = next->passes = next->removed = 0;
+    next->at = next->end = next->passes = next->removed = next->seen = 0;
     strncpy(next->name, name, sizeof next->name - 1);
     next->name[sizeof next->name - 1] = 0;
     return 1;
   }
   return fail(walk, EAGAIN, ZNS_REMOVAL_WRITER, "unlink", name);
+}
+
+/// Whether a large directory is large because somebody goes on filling it: by what is younger than our walk. Without this
+/// one pass of getdents64(2) would never come to its end.
+static int is_written(const struct walk *walk, struct level *level, const char *name) {
+  enum { LARGE = 8192, LOOK_EACH = 1024 };
+  if (++level->seen < LARGE || level->seen % LOOK_EACH) return 0;
+  if (level == walk->level && walk->moved) return 0;  // what we moved up is young as well
+  struct stat status;
+  return fstatat(level->fd, name, &status, AT_SYMLINK_NOFOLLOW) == 0 && status.st_ctime > walk->begun;
 }
 
 /// Empties the level that is open, and those that it opens, until the first is empty.
@@ -219,6 +231,7 @@ static long empty(struct walk *walk) {
       level->at += entry->size;
       const char *name = entry->name;
       if (name[0] == '.' && (!name[1] || (name[1] == '.' && !name[2]))) continue;
+      if (is_written(walk, level, name)) return fail(walk, ENOTEMPTY, ZNS_REMOVAL_WRITER, "rmdir", NULL);
       long result = take(walk, level->fd, name, entry->type == 4 /* DT_DIR */);
       if (result < 0) return result;
       level->removed = 1;
@@ -286,6 +299,7 @@ long zns_remove_tree(const char *path, struct zns_removal *result) {
     return tell(result, ENOMEM, ZNS_REMOVAL_CALL, "mmap");
   }
   walk->result = result;
+  walk->begun = time(NULL);
   long done = 0;
   for (int round = 0; round < PASSES; round++) {
     walk->depth = -1;

@@ -84,7 +84,7 @@ struct StartRaceTests {
         #expect(routes.contains(address) && routes.contains("eth0"), "killed at call \(call) of \(calls): \(routes)")
         try zones.ok("halt", "a")
       }
-      #expect(waited > 2, "no kill came between the gate and the network")
+      #expect(waited > 0, "no kill came between the gate and the network")
     }
   }
 }
