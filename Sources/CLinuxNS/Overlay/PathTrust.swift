@@ -18,27 +18,17 @@ extension FileSystem {
   /// - Parameter path: absolute.
   /// - Returns: nil where nobody but root and the caller decides what is there.
   public static func distrust(of path: String) throws(SyscallError) -> PathDistrust? {
-    // 4 KB that need not be zeroed.
-    try withTrust { (result) throws(SyscallError) in
-      let answer = zns_trust_path(path, geteuid(), result)
-      let name = withUnsafeBytes(of: &result.pointee.path) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
-      try check(answer, "lstat", name.isEmpty ? path : name)
-      if answer == 0 { return nil }
-      return switch UInt32(result.pointee.why) {
-      case ZNS_TRUST_LINK.rawValue: .link(result.pointee.owner, name)
-      case ZNS_TRUST_WRITABLE.rawValue: .writable(name)
-      case ZNS_TRUST_NO_DIRECTORY.rawValue: .notADirectory(name)
-      case ZNS_TRUST_OPEN.rawValue: .open(name)
-      default: .owner(result.pointee.owner, name)
-      }
+    var result = zns_trust()
+    let answer = zns_trust_path(path, geteuid(), &result)
+    let name = answer == 0 ? "" : String(cString: result.path)
+    try check(answer, "lstat", name.isEmpty ? path : name)
+    if answer == 0 { return nil }
+    return switch UInt32(result.why) {
+    case ZNS_TRUST_LINK.rawValue: .link(result.owner, name)
+    case ZNS_TRUST_WRITABLE.rawValue: .writable(name)
+    case ZNS_TRUST_NO_DIRECTORY.rawValue: .notADirectory(name)
+    case ZNS_TRUST_OPEN.rawValue: .open(name)
+    default: .owner(result.owner, name)
     }
-  }
-
-  private static func withTrust(
-    _ body: (UnsafeMutablePointer<zns_trust>) throws(SyscallError) -> PathDistrust?
-  ) throws(SyscallError) -> PathDistrust? {
-    let result = UnsafeMutablePointer<zns_trust>.allocate(capacity: 1)
-    defer { result.deallocate() }
-    return try body(result)
   }
 }
