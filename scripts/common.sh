@@ -58,16 +58,19 @@ build_packages=(git ca-certificates gcc libc6-dev libseccomp-dev libjansson-dev 
 # `ZONES_ONLY=runtime` leaves the fleet half out, here as in Package.swift.
 runtime_only() { [ "${ZONES_ONLY:-}" = runtime ]; }
 
+# zonectl is built apart from all else: as Embedded Swift (see Package.swift).
+build_zonectl() { ZONES_ONLY=zonectl swift build -c release --scratch-path "$top/.build/zonectl" "$@" </dev/null; }
+
 # Builds the static release zonectl and, unless ZONES_ONLY=runtime, the orchestrator, and puts them side by side into
 # .build/bin, since each finds the other as its sibling. The orchestrator is a debug build: a release of its
 # dependencies takes six times as long, and no start of a zone runs through it that is timed.
 build_programs() {
   cd "$top"
-  say "building zonectl (release, static)"
-  swift build -c release --product zonectl </dev/null
+  say "building zonectl (release, static, Embedded Swift)"
+  build_zonectl --product zonectl
   local bin=$top/.build/bin
   mkdir -p "$bin"
-  place "$(swift build -c release --show-bin-path)/zonectl" "$bin/zonectl"
+  place "$(build_zonectl --show-bin-path)/zonectl" "$bin/zonectl"
   ln -sf zonectl "$bin/zone-oci"
   if ! runtime_only; then
     say "building the orchestrator (debug)"

@@ -26,6 +26,9 @@
 
 #define RESULT(call) ({ long r_ = (long)(call); r_ < 0 ? -(long)errno : r_; })
 
+
+int zns_open(int directory, const char *path, int flags, mode_t mode) { return openat(directory, path, flags, mode); }
+
 long zns_openat2(int directory, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve) {
   struct open_how how = {.flags = flags | O_CLOEXEC, .mode = mode, .resolve = resolve};
   return RESULT(syscall(SYS_openat2, directory, path, &how, sizeof how));

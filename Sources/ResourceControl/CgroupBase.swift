@@ -2,7 +2,7 @@ internal import Glibc
 internal import LinuxNS
 
 /// The groups that the zones' own groups are made in: `zones`, or `zones-TAG`, in every tree that we may use.
-public struct CgroupBase: Codable, Equatable, Sendable {
+public struct CgroupBase: Equatable, Sendable {
   /// In the v2 tree.
   public var unified: String?
   /// What can be enabled there.

@@ -2,7 +2,7 @@ internal import CLinuxNS
 internal import LinuxNS
 
 /// The controllers a limit of ours needs, by the kernel's names.
-public enum CgroupController: String, Codable, Hashable, CaseIterable, Sendable, CodingKeyRepresentable {
+public enum CgroupController: String, Hashable, CaseIterable, Sendable {
   case cpu, cpuset, memory, pids
   /// v1's own; on v2 every group can be frozen.
   case freezer
@@ -22,9 +22,9 @@ public enum CgroupController: String, Codable, Hashable, CaseIterable, Sendable,
 }
 
 /// Where control groups are on this machine: one v2 tree, v1 trees by controller, or both (hybrid). Only read.
-public struct CgroupHierarchy: Codable, Equatable, Sendable {
+public struct CgroupHierarchy: Equatable, Sendable {
   /// A mounted tree.
-  public struct Tree: Codable, Equatable, Sendable {
+  public struct Tree: Equatable, Sendable {
     /// The mount point.
     public var path: String
     /// Which group of the kernel's tree is seen there; `/` but in containers without a cgroup namespace.

@@ -1,7 +1,7 @@
 /// What is to be done to make a zone's group, in order; a pure function of where groups are and what is limited.
 /// `explain` prints it, `Cgroup.create` does it.
-public struct CgroupPlan: Codable, Equatable, Sendable, CustomStringConvertible {
-  public enum Step: Codable, Equatable, Sendable {
+public struct CgroupPlan: Equatable, Sendable, CustomStringConvertible {
+  public enum Step: Equatable, Sendable {
     /// A group that all zones share. Undo: remove it if it is empty.
     case shared(String)
     /// Copies `cpuset.cpus` and `cpuset.mems` from the group above where they are empty: v1 lets nobody join before.
@@ -78,7 +78,7 @@ public struct CgroupPlan: Codable, Equatable, Sendable, CustomStringConvertible 
   }
 
   /// One line a step.
-  public var description: String { steps.map(\.description).joined(separator: "\n") }
+  public var description: String { steps.map { $0.description }.joined(separator: "\n") }
 }
 
 extension CgroupPlan.Step: CustomStringConvertible {
@@ -96,7 +96,7 @@ extension CgroupPlan.Step: CustomStringConvertible {
 }
 
 /// Where a zone's groups are; kept in its state, so that another process can find them again.
-public struct CgroupRecord: Codable, Equatable, Sendable {
+public struct CgroupRecord: Equatable, Sendable {
   /// The group in the v2 tree.
   public var unified: String?
   /// The groups in v1 trees; two controllers may share one.

@@ -2,7 +2,7 @@ internal import Glibc
 internal import LinuxNS
 
 /// What a zone uses. nil: this kernel's groups do not count it for this zone (on v1 only limited resources have a group).
-public struct CgroupStatistics: Codable, Equatable, Sendable {
+public struct CgroupStatistics: Equatable, Sendable {
   /// CPU time of all processes since the start, nanoseconds.
   public var cpuNanoseconds: UInt64?
   /// Bytes.

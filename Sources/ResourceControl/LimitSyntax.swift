@@ -61,7 +61,7 @@ public enum ByteSize {
   /// Digits before and after the point; at least one before, and none or at least one after.
   static func decimal(_ text: some StringProtocol) -> (whole: String, fraction: String)? {
     let parts = text.split(separator: ".", omittingEmptySubsequences: false)
-    guard parts.count <= 2, !parts.contains(where: \.isEmpty),
+    guard parts.count <= 2, !parts.contains(where: { $0.isEmpty }),
       parts.allSatisfy({ $0.utf8.allSatisfy { (48...57).contains($0) } })
     else { return nil }
     return (String(parts[0]), parts.count == 2 ? String(parts[1]) : "")

@@ -1,6 +1,6 @@
 /// What a zone may take of the machine; nil leaves a resource unlimited. The model is cgroup v2's
 /// (Documentation/admin-guide/cgroup-v2.rst); v1 is mapped to it.
-public struct ResourceLimits: Codable, Equatable, Sendable {
+public struct ResourceLimits: Equatable, Sendable {
   /// The cap, in CPUs: 1.5 is one and a half. At least 0.01. `cpu.max`, or v1's `cpu.cfs_quota_us`.
   public var cpus: Double?
   /// The share against siblings, 2…262144, 1024 by default: v1's `cpu.shares`, turned into `cpu.weight` by the OCI formula.
@@ -24,3 +24,8 @@ public struct ResourceLimits: Codable, Equatable, Sendable {
 
   public var isEmpty: Bool { self == ResourceLimits() }
 }
+
+#if !hasFeature(Embedded)
+  /// As part of what a fleet keeps.
+  extension ResourceLimits: Codable {}
+#endif

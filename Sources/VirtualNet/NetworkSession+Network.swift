@@ -51,7 +51,7 @@ extension NetworkSession {
   {
     // The host's routes, also where we speak in a user's network.
     var host = try NetlinkSocket(.route)
-    var taken = try Route.prefixes(on: &host).map(\.subnet) + avoiding
+    var taken = try Route.prefixes(on: &host).map { $0.subnet } + avoiding
     taken += Resolvers.host().compactMap { $0.ipv4.map { IPv4Subnet($0, length: 32) } }
     for other in try Networks.names(in: directories.leaseFolder) where other != network {
       if let subnet = try Leases.read(directories.leases(other))?.subnet { taken.append(subnet) }
@@ -168,7 +168,7 @@ extension NetworkSession {
     if !note.changes.contains(where: { $0.path == Sysctls.forwarding }) {
       if value == "0" {
         note.changes.append(.init(path: Sysctls.forwarding, before: value, set: "1"))
-      } else if let before = try firewall.otherInstances().compactMap(\.marker.forwardingBefore).first {
+      } else if let before = try firewall.otherInstances().compactMap({ $0.marker.forwardingBefore }).first {
         // Another instance set it; whoever of us leaves last puts it back.
         note.changes.append(.init(path: Sysctls.forwarding, before: before, set: "1"))
       }

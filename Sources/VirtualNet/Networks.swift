@@ -29,7 +29,7 @@ public struct AttachRequest: Equatable, Sendable {
 }
 
 /// A zone's place on a network.
-public struct Attachment: Codable, Equatable, Sendable {
+public struct Attachment: Equatable, Sendable {
   public var network: String
   /// The link in the zone.
   public var interface: String
@@ -44,17 +44,33 @@ public struct Attachment: Codable, Equatable, Sendable {
   /// Who answers names; for the zone's resolv.conf, with `options ndots:0`, so that a zone's name is asked as it is.
   public var nameServer: IPv4Address
   public var mac: MACAddress
+
+  public init(
+    network: String, interface: String, hostInterface: String, hostIndex: UInt32, bridge: String, address: IPv4Address,
+    prefixLength: Int, gateway: IPv4Address, nameServer: IPv4Address, mac: MACAddress
+  ) {
+    self.network = network
+    self.interface = interface
+    self.hostInterface = hostInterface
+    self.hostIndex = hostIndex
+    self.bridge = bridge
+    self.address = address
+    self.prefixLength = prefixLength
+    self.gateway = gateway
+    self.nameServer = nameServer
+    self.mac = mac
+  }
 }
 
 /// An address that a zone holds on a network, attached or not.
-public struct LeasedAddress: Codable, Equatable, Sendable {
+public struct LeasedAddress: Equatable, Sendable {
   public var network: String
   public var address: IPv4Address
 }
 
 /// A network that stands.
-public struct NetworkSummary: Codable, Equatable, Sendable {
-  public struct Member: Codable, Equatable, Sendable {
+public struct NetworkSummary: Equatable, Sendable {
+  public struct Member: Equatable, Sendable {
     public var zone: String
     public var address: IPv4Address
     public var aliases: [String]

@@ -25,14 +25,10 @@ enum Pasta {
   /// - Throws: `.system` where the caller may not open /dev/net/tun; pasta would wait for ever.
   static func checkDevice() throws(NetworkError) {
     let device = "/dev/net/tun"
-    let tun = open(device, O_RDWR | O_CLOEXEC)
-    let refusal = errno
-    guard tun >= 0 else {
+    do throws(SyscallError) { _ = try OwnedFD.open(device, O_RDWR) } catch {
       throw .system(
-        "connect the network: pasta needs \(device) (chmod 0666 \(device), modprobe tun, or use --network none)",
-        SyscallError(call: "open", errno: refusal, path: device))
+        "connect the network: pasta needs \(device) (chmod 0666 \(device), modprobe tun, or use --network none)", error)
     }
-    close(tun)
   }
 
   /// `pasta --config-net --no-map-gw --mtu 1500 -T none -U none -t none -u none --userns … --netns …`

@@ -1,6 +1,6 @@
 /// A port of the host that leads to a port of a zone: `[ADDRESS:]HOST:ZONE[/tcp|udp]`.
-public struct PublishedPort: Codable, Equatable, Hashable, Sendable {
-  public enum Transport: String, Codable, Sendable, CaseIterable { case tcp, udp }
+public struct PublishedPort: Equatable, Hashable, Sendable {
+  public enum Transport: String, Sendable, CaseIterable { case tcp, udp }
 
   /// The host's address it is published on, IPv4 or IPv6; nil is every address.
   public var hostAddress: String?
@@ -15,3 +15,8 @@ public struct PublishedPort: Codable, Equatable, Hashable, Sendable {
     self.transport = transport
   }
 }
+
+#if !hasFeature(Embedded)
+  /// As part of what a fleet keeps.
+  extension PublishedPort.Transport: Codable {}
+#endif

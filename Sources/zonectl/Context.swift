@@ -18,13 +18,14 @@ struct Context {
 
   /// Does it to each NAME, or to those of --all; tells every failure and goes on.
   /// - Returns: the exit status: 0, or that of the last failure.
-  func each(all: ((ZoneStatus) -> Bool)? = nil, _ body: (String) throws -> Void) throws -> CInt {
+  func each(all: ((ZoneStatus) -> Bool)? = nil, _ body: (String) throws(ZoneError) -> Void) throws(ZoneError) -> CInt {
     var names = invocation.operands
     if invocation.has(.all), let all {
-      guard names.isEmpty else { throw UsageError.refused("\(invocation.verb.name): --all and a NAME exclude each other") }
-      names = try zones.list().filter(all).map(\.name)
+      guard names.isEmpty else { throw .commandLine("\(invocation.verb.name): --all and a NAME exclude each other") }
+      names = try zones.list().filter(all).map { $0.name }
     } else if names.isEmpty {
-      throw UsageError.missingOperand(all == nil ? "NAME" : "NAME or --all", verb: invocation.verb.name, grammar: invocation.verb.grammar)
+      let wanted = all == nil ? "NAME" : "NAME or --all"
+      throw .commandLine(.missingOperand(wanted, verb: invocation.verb.name, grammar: invocation.verb.grammar))
     }
     var status: CInt = 0
     for name in names {
@@ -34,26 +35,25 @@ struct Context {
   }
 
   /// Refuses to change a zone that a fleet owns, unless --force was given: the fleet would change it back.
-  func mayChange(_ name: String) throws {
+  func mayChange(_ name: String) throws(ZoneError) {
     guard !invocation.has(.force), let fleet = try zones.status(name).spec.fleet else { return }
-    throw ZoneError.refused(
+    throw .refused(
       "cannot \(invocation.verb.name) zone \(name): the fleet \(fleet) owns it (change the fleet, or use --force)")
   }
 }
 
 /// How what went wrong is told, and which exit status it has.
 enum Failure {
-  static func tell(_ error: any Error, of invocation: Invocation?) -> CInt {
-    Output.complain(TextTable.printable("\(error)"))
+  static func tell(_ error: ZoneError, of invocation: Invocation?) -> CInt {
+    Output.complain(TextTable.printable(error.description))
     return status(error, of: invocation)
   }
 
   /// VOCABULARY.md: 1 failed, 2 usage; of run and exec 125, 126 and 127, since the command's own statuses are told as
   /// they are. A command line that cannot be read is 2 everywhere: nothing was tried.
-  static func status(_ error: any Error, of invocation: Invocation?) -> CInt {
-    if error is UsageError || error is SyntaxError { return 2 }
+  static func status(_ error: ZoneError, of invocation: Invocation?) -> CInt {
+    if case .commandLine = error { return 2 }
     let runs = [.run, .exec, .login, .attach].contains(invocation?.zonectlVerb)
-    guard let error = error as? ZoneError else { return runs ? 125 : 1 }
     return runs && error.exitStatus < 126 ? 125 : error.exitStatus
   }
 }

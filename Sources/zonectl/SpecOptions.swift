@@ -6,7 +6,7 @@ import ZoneRuntime
 /// From the options of configure, create, run and explain to a spec.
 enum SpecOptions {
   /// `base` with what the options and the command say.
-  static func apply(_ invocation: Invocation, to base: ZoneSpec) throws -> ZoneSpec {
+  static func apply(_ invocation: Invocation, to base: ZoneSpec) throws(ZoneError) -> ZoneSpec {
     var spec = base
     for key in SpecKeys.table {
       var values = invocation.values(key.name)
@@ -14,11 +14,11 @@ enum SpecOptions {
       switch key.name {
       case "env": values = try environment(invocation)
       case "volume": values = try values.map(absoluteSource)
-      case "secret": values = try values.map { try absoluteAfter("=", $0) }
-      case "image": values = try values.map { $0.hasPrefix("dir:") ? try absoluteAfter(":", $0) : $0 }
+      case "secret": values = try values.map { word throws(ZoneError) in try absoluteAfter("=", word) }
+      case "image": values = try values.map(absoluteFolder)
       default: if zonectlTable.option(key.name)?.takesValue == false { values = ["true"] }
       }
-      try key.write(options: values, into: &spec)
+      try spelled(key.write(options: values, into: &spec))
     }
     if !invocation.command.isEmpty { spec.command = invocation.command }
     return spec
@@ -31,10 +31,10 @@ enum SpecOptions {
   }
 
   /// The variables of --env-file, then of --env, as NAME=VALUE; a NAME alone takes the caller's value, if there is one.
-  static func environment(_ invocation: Invocation) throws -> [String] {
+  static func environment(_ invocation: Invocation) throws(ZoneError) -> [String] {
     var words: [String] = []
     for file in invocation.values(.envFile) {
-      let bytes = try FileSystem.read(file)
+      let bytes = try plainly(FileSystem.read(file))
       for line in bytes.split(separator: 10) {
         let text = String(decoding: line.last == 13 ? line.dropLast() : line, as: UTF8.self)
         let trimmed = text.drop { $0 == " " || $0 == "\t" }
@@ -49,21 +49,26 @@ enum SpecOptions {
   }
 
   /// `./data:/data` is the caller's own folder: a path from here on.
-  private static func absoluteSource(_ text: String) throws -> String {
+  private static func absoluteSource(_ text: String) throws(ZoneError) -> String {
     guard text.hasPrefix("."), let colon = text.firstIndex(of: ":") else { return text }
     return try absolute(String(text[..<colon])) + text[colon...]
   }
 
-  private static func absoluteAfter(_ mark: Character, _ text: String) throws -> String {
+  /// `dir:./tree`, unlike an image's name.
+  private static func absoluteFolder(_ text: String) throws(ZoneError) -> String {
+    text.hasPrefix("dir:") ? try absoluteAfter(":", text) : text
+  }
+
+  private static func absoluteAfter(_ mark: Character, _ text: String) throws(ZoneError) -> String {
     guard let at = text.firstIndex(of: mark) else { return text }
     let path = String(text[text.index(after: at)...])
     return path.isEmpty ? text : text[...at] + (try absolute(path))
   }
 
   /// From the current directory, without `.` and `..` of the text; links are left to the kernel.
-  static func absolute(_ path: String) throws -> String {
+  static func absolute(_ path: String) throws(ZoneError) -> String {
     if path.hasPrefix("/") { return path }
-    guard let here = getcwd(nil, 0) else { throw SyscallError(call: "getcwd", errno: errno) }
+    guard let here = getcwd(nil, 0) else { throw .refused(SyscallError(call: "getcwd", errno: errno).description) }
     defer { free(here) }
     var parts = String(cString: here).split(separator: "/")
     for part in path.split(separator: "/") where part != "." {

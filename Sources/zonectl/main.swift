@@ -1,5 +1,7 @@
 import CommandLineTable
 import Glibc
+import LinuxNS
+import ZoneRuntime
 
 // Modes are what the code says, whatever the caller's umask is: control groups made closed would stop their zones.
 umask(0o022)
@@ -12,12 +14,12 @@ do throws(UsageError) {
   case .version:
     Output.line("\(zonectlTable.program) \(zonectlTable.version)")
   case .run(let invocation):
-    do {
+    do throws(ZoneError) {
       exit(try action(of: invocation)(invocation))
     } catch {
       exit(Failure.tell(error, of: invocation))
     }
   }
 } catch {
-  exit(Failure.tell(error, of: nil))
+  exit(Failure.tell(.commandLine(error), of: nil))
 }

@@ -1,5 +1,9 @@
-internal import Glibc
-public import SwiftGlibc
+#if hasFeature(Embedded)
+  public import Glibc
+#else
+  internal import Glibc
+  public import SwiftGlibc
+#endif
 internal import CLinuxNS
 
 /// Whole-file work without Foundation. Paths here are the host's own; anything below a zone's root goes by `RootFD`.

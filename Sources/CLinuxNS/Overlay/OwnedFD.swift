@@ -7,7 +7,7 @@ public let O_PATH: CInt = 0o10_000_000
 /// A file descriptor with one owner: borrow it to use it, consume it to give it away; it closes when it ends.
 ///
 /// Every descriptor of ours is close-on-exec; what a program is to inherit is passed by number at the spawn.
-public struct OwnedFD: ~Copyable, Sendable {
+@frozen public struct OwnedFD: ~Copyable, Sendable {
   public let raw: CInt
 
   /// Takes over `raw`, which must be open and owned by nobody else.
@@ -36,7 +36,7 @@ public struct OwnedFD: ~Copyable, Sendable {
   public static func openat(_ directory: CInt, _ path: String, _ flags: CInt, mode: UInt32 = 0)
     throws(SyscallError) -> OwnedFD
   {
-    let fd = Glibc.openat(directory, path, flags | O_CLOEXEC, mode)
+    let fd = zns_open(directory, path, flags | O_CLOEXEC, mode)
     let error = errno
     guard fd >= 0 else { throw SyscallError(call: "open", errno: error, path: path) }
     return OwnedFD(raw: fd)

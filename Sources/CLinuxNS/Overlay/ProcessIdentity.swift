@@ -2,11 +2,16 @@ internal import Glibc
 
 /// A process as it can be told on disk: its number, and when it started, since a number is used again (the boot that both
 /// belong to stands beside it).
-public struct ProcessIdentity: Codable, Equatable, Sendable {
+public struct ProcessIdentity: Equatable, Sendable {
   /// As the reader of the record sees it.
   public var pid: Int32
   /// Field 22 of /proc/PID/stat, clock ticks since the machine started (proc_pid_stat(5)).
   public var started: UInt64
+
+  public init(pid: Int32, started: UInt64) {
+    self.pid = pid
+    self.started = started
+  }
 
   /// - Throws: ENOENT or ESRCH where there is no such process.
   public static func of(_ pid: Int32) throws(SyscallError) -> ProcessIdentity {
@@ -37,3 +42,8 @@ public struct ProcessIdentity: Codable, Equatable, Sendable {
     }
   }
 }
+
+#if !hasFeature(Embedded)
+  /// As part of what a fleet keeps.
+  extension ProcessIdentity: Codable {}
+#endif

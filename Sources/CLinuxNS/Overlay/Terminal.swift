@@ -127,7 +127,7 @@ private enum Saved {
       var action = sigaction()
       action.__sigaction_handler.sa_handler = { number in
         Saved.restore()
-        signal(number, SIG_DFL)
+        signal(number, nil /* SIG_DFL */)
         raise(number)
       }
       action.sa_flags = CInt(bitPattern: UInt32(SA_RESETHAND)) | SA_NODEFER

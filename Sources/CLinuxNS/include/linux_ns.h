@@ -17,6 +17,12 @@ enum {
   ZNS_RESOLVE_BENEATH = 0x08,
 };
 
+/// errno's place, and open(2) with the C library's own return, for a Swift that has neither macros nor variadic functions.
+int *zns_errno(void);
+/// What the program was started with: its name and its arguments, ended by NULL.
+char *const *zns_arguments(void);
+int zns_open(int directory, const char *path, int flags, mode_t mode);
+
 long zns_openat2(int directory, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve);
 long zns_memfd_create(const char *name, unsigned flags);
 long zns_pipe2(int *ends, int flags);

@@ -1,7 +1,7 @@
 public import ZoneRuntime
 
 /// A zone as the machine shows it now.
-public struct ObservedZone: Codable, Equatable, Sendable {
+public struct ObservedZone: Equatable, Sendable {
   /// VOCABULARY's states.
   public enum State: String, Codable, Sendable, CaseIterable {
     case configured, incomplete, installed, ready, running, frozen

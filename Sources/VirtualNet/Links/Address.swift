@@ -1,5 +1,5 @@
 /// An IPv4 address as a number in the host's byte order, so that subnets are arithmetic.
-public struct IPv4Address: Hashable, Comparable, Sendable, Codable, CustomStringConvertible {
+public struct IPv4Address: Hashable, Comparable, Sendable, CustomStringConvertible {
   public var number: UInt32
 
   public init(_ number: UInt32) { self.number = number }
@@ -32,20 +32,6 @@ public struct IPv4Address: Hashable, Comparable, Sendable, Codable, CustomString
   init?(bytes: some Collection<UInt8>) {
     guard bytes.count == 4 else { return nil }
     number = bytes.reduce(0) { $0 << 8 | UInt32($1) }
-  }
-
-  public init(from decoder: any Decoder) throws {
-    let text = try decoder.singleValueContainer().decode(String.self)
-    guard let address = IPv4Address(text) else {
-      throw DecodingError.dataCorrupted(
-        .init(codingPath: decoder.codingPath, debugDescription: "'\(text)' is no IPv4 address"))
-    }
-    self = address
-  }
-
-  public func encode(to encoder: any Encoder) throws {
-    var container = encoder.singleValueContainer()
-    try container.encode(description)
   }
 
   public var bytes: [UInt8] { (0..<4).map { UInt8(truncatingIfNeeded: number >> (24 - 8 * $0)) } }
@@ -91,7 +77,7 @@ public struct IPv4Subnet: Hashable, Sendable, CustomStringConvertible {
 }
 
 /// An Ethernet address.
-public struct MACAddress: Hashable, Sendable, Codable, CustomStringConvertible {
+public struct MACAddress: Hashable, Sendable, CustomStringConvertible {
   public let bytes: [UInt8]
 
   public init?(bytes: [UInt8]) {
@@ -132,20 +118,6 @@ public struct MACAddress: Hashable, Sendable, Codable, CustomStringConvertible {
     var bytes = (0..<6).map { UInt8(truncatingIfNeeded: hash >> (8 * $0)) }
     bytes[0] = bytes[0] & 0xfc | 0x02
     self.bytes = bytes
-  }
-
-  public init(from decoder: any Decoder) throws {
-    let text = try decoder.singleValueContainer().decode(String.self)
-    guard let address = MACAddress(text) else {
-      throw DecodingError.dataCorrupted(
-        .init(codingPath: decoder.codingPath, debugDescription: "'\(text)' is no MAC address"))
-    }
-    self = address
-  }
-
-  public func encode(to encoder: any Encoder) throws {
-    var container = encoder.singleValueContainer()
-    try container.encode(description)
   }
 
   public var description: String {

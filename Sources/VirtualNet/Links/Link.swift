@@ -102,7 +102,7 @@ extension NetlinkSocket {
   /// Runs messages that must all succeed; the first refusal is thrown with the verb of its message.
   /// - Parameter tolerating: errnos that are as good as success for that message.
   mutating func perform(_ steps: [(verb: String, message: NetlinkMessage, tolerating: [CInt])]) throws(NetworkError) {
-    let outcomes = try requests(steps.map(\.message))
+    let outcomes = try requests(steps.map { $0.message })
     for (step, outcome) in zip(steps, outcomes) {
       guard let outcome, !step.tolerating.contains(outcome.errno) else { continue }
       throw .refused(step.verb, outcome.errno, outcome.text)

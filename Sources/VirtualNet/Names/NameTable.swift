@@ -12,7 +12,7 @@ struct NameTable: Equatable, Sendable {
       addresses[one.zone] = [one.address]
       names[one.address] = one.zone
     }
-    let own = Set(members.map(\.zone))
+    let own = Set(members.map { $0.zone })
     for one in members {
       for alias in Set(one.aliases) where !own.contains(alias) { addresses[alias, default: []].append(one.address) }
     }

@@ -17,8 +17,8 @@ enum Conntrack {
   /// client that goes on sending would never reach a zone that gets the port next; TCP begins anew by itself.
   /// - Parameter space: an ordinary user's network; nil is the caller's own network namespace.
   static func forget(_ ports: [PublishedPort], of zone: IPv4Address, in space: UserSpace?) throws(NetworkError) {
-    let hostPorts = Dictionary(
-      ports.filter { $0.transport == .udp }.map { ($0.hostPort, $0.zonePort) }, uniquingKeysWith: { first, _ in first })
+    var hostPorts: [UInt16: UInt16] = [:]
+    for port in ports where port.transport == .udp { hostPorts[port.hostPort] = port.zonePort }
     guard !hostPorts.isEmpty else { return }
     var socket =
       if let space { try NetlinkSocket(.netfilter, ofUser: space.network) } else { try NetlinkSocket(.netfilter) }

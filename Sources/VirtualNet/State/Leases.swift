@@ -22,7 +22,7 @@ struct Leases: Equatable, Sendable {
   /// - Throws: `.conflict` where the network is full.
   mutating func lease(_ zone: String, network: String) throws(NetworkError) -> IPv4Address {
     if let address = zones[zone] { return address }
-    let taken = Set(zones.values.map(\.number))
+    let taken = Set(zones.values.map { $0.number })
     guard let number = subnet.zones.first(where: { !taken.contains($0) }) else {
       throw .conflict(
         "cannot lease an address to \(zone): network \(network) is full, all \(subnet.zones.count) of \(subnet) are "

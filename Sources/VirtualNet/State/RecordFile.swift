@@ -79,7 +79,7 @@ enum RecordFile {
           throw .conflict("cannot read \(path): it is of version \(line[1]), this program knows \(version)")
         }
       } else {
-        guard !line.words.contains(where: \.isEmpty), take(line) else {
+        guard !line.words.contains(where: { $0.isEmpty }), take(line) else {
           throw .damaged(path: path, line: line.number, mend: mend)
         }
       }

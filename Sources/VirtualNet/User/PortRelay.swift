@@ -177,7 +177,7 @@ final class PortRelay {
   }
 
   private func close(_ flow: RelayFlow) {
-    flow.listener?.flows[ObjectIdentifier(flow)] = nil
+    flow.listener.flows[ObjectIdentifier(flow)] = nil
     release(flow)
     pauseListeners(false)
   }

@@ -6,7 +6,8 @@ internal import LinuxNS
 final class RelayFlow {
   let client: OwnedFD
   let zone: OwnedFD
-  private(set) weak var listener: RelayListener?
+  /// A circle, which `PortRelay.drop` opens.
+  let listener: RelayListener
   private var isConnecting = true
   private var toZone = Half(), toClient = Half()
   private var interests: (client: UInt32, zone: UInt32) = (0, PortRelay.writes)

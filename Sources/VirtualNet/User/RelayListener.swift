@@ -78,7 +78,8 @@ struct DatagramClient: Hashable {
 final class RelayDatagrams {
   let socket: OwnedFD
   let client: DatagramClient
-  private weak var listener: RelayListener?
+  /// A circle, which `forget` opens.
+  private let listener: RelayListener
   var lastUse = Clock.monotonicNanoseconds()
 
   init(_ socket: consuming OwnedFD, _ client: DatagramClient, _ listener: RelayListener) {
@@ -90,7 +91,7 @@ final class RelayDatagrams {
   func answer(_ relay: PortRelay) {
     for _ in 0..<64 {
       let got = recv(socket.raw, &relay.room, relay.room.count, CInt(truncatingIfNeeded: MSG_DONTWAIT))
-      guard got >= 0, let listener else { return }
+      guard got >= 0 else { return }
       lastUse = Clock.monotonicNanoseconds()
       var ends = client.raw
       _ = zns_send_datagram(listener.socket.raw, relay.room, got, &ends)  // a full buffer loses it, as the network might

@@ -104,9 +104,10 @@ extension Zones {
 
     var stage = StagePlan(mode: .exec, tier: record.tier == .root ? .host : .user)
     let facts = try execFacts(spec, record, request)
-    stage.process = facts.ops.map(\.op)
-    stage.environment = ProcessWish.environment(
-      spec.environment.merging(request.environment) { $1 }, user: facts.user, terminal: request.terminal)
+    stage.process = facts.ops.map { $0.op }
+    var environment = spec.environment
+    for (name, value) in request.environment { environment[name] = value }
+    stage.environment = ProcessWish.environment(environment, user: facts.user, terminal: request.terminal)
     stage.arguments = request.command
     stage.searchPath = request.environment["PATH"] ?? spec.environment["PATH"] ?? LaunchPlanner.searchPath
     stage.denySetgroups = record.tier == .single

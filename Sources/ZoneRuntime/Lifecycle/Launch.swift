@@ -164,9 +164,9 @@ extension Zones {
     _ group: borrowing ZoneGroup, _ wish: LaunchWish
   ) throws(ZoneError) {
     var stage = StagePlan(mode: .launch, tier: plan.tier == .root ? .host : .user)
-    stage.tree = plan.tree.map(\.op)
-    stage.zone = plan.zone.map(\.op)
-    stage.process = plan.process.map(\.op)
+    stage.tree = plan.tree.map { $0.op }
+    stage.zone = plan.zone.map { $0.op }
+    stage.process = plan.process.map { $0.op }
     let nested = plan.tier != .root
     stage.joinerFlags = NamespaceFlags.user.rawValue | (nested ? NamespaceFlags.mount.rawValue : 0)  // as prepared
     stage.zoneFlags = plan.namespaces.rawValue

@@ -4,8 +4,8 @@ internal import ResourceControl
 internal import VirtualNet
 
 /// What `set` did with one key.
-public struct SetOutcome: Sendable, Codable, Equatable {
-  public enum Effect: String, Codable, Sendable {
+public struct SetOutcome: Sendable, Equatable {
+  public enum Effect: String, Sendable {
     /// In force now, and after every restart.
     case live
     /// In force from the next start on.

@@ -16,6 +16,8 @@ public enum ZoneError: Error, CustomStringConvertible, Sendable {
   /// The command could not be executed: 126, or 127 where it was not found.
   case notExecuted(command: String, errno: CInt)
   case usage(String)
+  /// The command line, or a value on it, cannot be taken; nothing was tried: 2, whatever the verb.
+  case commandLine(String)
   /// Another module's or our own refusal, already worded.
   case refused(String)
   case timedOut(String)
@@ -37,7 +39,7 @@ public enum ZoneError: Error, CustomStringConvertible, Sendable {
       errno == 2
         ? "cannot execute '\(command)': not found in the zone"
         : "cannot execute '\(command)': \(SyscallError.describe(errno))"
-    case .usage(let text), .refused(let text), .timedOut(let text): text
+    case .usage(let text), .commandLine(let text), .refused(let text), .timedOut(let text): text
     case .interrupted: "interrupted"
     }
   }
@@ -46,7 +48,7 @@ public enum ZoneError: Error, CustomStringConvertible, Sendable {
   public var exitStatus: CInt {
     switch self {
     case .notExecuted(_, let errno): errno == 2 ? 127 : 126
-    case .usage: 2
+    case .usage, .commandLine: 2
     default: 1
     }
   }

@@ -17,15 +17,15 @@ extension LaunchPlan {
       "single": "the caller's id only",
     ]
     section("tier", ["\(tier.rawValue): \(walls[tier.rawValue] ?? "")"])
-    section("namespaces", [(["user"] + NamespaceFlags.table.filter { namespaces.contains($0.flag) && $0.name != "user" }.map(\.name)).joined(separator: " ")])
+    section("namespaces", [(["user"] + NamespaceFlags.table.filter { namespaces.contains($0.flag) && $0.name != "user" }.map { $0.name }).joined(separator: " ")])
     section("user ids (inside outside count)", uids.map { "\($0)" })
     section("group ids", gids.map { "\($0)" })
     if let cgroup { section("control groups", cgroup.split(separator: "\n").map(String.init)) }
-    section(tier == .root ? "root, put together by the host" : "root, put together in the first user namespace", tree.map(\.words))
-    section("in the zone", zone.map(\.words))
+    section(tier == .root ? "root, put together by the host" : "root, put together in the first user namespace", tree.map { $0.words })
+    section("in the zone", zone.map { $0.words })
     if let network { section("network", [network]) }
     section("at the gate", ["wait for start"])
-    section("first process", process.map(\.words))
+    section("first process", process.map { $0.words })
     section("command", [arguments.isEmpty ? "none: the zone's init waits" : arguments.map(Self.quoted).joined(separator: " ")])
     // Values may be secret; names are not.
     section("environment", [environment.compactMap { $0.split(separator: "=").first.map(String.init) }.joined(separator: " ")])
@@ -55,8 +55,8 @@ extension Zones {
       case .host: "share the host's"
       case .named(let name):
         plan.tier == .root
-          ? "attach to \(name) by a veth pair; publish \(spec.publish.isEmpty ? "nothing" : spec.publish.map(\.text).joined(separator: " "))"
-          : "attach to \(name) of this user by a veth pair; out by pasta, one for the network; publish \(spec.publish.isEmpty ? "nothing" : spec.publish.map(\.text).joined(separator: " "))"
+          ? "attach to \(name) by a veth pair; publish \(spec.publish.isEmpty ? "nothing" : spec.publish.map { $0.text }.joined(separator: " "))"
+          : "attach to \(name) of this user by a veth pair; out by pasta, one for the network; publish \(spec.publish.isEmpty ? "nothing" : spec.publish.map { $0.text }.joined(separator: " "))"
       }
     let text = plan.explained(cgroup: try cgroupPlan(spec.name, spec.limits)?.description, network: network)
     // Leases that only this question made are given back.

@@ -34,7 +34,7 @@ public struct LaunchPlan: Equatable, Sendable {
 }
 
 /// How strong the walls can be for whom (VOCABULARY.md).
-public enum WallTier: String, Codable, Sendable {
+public enum WallTier: String, Sendable {
   /// Host root: an id range of its own for each zone; mounts attached by the host and locked.
   case root
   /// An ordinary user with a range in /etc/subuid and /etc/subgid.
@@ -92,6 +92,6 @@ public enum MountFlag {
   ]
 
   static func text(_ flags: UInt64) -> String {
-    table.filter { flags & $0.flag != 0 }.map(\.name).joined(separator: ",")
+    table.filter { flags & $0.flag != 0 }.map { $0.name }.joined(separator: ",")
   }
 }

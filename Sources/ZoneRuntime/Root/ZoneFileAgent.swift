@@ -63,7 +63,7 @@ extension Zones {
     request.user = "0:0"
     request.workdir = "/"
     let facts = try execFacts(spec, record, request)
-    stage.process = facts.ops.map(\.op)
+    stage.process = facts.ops.map { $0.op }
     stage.denySetgroups = record.tier == .single
     let way = try wayIn(name, record, keeper, link)
     way.lend(to: &stage)

@@ -100,7 +100,7 @@ public struct CapabilitySet: OptionSet, Hashable, Sendable, CustomStringConverti
   /// In the order of their numbers.
   public var list: [Capability] { (0...63).compactMap { Capability(number: $0) }.filter(contains) }
 
-  public var description: String { isEmpty ? "none" : list.map(\.description).joined(separator: " ") }
+  public var description: String { isEmpty ? "none" : list.map { $0.description }.joined(separator: " ") }
 
   /// `--cap-add` and `--cap-drop` on a set, as Docker and Compose mean them: `ALL` first, then the names, and where a
   /// name is in both lists it is dropped.
@@ -120,16 +120,6 @@ public struct CapabilitySet: OptionSet, Hashable, Sendable, CustomStringConverti
     for text in drop where !isAll(text) { result.subtract(CapabilitySet([try Capability(parsing: text)])) }
     return result
   }
-}
-
-extension CapabilitySet: Codable {
-  public init(from decoder: any Decoder) throws {
-    var list: [Capability] = []
-    for text in try [String](from: decoder) { list.append(try Capability(parsing: text)) }
-    self.init(list)
-  }
-
-  public func encode(to encoder: any Encoder) throws { try list.map(\.description).encode(to: encoder) }
 }
 
 extension Capability {

@@ -45,7 +45,7 @@ public struct SeccompCache: Sendable {
     return program
   }
 
-  private func store(_ program: [UInt8], _ key: SeccompKey) throws {
+  private func store(_ program: [UInt8], _ key: SeccompKey) throws(SyscallError) {
     try FileSystem.makeDirectories(directory, mode: 0o700)
     try FileSystem.replace(path(key), with: Self.header(program, key) + program)
   }

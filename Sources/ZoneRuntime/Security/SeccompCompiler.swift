@@ -132,25 +132,22 @@ enum SeccompCompiler {
   }
 
   private static func export(_ context: scmp_filter_ctx) throws(SeccompError) -> [UInt8] {
-    do {
-      let closeOnExec: UInt32 = 1  // MFD_CLOEXEC
-      let file = OwnedFD(
-        raw: CInt(try LinuxNS.check(zns_memfd_create("zones-seccomp", closeOnExec), "memfd_create")))
-      let result = seccomp_export_bpf(context, file.raw)
-      guard result == 0 else { throw SeccompError(step: "seccomp_export_bpf", errno: -result) }
-      let position = lseek(file.raw, 0, SEEK_SET)
-      let error = errno
-      guard position == 0 else { throw SeccompError(step: "lseek", errno: error) }
-      let bytes = try FileSystem.read(file, name: "filter")
-      guard !bytes.isEmpty, bytes.count % instructionSize == 0 else {
-        throw SeccompError(step: "seccomp_export_bpf", why: "\(bytes.count) bytes are no program")
-      }
-      return bytes
-    } catch let error as SeccompError {
-      throw error
-    } catch {
-      throw SeccompError(step: "compile", why: String(describing: error))
+    let closeOnExec: UInt32 = 1  // MFD_CLOEXEC
+    let made = zns_memfd_create("zones-seccomp", closeOnExec)
+    guard made >= 0 else { throw SeccompError(step: "memfd_create", errno: CInt(-made)) }
+    let file = OwnedFD(raw: CInt(made))
+    try check(seccomp_export_bpf(context, file.raw), "seccomp_export_bpf")
+    let position = lseek(file.raw, 0, SEEK_SET)
+    let error = errno
+    guard position == 0 else { throw SeccompError(step: "lseek", errno: error) }
+    let bytes: [UInt8]
+    do { bytes = try FileSystem.read(file, name: "filter") } catch {
+      throw SeccompError(step: "read", errno: error.errno)
     }
+    guard !bytes.isEmpty, bytes.count % instructionSize == 0 else {
+      throw SeccompError(step: "seccomp_export_bpf", why: "\(bytes.count) bytes are no program")
+    }
+    return bytes
   }
 
   private static func check(_ result: CInt, _ step: String) throws(SeccompError) {

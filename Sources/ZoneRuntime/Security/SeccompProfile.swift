@@ -1,5 +1,5 @@
 /// What decides a zone's system call filter. Two zones with equal profiles share one compiled filter.
-public struct SeccompProfile: Codable, Hashable, Sendable {
+public struct SeccompProfile: Hashable, Sendable {
   /// What the zone keeps, in its own user namespace.
   public var capabilities: CapabilitySet
   /// Namespaces, user namespaces among them, may be made inside.

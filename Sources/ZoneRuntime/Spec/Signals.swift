@@ -27,7 +27,7 @@ public enum Signals {
     for entry in table where entry.name == name { return entry.number }
     for entry in aliases where entry.name == name { return entry.number }
     if let number = realTimeNumber(name) { return number }
-    let names = table.map(\.name) + ["RTMIN", "RTMAX"]
+    let names = table.map { $0.name } + ["RTMIN", "RTMAX"]
     throw SyntaxError(
       what: "signal", value: text, why: "no such signal, see signal(7)\(suggestion(for: name, in: names))")
   }

@@ -26,7 +26,9 @@ extension Zones {
       }
     }
     if !spec.limits.isEmpty {
-      do { try spec.limits.validate(on: try MachineResources.read()) } catch { throw .usage("\(error)") }
+      let machine: MachineResources
+      do { machine = try MachineResources.read() } catch { throw .usage("\(error)") }
+      do { try spec.limits.validate(on: machine) } catch { throw .usage("\(error)") }
     }
     var targets: Set<String> = []
     for volume in spec.volumes {

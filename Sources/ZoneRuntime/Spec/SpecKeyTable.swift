@@ -35,22 +35,22 @@ extension SpecKeys {
     flag("init", .restart, { $0.ownInit }) { $0.ownInit = $1 },
     SpecKey(
       "volume", .restart,
-      .list({ $0.volumes.filter { !$0.isTmpfs }.map(\.text) }, { (spec, texts) throws(SyntaxError) in
+      .list({ $0.volumes.filter { !$0.isTmpfs }.map { $0.text } }, { (spec, texts) throws(SyntaxError) in
         let name = spec.name
         var mounts: [VolumeMount] = []
         for text in texts { mounts.append(try VolumeMount(parsing: text, zone: name)) }
-        spec.volumes = try distinct(mounts + spec.volumes.filter(\.isTmpfs))
+        spec.volumes = try distinct(mounts + spec.volumes.filter { $0.isTmpfs })
       }, commas: false)),
     SpecKey(
       "tmpfs", .restart,
-      .list({ $0.volumes.filter(\.isTmpfs).map(\.text) }, { (spec, texts) throws(SyntaxError) in
+      .list({ $0.volumes.filter { $0.isTmpfs }.map { $0.text } }, { (spec, texts) throws(SyntaxError) in
         var mounts: [VolumeMount] = []
         for text in texts { mounts.append(try VolumeMount(parsingTmpfs: text)) }
         spec.volumes = try distinct(spec.volumes.filter { !$0.isTmpfs } + mounts)
       }, commas: true)),
     SpecKey(
       "secret", .restart,
-      .list({ $0.secrets.map(\.text) }, { (spec, texts) throws(SyntaxError) in
+      .list({ $0.secrets.map { $0.text } }, { (spec, texts) throws(SyntaxError) in
         var secrets: [SecretMount] = []
         for text in texts {
           let secret = try SecretMount(parsing: text)
@@ -115,10 +115,10 @@ extension SpecKeys {
       }, commas: true)),
     SpecKey(
       "publish", .live,
-      .list({ $0.publish.map(\.text) }, { (spec, texts) throws(SyntaxError) in
+      .list({ $0.publish.map { $0.text } }, { (spec, texts) throws(SyntaxError) in
         var ports: [PublishedPort] = []
         for text in texts {
-          do { ports += try PublishedPort.parse(text) } catch {
+          do throws(NetworkError) { ports.append(contentsOf: try PublishedPort.parse(text)) } catch {
             throw SyntaxError(what: "publish", value: text, why: "\(error)")
           }
         }

@@ -96,16 +96,3 @@ public func isDNSLabel(_ text: String) -> Bool {
   let alphanumeric = { (byte: UInt8) in (48...57).contains(byte) || (97...122).contains(byte) }
   return alphanumeric(bytes.first!) && alphanumeric(bytes.last!) && bytes.allSatisfy { alphanumeric($0) || $0 == 45 }
 }
-
-extension Brand: Codable {
-  public init(from decoder: any Decoder) throws { self = try .init(parsing: String(from: decoder)) }
-  public func encode(to encoder: any Encoder) throws { try text.encode(to: encoder) }
-}
-extension NetworkChoice: Codable {
-  public init(from decoder: any Decoder) throws { self = try .init(parsing: String(from: decoder)) }
-  public func encode(to encoder: any Encoder) throws { try text.encode(to: encoder) }
-}
-extension RestartPolicy: Codable {
-  public init(from decoder: any Decoder) throws { self = try .init(parsing: String(from: decoder)) }
-  public func encode(to encoder: any Encoder) throws { try text.encode(to: encoder) }
-}

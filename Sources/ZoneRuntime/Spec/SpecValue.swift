@@ -77,7 +77,7 @@ enum SpecValue {
   /// `USER[:GROUP]`, each a name or a number; who that is, the zone's passwd says at the start.
   static func user(_ text: String, _ what: String) throws(SyntaxError) -> String {
     let parts = text.split(separator: ":", omittingEmptySubsequences: false)
-    guard (1...2).contains(parts.count), parts.allSatisfy({ !$0.isEmpty && !$0.contains(where: \.isWhitespace) }) else {
+    guard (1...2).contains(parts.count), parts.allSatisfy({ !$0.isEmpty && !$0.contains(where: { $0.isWhitespace }) }) else {
       throw SyntaxError(what: what, value: text, why: "write USER or USER:GROUP, by name or number")
     }
     return text

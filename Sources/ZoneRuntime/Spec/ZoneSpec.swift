@@ -4,7 +4,7 @@ public import VirtualNet
 /// All that was asked of a zone: the value that `configure` and `create` store, `set` changes and the planner reads.
 ///
 /// Field names are Compose's where Compose has one, zonecfg's where only zones have it.
-public struct ZoneSpec: Codable, Equatable, Sendable {
+public struct ZoneSpec: Equatable, Sendable {
   /// The format's version; a reader refuses a later one than its own.
   public static let currentVersion = 1
 
@@ -74,8 +74,8 @@ public enum NetworkChoice: Equatable, Sendable {
 }
 
 /// `[SOURCE:]TARGET[:ro]`: a host directory (absolute path) or a named volume.
-public struct VolumeMount: Codable, Equatable, Sendable {
-  public enum Source: Codable, Equatable, Sendable {
+public struct VolumeMount: Equatable, Sendable {
+  public enum Source: Equatable, Sendable {
     case path(String)
     case volume(String)
     /// A tmpfs of at most this many bytes; nil is half of memory.
@@ -94,7 +94,7 @@ public struct VolumeMount: Codable, Equatable, Sendable {
 }
 
 /// A file on tmpfs inside the zone whose content is never shown, printed or put into an event.
-public struct SecretMount: Codable, Equatable, Sendable {
+public struct SecretMount: Equatable, Sendable {
   /// The file's name below /run/secrets.
   public var name: String
   /// The host file that holds it, read at each start. Made 0400, owned by the zone's root or `uid`.
@@ -117,3 +117,9 @@ public enum RestartPolicy: Equatable, Sendable {
   /// Only after a status other than 0; at most `limit` times in a row, nil for ever.
   case onFailure(limit: Int?)
 }
+
+#if !hasFeature(Embedded)
+  // As part of what a fleet keeps.
+  extension VolumeMount: Codable {}
+  extension VolumeMount.Source: Codable {}
+#endif

@@ -65,51 +65,12 @@ extension Collection<IdMap> {
     guard (1...340).contains(count) else {
       throw SyntaxError(what: "id maps", value: "\(count) lines", why: "the kernel takes 1 to 340")
     }
-    for keyPath in [\IdMap.insideRange, \IdMap.outsideRange] {
-      let sorted = map { $0[keyPath: keyPath] }.sorted { $0.start < $1.start }
+    for side in [map { $0.insideRange }, map { $0.outsideRange }] {
+      let sorted = side.sorted { $0.start < $1.start }
       for (a, b) in zip(sorted, sorted.dropFirst()) where a.overlaps(b) {
         throw SyntaxError(what: "id maps", value: "\(a) and \(b)", why: "they overlap")
       }
     }
-  }
-}
-
-extension IdMap: Codable {
-  private enum Key: CodingKey { case inside, outside, count }
-
-  public init(from decoder: any Decoder) throws {
-    let values = try decoder.container(keyedBy: Key.self)
-    try self.init(
-      inside: values.decode(UInt32.self, forKey: .inside), outside: values.decode(UInt32.self, forKey: .outside),
-      count: values.decode(UInt32.self, forKey: .count))
-  }
-
-  public func encode(to encoder: any Encoder) throws {
-    var values = encoder.container(keyedBy: Key.self)
-    try values.encode(inside, forKey: .inside)
-    try values.encode(outside, forKey: .outside)
-    try values.encode(count, forKey: .count)
-  }
-}
-
-extension IdRange: Codable {
-  private enum Key: CodingKey { case start, count }
-
-  public init(from decoder: any Decoder) throws {
-    let values = try decoder.container(keyedBy: Key.self)
-    let (start, count) = (
-      try values.decode(UInt32.self, forKey: .start), try values.decode(UInt32.self, forKey: .count)
-    )
-    guard let range = IdRange(start: start, count: count) else {
-      throw SyntaxError(what: "id range", value: "\(start)+\(count)", why: "empty, or beyond \(UInt32.max - 1)")
-    }
-    self = range
-  }
-
-  public func encode(to encoder: any Encoder) throws {
-    var values = encoder.container(keyedBy: Key.self)
-    try values.encode(start, forKey: .start)
-    try values.encode(count, forKey: .count)
   }
 }
 

@@ -36,7 +36,7 @@ public enum SubordinateIds {
 }
 
 /// The id maps of an ordinary user's zones.
-public struct UserIdMaps: Codable, Equatable, Sendable {
+public struct UserIdMaps: Equatable, Sendable {
   public var uids: [IdMap]
   public var gids: [IdMap]
 

@@ -2,40 +2,33 @@ internal import CJansson
 internal import Glibc
 
 /// A value in jansson's tree, counted once for as long as this object lives.
-final class JSONNode {
+public final class JSONNode {
   private let json: UnsafeMutablePointer<json_t>
 
   /// Takes over one reference.
-  init?(adopting json: UnsafeMutablePointer<json_t>?) {
-    guard let json else { return nil }
-    self.json = json
-  }
+  private init(adopting json: UnsafeMutablePointer<json_t>) { self.json = json }
 
   /// Adds a reference to a value that its container owns.
-  convenience init?(borrowing json: UnsafeMutablePointer<json_t>?) {
+  private convenience init?(borrowing json: UnsafeMutablePointer<json_t>?) {
+    guard let json else { return nil }
     self.init(adopting: json_incref(json))
   }
 
   deinit { json_decref(json) }
 
-  // MARK: text
-
-  static func parse(_ bytes: [UInt8], name: String) throws(JSONError) -> JSONNode {
+  static func parse(_ bytes: [UInt8]) throws(JSONError) -> JSONNode {
     var error = json_error_t()
     let flags = Int(JSON_REJECT_DUPLICATES | JSON_DECODE_ANY)
     let json = bytes.withUnsafeBytes {
       // An empty array has no address, and jansson takes none.
       json_loadb($0.baseAddress?.assumingMemoryBound(to: CChar.self) ?? emptyText, $0.count, flags, &error)
     }
-    guard let node = JSONNode(adopting: json) else {
-      // It quotes the input, which may hold control characters; an error of ours is one line.
-      let text = withUnsafeBytes(of: error.text) {
-        String(decoding: $0.prefix { $0 != 0 }.map { $0 < 32 ? 32 : $0 }, as: UTF8.self)
-      }
-      let position = JSONError.Position.syntax(line: max(1, Int(error.line)), column: max(1, Int(error.column)))
-      throw JSONError(action: "read", name: name, position: position, why: text)
+    if let json { return JSONNode(adopting: json) }
+    // It quotes the input, which may hold control characters; an error of ours is one line.
+    let text = withUnsafeBytes(of: error.text) {
+      String(decoding: $0.prefix { $0 != 0 }.map { $0 < 32 ? 32 : $0 }, as: UTF8.self)
     }
-    return node
+    throw JSONError(position: .syntax(line: max(1, Int(error.line)), column: max(1, Int(error.column))), why: text)
   }
 
   private nonisolated(unsafe) static let emptyText: UnsafePointer<CChar> = {
@@ -45,54 +38,64 @@ final class JSONNode {
     return UnsafePointer(text)
   }()
 
-  /// - Parameter precision: significant digits for every real; see `JSONEncodingContext.precision`.
-  func dump(pretty: Bool, precision: Int) throws -> [UInt8] {
-    var flags = Int(JSON_ENCODE_ANY | JSON_SORT_KEYS)
-    flags |= pretty ? 2 : Int(JSON_COMPACT)  // JSON_INDENT(2)
-    flags |= precision << 11  // JSON_REAL_PRECISION
-    var bytes: [UInt8] = []
-    let result = withUnsafeMutablePointer(to: &bytes) {
-      json_dump_callback(
-        json,
-        { text, count, bytes in
-          guard let text, let bytes else { return -1 }
-          text.withMemoryRebound(to: UInt8.self, capacity: count) {
-            bytes.assumingMemoryBound(to: [UInt8].self).pointee
-              .append(contentsOf: UnsafeBufferPointer(start: $0, count: count))
-          }
-          return 0
-        }, $0, flags)
+  // MARK: what it is
+
+  enum Kind: String {
+    case object = "an object"
+    case array = "an array"
+    case string = "a string"
+    case integer = "an integer"
+    case number = "a number"
+    case boolean = "true or false"
+    case null
+  }
+
+  var kind: Kind {
+    switch json.pointee.type {
+    case JSON_OBJECT: .object
+    case JSON_ARRAY: .array
+    case JSON_STRING: .string
+    case JSON_INTEGER: .integer
+    case JSON_REAL: .number
+    case JSON_TRUE, JSON_FALSE: .boolean
+    default: .null
     }
-    guard result == 0 else {
-      throw EncodingError.invalidValue(
-        self, .init(codingPath: [], debugDescription: "jansson could not print it (out of memory?)"))
+  }
+
+  /// The content of strings stays out: it may be somebody's secret.
+  private var found: String {
+    switch kind {
+    case .integer: "the integer \(json_integer_value(json))"
+    case .number: "the number \(json_real_value(json))"
+    case .boolean: json.pointee.type == JSON_TRUE ? "true" : "false"
+    case .object, .array, .string, .null: kind.rawValue
     }
-    if pretty { bytes.append(10) }
-    return bytes
+  }
+
+  func expect(_ wanted: Kind) throws(JSONError) {
+    guard kind == wanted else { throw JSONError(why: "expected \(wanted.rawValue), found \(found)") }
   }
 
   // MARK: reading
 
-  var type: json_type { json.pointee.type }
-
-  /// What an error calls it. The content of strings stays out: it may be somebody's secret.
-  var kind: String {
-    switch type {
-    case JSON_OBJECT: "an object"
-    case JSON_ARRAY: "an array"
-    case JSON_STRING: "a string"
-    case JSON_INTEGER: "the integer \(json_integer_value(json))"
-    case JSON_REAL: "the number \(json_real_value(json))"
-    case JSON_TRUE: "true"
-    case JSON_FALSE: "false"
-    default: "null"
-    }
+  func integer() throws(JSONError) -> Int64 {
+    try expect(.integer)
+    return json_integer_value(json)
   }
 
-  var integer: Int64 { json_integer_value(json) }
-  var real: Double { json_real_value(json) }
+  func number() throws(JSONError) -> Double {
+    if kind == .integer { return Double(json_integer_value(json)) }
+    try expect(.number)
+    return json_real_value(json)
+  }
 
-  var string: String {
+  func boolean() throws(JSONError) -> Bool {
+    try expect(.boolean)
+    return json.pointee.type == JSON_TRUE
+  }
+
+  func string() throws(JSONError) -> String {
+    try expect(.string)
     guard let text = json_string_value(json) else { return "" }
     let bytes = UnsafeRawBufferPointer(start: text, count: json_string_length(json))
     return String(decoding: bytes, as: UTF8.self)
@@ -100,7 +103,8 @@ final class JSONNode {
 
   var count: Int { json_array_size(json) }
 
-  subscript(index: Int) -> JSONNode? { JSONNode(borrowing: json_array_get(json, index)) }
+  /// An element; `index` is below `count`.
+  subscript(index: Int) -> JSONNode { JSONNode(borrowing: json_array_get(json, index))! }
 
   subscript(key: String) -> JSONNode? {
     var key = key
@@ -122,43 +126,5 @@ final class JSONNode {
       iterator = json_object_iter_next(json, entry)
     }
     return keys
-  }
-
-  // MARK: making; each is nil only where memory ran out, or as told
-
-  static func object() -> JSONNode? { JSONNode(adopting: json_object()) }
-  static func array() -> JSONNode? { JSONNode(adopting: json_array()) }
-  static func null() -> JSONNode? { JSONNode(adopting: json_null()) }
-  static func boolean(_ value: Bool) -> JSONNode? { JSONNode(adopting: value ? json_true() : json_false()) }
-  static func integer(_ value: Int64) -> JSONNode? { JSONNode(adopting: json_integer(value)) }
-  /// nil for NaN and the infinities, which JSON has not.
-  static func real(_ value: Double) -> JSONNode? { JSONNode(adopting: json_real(value)) }
-
-  static func string(_ value: String) -> JSONNode? {
-    var value = value
-    return value.withUTF8 {
-      guard let address = $0.baseAddress else { return JSONNode(adopting: json_string("")) }
-      return address.withMemoryRebound(to: CChar.self, capacity: $0.count) { [count = $0.count] in
-        // Swift's strings are valid UTF-8, so jansson need not look again.
-        JSONNode(adopting: json_stringn_nocheck($0, count))
-      }
-    }
-  }
-
-  /// - Returns: false where memory ran out.
-  func set(_ key: String, to value: JSONNode) -> Bool {
-    var key = key
-    return key.withUTF8 {
-      guard let address = $0.baseAddress else { return json_object_set_new(json, "", json_incref(value.json)) == 0 }
-      return address.withMemoryRebound(to: CChar.self, capacity: $0.count) { [count = $0.count] in
-        json_object_setn_new_nocheck(json, $0, count, json_incref(value.json)) == 0
-      }
-    }
-  }
-
-  func append(_ value: JSONNode) -> Bool { json_array_append_new(json, json_incref(value.json)) == 0 }
-
-  func replace(_ index: Int, with value: JSONNode) -> Bool {
-    json_array_set_new(json, index, json_incref(value.json)) == 0
   }
 }

@@ -3,8 +3,8 @@ internal import Glibc
 internal import LinuxNS
 
 /// What this kernel, and the caller on it, can do for zones: `zonectl features`. Looking changes nothing.
-public struct KernelFeatures: Codable, Sendable {
-  public struct Feature: Codable, Sendable {
+public struct KernelFeatures: Sendable {
+  public struct Feature: Sendable {
     /// A word that does not change: `user-namespaces`, `cgroup`, `idmapped-mounts` …
     public var name: String
     public var available: Bool

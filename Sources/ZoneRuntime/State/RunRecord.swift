@@ -4,7 +4,7 @@ internal import VirtualNet
 
 /// `run/NAME/state.json`: what a start has made or is about to make, written before it is made, so that whoever comes
 /// after a kill knows what to take away.
-struct RunRecord: Codable, Sendable {
+struct RunRecord: Sendable {
   static let currentVersion = 1
   var version = RunRecord.currentVersion
   /// /proc/sys/kernel/random/boot_id: a record of an earlier boot describes nothing that lives.
@@ -33,8 +33,8 @@ struct RunRecord: Codable, Sendable {
 }
 
 /// `run/NAME/keeper.json`: the keeper's own account (Stage/record.c writes it).
-struct KeeperRecord: Codable, Sendable {
-  enum Phase: String, Codable, Sendable {
+struct KeeperRecord: Sendable {
+  enum Phase: String, Sendable {
     case ready, running
     case shuttingDown = "shutting_down"
     case ended

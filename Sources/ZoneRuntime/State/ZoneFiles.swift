@@ -43,9 +43,7 @@ struct ZoneFiles: Sendable {
 
   /// A spec that lasts goes to disk before we say so; an ephemeral one ends with the boot anyway.
   func writeSpec(_ value: ZoneSpec) throws(ZoneError) {
-    let path = value.ephemeral ? ephemeralSpec : spec
-    let bytes = if let plain = StartJSON.spec(value) { plain } else { try encode(value) }
-    try write(bytes, path, durable: !value.ephemeral)
+    try write(value, value.ephemeral ? ephemeralSpec : spec, durable: !value.ephemeral)
   }
 
   func readRecord() throws(ZoneError) -> RunRecord? {
@@ -57,8 +55,7 @@ struct ZoneFiles: Sendable {
   }
 
   func writeRecord(_ value: RunRecord) throws(ZoneError) {
-    let bytes = if let plain = StartJSON.record(value) { plain } else { try encode(value) }
-    try write(bytes, record, durable: false)
+    try write(value, record, durable: false)
   }
 
   func readKeeper() throws(ZoneError) -> KeeperRecord? {
@@ -70,7 +67,7 @@ struct ZoneFiles: Sendable {
   }
 
   /// Only for a keeper that has become `zonectl`: a living one writes its own.
-  func writeKeeper(_ value: KeeperRecord) throws(ZoneError) { try write(try encode(value), keeperRecord, durable: false) }
+  func writeKeeper(_ value: KeeperRecord) throws(ZoneError) { try write(value, keeperRecord, durable: false) }
 
   func readExit() throws(ZoneError) -> ZoneExit? {
     guard let bytes = try read(lastExit) else { return nil }
@@ -79,13 +76,11 @@ struct ZoneFiles: Sendable {
     return value
   }
 
-  func writeExit(_ value: ZoneExit) throws(ZoneError) { try write(try encode(value), lastExit, durable: false) }
+  func writeExit(_ value: ZoneExit) throws(ZoneError) { try write(value, lastExit, durable: false) }
 
-  private func encode(_ value: some Encodable) throws(ZoneError) -> [UInt8] {
-    do { return try JSON.encode(value) } catch { throw .json(error) }
-  }
-
-  private func write(_ bytes: [UInt8], _ path: String, durable: Bool) throws(ZoneError) {
+  private func write(_ value: some JSONValue, _ path: String, durable: Bool) throws(ZoneError) {
+    let bytes: [UInt8]
+    do { bytes = try JSON.encode(value, name: path) } catch { throw .json(error) }
     try attempt("save \(path)") { () throws(SyscallError) in
       try FileSystem.replace(path, with: bytes, mode: 0o600, durable: durable)
     }
@@ -115,7 +110,7 @@ struct ZoneFiles: Sendable {
     throw .refused("cannot read \(path): it is of version \(version), and this zonectl knows \(known); upgrade")
   }
 
-  private func decode<Value: Decodable>(_ type: Value.Type, _ bytes: [UInt8], _ path: String) throws(ZoneError) -> Value {
+  private func decode<Value: JSONValue>(_ type: Value.Type, _ bytes: [UInt8], _ path: String) throws(ZoneError) -> Value {
     do { return try JSON.decode(type, from: bytes, name: path) } catch { throw .json(error) }
   }
 

@@ -1,5 +1,5 @@
 /// The states of zoneadm (VOCABULARY.md).
-public enum ZoneState: String, Codable, Sendable, CaseIterable {
+public enum ZoneState: String, Sendable, CaseIterable {
   case configured, incomplete, installed, ready, running, frozen
   case shuttingDown = "shutting_down"
   case down, unavailable
@@ -14,7 +14,7 @@ public enum ZoneState: String, Codable, Sendable, CaseIterable {
 }
 
 /// How a zone's last run ended, as its keeper recorded it.
-public struct ZoneExit: Codable, Equatable, Sendable {
+public struct ZoneExit: Equatable, Sendable {
   /// The command's exit code; nil where a signal ended it.
   public var code: Int?
   public var signal: Int?
@@ -42,7 +42,7 @@ public struct ZoneExit: Codable, Equatable, Sendable {
 }
 
 /// A zone as `list` and `show` tell it.
-public struct ZoneStatus: Codable, Sendable {
+public struct ZoneStatus: Sendable {
   public var name: String
   public var state: ZoneState
   /// For `unavailable`: what does not fit.

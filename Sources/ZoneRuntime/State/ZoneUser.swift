@@ -1,6 +1,6 @@
 /// Who a process of a zone is: `--user UID[:GID]` or `NAME[:GROUP]`, looked up in the zone's own passwd(5) and
 /// group(5). Those files are the zone's, hence hostile: the caller reads them below the zone's root, with a limit.
-public struct ZoneUser: Codable, Equatable, Sendable {
+public struct ZoneUser: Equatable, Sendable {
   public var uid: UInt32
   public var gid: UInt32
   /// For setgroups(2), the primary group among them: where it is missing, a program that changes its gid gets around
@@ -23,7 +23,7 @@ public struct ZoneUser: Codable, Equatable, Sendable {
     let text = text ?? "0"
     let refuse = { (why: String) in SyntaxError(what: "user", value: text, why: why) }
     let parts = text.split(separator: ":", omittingEmptySubsequences: false).map { Array($0.utf8) }
-    guard parts.count <= 2, let who = parts.first, !parts.contains(where: \.isEmpty) else {
+    guard parts.count <= 2, let who = parts.first, !parts.contains(where: { $0.isEmpty }) else {
       throw refuse("wants UID[:GID] or NAME[:GROUP]")
     }
     let number = try number(who, "user", refuse)

@@ -28,9 +28,8 @@ enum Output {
     }
   }
 
-  static func json(_ value: some Encodable) throws {
-    write(try JSON.encode(value, pretty: true), to: 1)
-    write([10], to: 1)
+  static func json(_ value: some JSONValue) throws(ZoneError) {
+    do { write(try JSON.encode(value, pretty: true), to: 1) } catch { throw .json(error) }
   }
 
   /// Whether colours are wanted (https://no-color.org) and understood.
@@ -51,8 +50,8 @@ enum Output {
 
   enum Format { case table, wide, json }
 
-  static func format(_ invocation: Invocation) throws(UsageError) -> Format {
-    switch try invocation.choice("output", ["table", "wide", "json"]) {
+  static func format(_ invocation: Invocation) throws(ZoneError) -> Format {
+    switch try asked(invocation.choice("output", ["table", "wide", "json"])) {
     case "wide": .wide
     case "json": .json
     default: .table

@@ -21,7 +21,7 @@ extension CommandTable {
       for option in allOptions(of: verb) where option.set != globalSet {
         line(seen, specification(option, zones))
       }
-      for hint in verb.operands.map(\.hint) where hint != .none { line(seen, values(hint, zones)) }
+      for hint in verb.operands.map({ $0.hint }) where hint != .none { line(seen, values(hint, zones)) }
     }
     for verb in shownVerbs where verb.kind == .handedOver {
       line("__fish_seen_subcommand_from \(names(verb).joined(separator: " "))", "-F")
@@ -42,7 +42,7 @@ extension CommandTable {
     case .file: "-F"
     case .directory: "-a '(__fish_complete_directories)'"
     case .signal: "-a \(fishQuoted(CommandTable.signals))"
-    case .verb: "-a \(fishQuoted(shownVerbs.map(\.name).joined(separator: " ")))"
+    case .verb: "-a \(fishQuoted(shownVerbs.map { $0.name }.joined(separator: " ")))"
     case .command: "-a '(__fish_complete_subcommand)'"
     case .zonePath: "-F -a \(fishQuoted("(\(program) list -q 2>/dev/null | string replace -r '$' ':')"))"
     case .words(let words): "-a \(fishQuoted(words))"

@@ -20,7 +20,7 @@ public struct Invocation: Sendable {
   /// The last value given.
   public func value(_ option: String) -> String? { settings.last { $0.option == option }?.value }
 
-  public func values(_ option: String) -> [String] { settings.filter { $0.option == option }.map(\.value) }
+  public func values(_ option: String) -> [String] { settings.filter { $0.option == option }.map { $0.value } }
 
   /// The last value as a whole number in `range`.
   public func number(_ option: String, in range: ClosedRange<Int>) throws(UsageError) -> Int? {

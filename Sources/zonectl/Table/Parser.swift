@@ -173,13 +173,13 @@ private struct Reader {
     let known = table.options.filter { table.takes($0, verb) }
     var nearest: String?
     if spelled.utf8.count > 2 {
-      nearest = Nearest.of(String(spelled.dropFirst(2)), among: known.lazy.map(\.name)).map { "--\($0)" }
+      nearest = Nearest.of(String(spelled.dropFirst(2)), among: known.lazy.map { $0.name }).map { "--\($0)" }
     }
     // The same option of another verb explains more than a near word of this one.
     let owners = table.shownVerbs.filter { other in
       table.options.contains { ("--\($0.name)" == spelled || "-\($0.letter)" == spelled) && table.takes($0, other) }
     }
-    let owner = owners.isEmpty ? nil : owners.prefix(3).map(\.name).joined(separator: ", ")
+    let owner = owners.isEmpty ? nil : owners.prefix(3).map { $0.name }.joined(separator: ", ")
     return .unknownOption(spelled, verb: verb?.name, nearest: owner == nil ? nearest : nil, owner: owner)
   }
 }

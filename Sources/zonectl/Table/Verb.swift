@@ -46,7 +46,7 @@ public struct Verb: Sendable {
   public var grammar: String {
     if kind != .ordinary { return "[ARGUMENT…]" }
     var parts = sets.isEmpty && options.isEmpty ? [] : ["[OPTION…]"]
-    parts += operands.map(\.grammar)
+    parts += operands.map { $0.grammar }
     return parts.joined(separator: " ")
   }
 }

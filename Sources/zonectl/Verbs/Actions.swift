@@ -2,7 +2,7 @@ import CommandLineTable
 import ZoneRuntime
 
 /// What a verb runs: from a parsed command line to an exit status.
-typealias Action = (Invocation) throws -> Int32
+typealias Action = (Invocation) throws(ZoneError) -> Int32
 
 /// The action of each verb; the compiler sees that none is forgotten.
 func action(of invocation: Invocation) -> Action {
@@ -42,6 +42,6 @@ func action(of invocation: Invocation) -> Action {
   }
 }
 
-private func onZones(_ body: @escaping (Context) throws -> Int32) -> Action {
+private func onZones(_ body: @escaping (Context) throws(ZoneError) -> Int32) -> Action {
   { invocation in try body(Context(invocation)) }
 }

@@ -2,7 +2,7 @@ import CommandLineTable
 import ZoneRuntime
 
 /// cp: one side is NAME:PATH.
-func copyFiles(_ context: Context) throws -> Int32 {
+func copyFiles(_ context: Context) throws(ZoneError) -> Int32 {
   let (source, target) = (context.invocation.operands[0], context.invocation.operands[1])
   let told: (String) -> Void = { Output.complain("left out \(TextTable.printable($0))") }
   switch (ZonePath(source), ZonePath(target)) {
@@ -10,8 +10,8 @@ func copyFiles(_ context: Context) throws -> Int32 {
   case (nil, let zone?):
     try context.mayChange(zone.name)
     try context.zones.copy(zone.name, .into(source, zonePath: zone.path), leftOut: told)
-  case (nil, nil): throw UsageError.refused("cp: neither '\(source)' nor '\(target)' is in a zone; write NAME:PATH")
-  case (_?, _?): throw UsageError.refused("cp: '\(source)' and '\(target)' are both in zones; copy to a place here first")
+  case (nil, nil): throw .commandLine("cp: neither '\(source)' nor '\(target)' is in a zone; write NAME:PATH")
+  case (_?, _?): throw .commandLine("cp: '\(source)' and '\(target)' are both in zones; copy to a place here first")
   }
   return 0
 }

@@ -3,13 +3,13 @@ import Glibc
 import LinuxNS
 import ZoneRuntime
 
-func exec(_ context: Context) throws -> Int32 {
+func exec(_ context: Context) throws(ZoneError) -> Int32 {
   let invocation = context.invocation
   try requireTerminal(invocation)
   var request = ExecRequest(command: invocation.command)
   for word in try SpecOptions.environment(invocation) {
     guard let equals = word.firstIndex(of: "="), equals != word.startIndex else {
-      throw SyntaxError(what: "env", value: word, why: "write NAME=VALUE")
+      throw .commandLine("env '\(word)': write NAME=VALUE")
     }
     request.environment[String(word[..<equals])] = String(word[word.index(after: equals)...])
   }
@@ -17,12 +17,12 @@ func exec(_ context: Context) throws -> Int32 {
   request.workdir = invocation.value(.workdir)
   request.terminal = invocation.has(.tty)
   if !invocation.has(.interactive) { request.standardInput = -1 }
-  request.timeout = try invocation.seconds(.timeout)
+  request.timeout = try invocation.timeout
   return try execute(request, passesInput: invocation.has(.interactive), context)
 }
 
 /// A login shell: `-l` makes any shell of passwd read what a login reads.
-func login(_ context: Context) throws -> Int32 {
+func login(_ context: Context) throws(ZoneError) -> Int32 {
   var spec = try context.zones.status(context.name).spec
   spec.user = context.invocation.value(.user)
   var request = ExecRequest(command: [try context.zones.shell(of: spec), "-l"])
@@ -31,7 +31,7 @@ func login(_ context: Context) throws -> Int32 {
   return try execute(request, passesInput: true, context)
 }
 
-private func execute(_ request: ExecRequest, passesInput: Bool, _ context: Context) throws -> Int32 {
+private func execute(_ request: ExecRequest, passesInput: Bool, _ context: Context) throws(ZoneError) -> Int32 {
   var request = request
   guard request.terminal else { return try context.zones.exec(context.name, request).shellCode }
   request.terminalSize = try? Terminal.size(0)  // none where our input is no terminal
@@ -42,13 +42,13 @@ private func execute(_ request: ExecRequest, passesInput: Bool, _ context: Conte
   case .timedOut:
     try execution.signal(SIGKILL)
     _ = try execution.wait(timeout: 5)
-    throw ZoneError.timedOut("the command in zone \(context.name) was killed: its time (--timeout) is over")
+    throw .timedOut("the command in zone \(context.name) was killed: its time (--timeout) is over")
   case .interrupted(let signal):
     // Whoever closes a terminal ends what runs on it (SIGHUP).
     try execution.signal(SIGHUP)
     return 128 + signal
   default:
-    guard let status = try execution.wait() else { throw ZoneError.refused("lost the command in zone \(context.name)") }
+    guard let status = try execution.wait() else { throw .refused("lost the command in zone \(context.name)") }
     return status.shellCode
   }
 }

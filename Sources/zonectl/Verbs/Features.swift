@@ -1,7 +1,7 @@
 import CommandLineTable
 import ZoneRuntime
 
-func features(_ invocation: Invocation) throws -> Int32 {
+func features(_ invocation: Invocation) throws(ZoneError) -> Int32 {
   let format = try Output.format(invocation)
   let probed = KernelFeatures.probe()
   if format == .json {

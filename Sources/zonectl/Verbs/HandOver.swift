@@ -4,13 +4,13 @@ import LinuxNS
 import ZoneRuntime
 
 /// Fleet verbs are `orchestrator`'s: we become it, with every argument as it was typed.
-func handOver(_ invocation: Invocation) throws -> Int32 {
+func handOver(_ invocation: Invocation) throws(ZoneError) -> Int32 {
   let path = try orchestrator(for: invocation.verb.name)
   var arguments = (["orchestrator"] + CommandLine.arguments.dropFirst()).map { strdup($0) } + [nil]
   execv(path, &arguments)
   let error = errno
   for argument in arguments { free(argument) }
-  throw ZoneError.call("hand '\(invocation.verb.name)' over", SyscallError(call: "execve", errno: error, path: path))
+  throw .call("hand '\(invocation.verb.name)' over", SyscallError(call: "execve", errno: error, path: path))
 }
 
 /// Beside our own file, then on PATH.

@@ -5,16 +5,18 @@ import ZoneRuntime
 /// Verbs that our own processes call; their arguments are ours.
 
 /// A keeper's last act: restart by the policy, or clean up.
-func zoneEnded(_ context: Context) throws -> Int32 {
-  guard context.invocation.command.count == 1 else { throw UsageError.missingOperand("NAME", verb: "zone-ended", grammar: "NAME") }
+func zoneEnded(_ context: Context) throws(ZoneError) -> Int32 {
+  guard context.invocation.command.count == 1 else {
+    throw .commandLine(.missingOperand("NAME", verb: "zone-ended", grammar: "NAME"))
+  }
   try context.zones.zoneEnded(context.invocation.command[0])
   return 0
 }
 
 /// The names helper of a network: serves until the last zone has left.
-func networkNames(_ context: Context) throws -> Int32 {
+func networkNames(_ context: Context) throws(ZoneError) -> Int32 {
   guard context.invocation.command.count == 1 else {
-    throw UsageError.missingOperand("NETWORK", verb: "network-names", grammar: "NETWORK")
+    throw .commandLine(.missingOperand("NETWORK", verb: "network-names", grammar: "NETWORK"))
   }
   let directories = context.zones.directories
   NamesServer.run(
@@ -23,9 +25,9 @@ func networkNames(_ context: Context) throws -> Int32 {
 }
 
 /// The same for an ordinary user's network; it also holds the network's namespaces and relays its published ports.
-func userNetwork(_ invocation: Invocation) throws -> Int32 {
+func userNetwork(_ invocation: Invocation) throws(ZoneError) -> Int32 {
   guard invocation.command.count == 3 else {
-    throw UsageError.missingOperand("NETWORK", verb: "user-network", grammar: "DATA RUN NETWORK")
+    throw .commandLine(.missingOperand("NETWORK", verb: "user-network", grammar: "DATA RUN NETWORK"))
   }
   NamesServer.run(
     NetworkDirectories(data: invocation.command[0], run: invocation.command[1], instanceTag: ""),

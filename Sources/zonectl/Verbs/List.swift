@@ -2,14 +2,14 @@ import CommandLineTable
 import LinuxNS
 import ZoneRuntime
 
-func list(_ context: Context) throws -> Int32 {
+func list(_ context: Context) throws(ZoneError) -> Int32 {
   let format = try Output.format(context.invocation)
   var found: [ZoneStatus] = []
   var status: CInt = 0
   if context.invocation.operands.isEmpty {
     found = try context.zones.list()
   } else {
-    status = try context.each { found.append(try context.zones.status($0)) }
+    status = try context.each { name throws(ZoneError) in found.append(try context.zones.status(name)) }
   }
   if context.invocation.has(.quiet) {
     Output.write(found.map { $0.name + "\n" }.joined())

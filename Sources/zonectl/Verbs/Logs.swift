@@ -3,14 +3,14 @@ import Glibc
 import LinuxNS
 import ZoneRuntime
 
-func logs(_ context: Context) throws -> Int32 {
+func logs(_ context: Context) throws(ZoneError) -> Int32 {
   let path = context.zones.logPath(context.name)
-  let lines = try context.invocation.number(.tail, in: 0...1_000_000_000)
+  let lines = try asked(context.invocation.number(.tail, in: 0...1_000_000_000))
   _ = try context.zones.status(context.name)  // no such zone is told as that, and not as a missing file
   var reader = LogReader(path: path)
-  try reader.begin(lastLines: lines)
+  try plainly(reader.begin(lastLines: lines))
   guard context.invocation.has(.follow) else { return 0 }
-  try reader.follow { (try? context.zones.status(context.name))?.state }
+  try plainly(reader.follow { (try? context.zones.status(context.name))?.state })
   return 0
 }
 
@@ -22,7 +22,7 @@ private struct LogReader: ~Copyable {
 
   init(path: String) { self.path = path }
 
-  mutating func begin(lastLines: Int?) throws {
+  mutating func begin(lastLines: Int?) throws(SyscallError) {
     var older: [UInt8] = []
     if let rotated = try? FileSystem.read("\(path).1", limit: 1 << 30) { older = rotated }  // there may be none
     try reopen()
@@ -49,7 +49,7 @@ private struct LogReader: ~Copyable {
 
   /// Until the zone has ended for good. The keeper only appends and renames, so looking ten times a second is enough
   /// and costs next to nothing.
-  mutating func follow(state: () -> ZoneState?) throws {
+  mutating func follow(state: () -> ZoneState?) throws(SyscallError) {
     var quiet = 0
     while true {
       let rotated = try wasReplaced()
@@ -70,7 +70,7 @@ private struct LogReader: ~Copyable {
   }
 
   /// - Returns: whether there was anything.
-  private mutating func copy() throws -> Bool {
+  private mutating func copy() throws(SyscallError) -> Bool {
     var any = false
     try read {
       any = true
@@ -79,7 +79,7 @@ private struct LogReader: ~Copyable {
     return any
   }
 
-  private mutating func read(_ body: (ArraySlice<UInt8>) -> Void) throws {
+  private mutating func read(_ body: (ArraySlice<UInt8>) -> Void) throws(SyscallError) {
     if file == nil { try reopen() }
     guard let raw = descriptor else { return }
     var room = [UInt8](repeating: 0, count: 65536)
@@ -99,12 +99,12 @@ private struct LogReader: ~Copyable {
     }
   }
 
-  private func wasReplaced() throws -> Bool {
+  private func wasReplaced() throws(SyscallError) -> Bool {
     guard descriptor != nil, let now = try? FileSystem.status(path) else { return false }  // being renamed
     return now.st_ino != inode
   }
 
-  private mutating func reopen() throws {
+  private mutating func reopen() throws(SyscallError) {
     file = nil
     do {
       file = .some(try OwnedFD.open(path, O_RDONLY | O_NOFOLLOW))

@@ -5,18 +5,18 @@ import ZoneRuntime
 
 /// A new zone's spec, as the options want it. Without a word about the network it has the one its owner can have;
 /// ports that are to be published are such a word.
-func newSpec(_ context: Context, _ name: String) throws -> ZoneSpec {
+func newSpec(_ context: Context, _ name: String) throws(ZoneError) -> ZoneSpec {
   var spec = ZoneSpec(name: name)
   if !context.invocation.has(.network), !context.invocation.has(.publish) { spec.network = context.zones.networkWithoutAWord() }
   return try SpecOptions.apply(context.invocation, to: spec)
 }
 
-func configure(_ context: Context) throws -> Int32 {
+func configure(_ context: Context) throws(ZoneError) -> Int32 {
   try context.zones.configure(newSpec(context, context.name))
   return 0
 }
 
-func create(_ context: Context) throws -> Int32 {
+func create(_ context: Context) throws(ZoneError) -> Int32 {
   // A zone that was configured, and nothing said against it: as its spec says.
   if SpecOptions.isEmpty(context.invocation), (try? context.zones.status(context.name).state) == .configured {
     try context.zones.create(configured: context.name)
@@ -26,7 +26,7 @@ func create(_ context: Context) throws -> Int32 {
   return 0
 }
 
-func explain(_ context: Context) throws -> Int32 {
+func explain(_ context: Context) throws(ZoneError) -> Int32 {
   let base: ZoneSpec
   do {
     base = try context.zones.status(context.name).spec

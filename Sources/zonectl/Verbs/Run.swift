@@ -4,18 +4,18 @@ import LinuxNS
 import ZoneRuntime
 
 /// run: a zone is made, started and stayed with.
-func run(_ context: Context) throws -> Int32 {
+func run(_ context: Context) throws(ZoneError) -> Int32 {
   let invocation = context.invocation
   if !invocation.has(.detach) { try requireTerminal(invocation) }
   let name = invocation.value(.name) ?? freeName(context)
   var spec = try newSpec(context, name)
   spec.ephemeral = invocation.has(.rm)
-  let seconds = try invocation.seconds(.timeout)
+  let seconds = try invocation.timeout
   var client = try terminalClient(invocation, isTerminal: spec.terminal, passesInput: invocation.has(.interactive))
   if spec.command.isEmpty { spec.command = [try context.zones.shell(of: spec)] }
 
   if invocation.has(.detach) {
-    guard seconds == nil else { throw UsageError.refused("run: --timeout wants somebody who waits; leave --detach out") }
+    guard seconds == nil else { throw .commandLine("run: --timeout wants somebody who waits; leave --detach out") }
     try context.zones.runDetached(spec)
     Output.line(name)
     return 0
@@ -31,7 +31,7 @@ func run(_ context: Context) throws -> Int32 {
   return try finish(outcome, spec, context)
 }
 
-func attach(_ context: Context) throws -> Int32 {
+func attach(_ context: Context) throws(ZoneError) -> Int32 {
   let spec = try context.zones.status(context.name).spec
   let client = try terminalClient(context.invocation, isTerminal: spec.terminal, passesInput: true)
   return try finish(context.zones.attach(context.name, client), spec, context)
@@ -47,21 +47,21 @@ private func directStreams(_ spec: ZoneSpec, _ invocation: Invocation) -> ZoneSt
 }
 
 /// A terminal for the command is the caller's, passed on: with --interactive he must have one.
-func requireTerminal(_ invocation: Invocation) throws {
+func requireTerminal(_ invocation: Invocation) throws(ZoneError) {
   guard invocation.has(.tty), invocation.has(.interactive), isatty(0) == 0 else { return }
-  throw ZoneError.refused("cannot give '\(invocation.verb.name)' a terminal: standard input is none (leave -t out)")
+  throw .refused("cannot give '\(invocation.verb.name)' a terminal: standard input is none (leave -t out)")
 }
 
 /// The caller's own terminal and descriptors, as the options want them.
-private func terminalClient(_ invocation: Invocation, isTerminal: Bool, passesInput: Bool) throws -> TerminalClient {
+private func terminalClient(_ invocation: Invocation, isTerminal: Bool, passesInput: Bool) throws(ZoneError) -> TerminalClient {
   var client = TerminalClient(isTerminal: isTerminal, passesInput: passesInput)
   client.forwardsSignals = !(isTerminal && passesInput)
-  client.detachKeys = isTerminal ? try invocation.value(.detachKeys).map(DetachKeys.parse) ?? .standard : nil
+  client.detachKeys = isTerminal ? try spelled(invocation.value(.detachKeys).map(DetachKeys.parse) ?? .standard) : nil
   return client
 }
 
 /// What a relay's end means for the zone and for our exit status.
-private func finish(_ outcome: TerminalClient.Outcome, _ spec: ZoneSpec, _ context: Context) throws -> Int32 {
+private func finish(_ outcome: TerminalClient.Outcome, _ spec: ZoneSpec, _ context: Context) throws(ZoneError) -> Int32 {
   switch outcome {
   case .ended(let status, let oomKilled):
     if oomKilled {
@@ -79,9 +79,9 @@ private func finish(_ outcome: TerminalClient.Outcome, _ spec: ZoneSpec, _ conte
     return 128 + signal
   case .timedOut:
     if spec.ephemeral { try context.zones.delete(spec.name, force: true) } else { try context.zones.halt(spec.name) }
-    throw ZoneError.timedOut("zone \(spec.name) was halted: its time (--timeout) is over")
+    throw .timedOut("zone \(spec.name) was halted: its time (--timeout) is over")
   case .lost:
-    throw ZoneError.refused("cannot stay with zone \(spec.name): its keeper was killed, and the zone with it")
+    throw .refused("cannot stay with zone \(spec.name): its keeper was killed, and the zone with it")
   }
 }
 

@@ -1,12 +1,12 @@
 import CommandLineTable
 import ZoneRuntime
 
-func set(_ context: Context) throws -> Int32 {
+func set(_ context: Context) throws(ZoneError) -> Int32 {
   let format = try Output.format(context.invocation)
   try context.mayChange(context.name)
   let status = try context.zones.status(context.name)
   var spec = status.spec
-  let named = try SpecKeys.apply(Array(context.invocation.operands.dropFirst()), to: &spec)
+  let named = try spelled(SpecKeys.apply(Array(context.invocation.operands.dropFirst()), to: &spec))
 
   var outcomes: [SetOutcome]
   let refused = SpecKeys.changed(from: status.spec, to: spec).contains { $0.isRefused } && status.state != .configured

@@ -2,10 +2,10 @@ import CommandLineTable
 import LinuxNS
 import ZoneRuntime
 
-func show(_ context: Context) throws -> Int32 {
+func show(_ context: Context) throws(ZoneError) -> Int32 {
   let format = try Output.format(context.invocation)
   var found: [ZoneStatus] = []
-  let status = try context.each { found.append(try context.zones.status($0)) }
+  let status = try context.each { name throws(ZoneError) in found.append(try context.zones.status(name)) }
   if format == .json {
     try Output.json(found)
   } else {
@@ -33,7 +33,7 @@ private func description(_ zone: ZoneStatus) -> String {
   for key in SpecKeys.table {
     for text in key.texts(zone.spec) { rows.append((key.name, TextTable.printable(text))) }
   }
-  let width = rows.map(\.0.count).max() ?? 0
+  let width = rows.map { $0.0.count }.max() ?? 0
   return rows.map { name, text in
     name.isEmpty ? "\n" : name + ":" + String(repeating: " ", count: width - name.count + 1) + text + "\n"
   }.joined()

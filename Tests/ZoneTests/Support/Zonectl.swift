@@ -14,10 +14,10 @@ final class Zonectl {
   /// Seconds that a verb may take.
   var timeout: Double = 30
 
-  /// The program under test: what ZONECTL names, or the release build.
+  /// The program under test: what ZONECTL names, or the one that the scripts built last.
   static let program: String = {
     if let named = ProcessInfo.processInfo.environment["ZONECTL"] { return named }
-    return packageRoot + "/.build/release/zonectl"
+    return packageRoot + "/.build/bin/zonectl"
   }()
 
   static let packageRoot: String = {
