@@ -26,6 +26,7 @@ public struct StageOp: Sendable, Equatable {
     public static let pivot = Code(STAGE_OP_PIVOT)
     public static let hostname = Code(STAGE_OP_HOSTNAME)
     public static let loopback = Code(STAGE_OP_LOOPBACK)
+    public static let network = Code(STAGE_OP_NETWORK)
     public static let write = Code(STAGE_OP_WRITE)
     public static let terminal = Code(STAGE_OP_TERMINAL)
     public static let rlimit = Code(STAGE_OP_RLIMIT)
@@ -124,7 +125,6 @@ public struct StagePlan: Sendable {
     public var tasks: [CInt] = []
     public var run: CInt = -1
     public var log: CInt = -1
-    public var listen: CInt = -1
     public var zonectl: CInt = -1
     public var oom: CInt = -1
     public var join: CInt = -1
@@ -181,7 +181,6 @@ public struct StagePlan: Sendable {
     header.fd_cgroup = number(descriptors.cgroup)
     header.fd_run = number(descriptors.run)
     header.fd_log_dir = number(descriptors.log)
-    header.fd_listen = number(descriptors.listen)
     header.fd_zonectl = number(descriptors.zonectl)
     header.fd_oom = number(descriptors.oom)
     header.fd_join = number(descriptors.join)

@@ -41,21 +41,21 @@ public struct StageProcess: ~Copyable, Sendable {
     try check(zns_send_fds(control.raw, message, message.count, nil, 0), "sendmsg")
   }
 
-  /// Tells such a keeper the zone's ids: the text of /proc/PID/uid_map and gid_map, at most 255 bytes each.
-  public borrowing func send(uidMap: String, gidMap: String) throws(SyscallError) {
+  /// Tells such a keeper what the zone's first process is born on.
+  /// - Parameters:
+  ///   - uidMap: the text of /proc/PID/uid_map, as `gidMap` of gid_map; at most 255 bytes each.
+  ///   - run: the zone's run directory.
+  ///   - group: the v2 group's directory, or -1.
+  ///   - tasks: the v1 groups' `tasks` files.
+  public borrowing func send(uidMap: String, gidMap: String, run: CInt, group: CInt, tasks: [CInt]) throws(SyscallError) {
     precondition(uidMap.utf8.count < 256 && gidMap.utf8.count < 256)
-    var message = [UInt8](repeating: 0, count: 1 + MemoryLayout<stage_ids>.size)
-    message[0] = UInt8(STAGE_IDS.rawValue)
-    for (at, text) in [(1, uidMap), (257, gidMap)] {
+    var message = [UInt8](repeating: 0, count: 2 + MemoryLayout<stage_ids>.size)
+    message[0] = UInt8(STAGE_GROUND.rawValue)
+    message[1] = group >= 0 ? 1 : 0
+    for (at, text) in [(2, uidMap), (258, gidMap)] {
       for (index, byte) in text.utf8.enumerated() { message[at + index] = byte }
     }
-    try check(zns_send_fds(control.raw, message, message.count, nil, 0), "sendmsg")
-  }
-
-  /// Tells such a keeper the zone's groups: the v2 group's directory, or -1, and the v1 groups' `tasks` files.
-  public borrowing func send(group: CInt, tasks: [CInt]) throws(SyscallError) {
-    let fds = (group >= 0 ? [group] : []) + tasks
-    let message = [UInt8(STAGE_GROUPS.rawValue), group >= 0 ? 1 : 0]
+    let fds = [run] + (group >= 0 ? [group] : []) + tasks
     try check(zns_send_fds(control.raw, message, message.count, fds, CInt(fds.count)), "sendmsg")
   }
 

@@ -32,9 +32,9 @@ void refuse(struct client *client, long error) {
   tell(client, STAGE_SAYS_NO, &number, 1);
 }
 
-void accept_client(void) {
+void accept_client(int listening) {
   // What we say must never wait for who is to hear it.
-  long socket = SYS4(__NR_accept4, plan->fd_listen, 0, 0, SOCK_CLOEXEC | SOCK_NONBLOCK);
+  long socket = SYS4(__NR_accept4, listening, 0, 0, SOCK_CLOEXEC | SOCK_NONBLOCK);
   if (socket < 0) return;
   struct ucred_ peer;
   unsigned size = sizeof peer;

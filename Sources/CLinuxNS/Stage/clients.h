@@ -18,7 +18,7 @@ void open_clients(int control);
 
 /// Takes who connects, if he may speak to us: root, and the zone's owner. A full table keeps nobody out for good: its
 /// last place is always the last comer's.
-void accept_client(void);
+void accept_client(int listening);
 void drop(struct client *client);
 
 /// Says it; who does not take it at once, because he does not read, is let go.

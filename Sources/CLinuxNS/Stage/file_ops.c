@@ -14,7 +14,6 @@ long symbolic_link(const struct stage_op *op) {
   long parent = parent_of(text(op->text[0]), &name);
   if (parent < 0) return parent;
   long result = SYS3(__NR_symlinkat, text(op->text[1]), parent, name);
-  sys_close((int)parent);
   return result == -EEXIST ? 0 : result;
 }
 
@@ -57,14 +56,9 @@ long copy(const struct stage_op *op) {
 
 long device(const struct stage_op *op) {
   const char *name;
-  switch_fsids(0, 0);
   long parent = parent_of(text(op->text[0]), &name);
-  long result = parent;
-  if (parent >= 0) {
-    result = SYS4(__NR_mknodat, parent, name, S_IFCHR | op->b, op->a);
-    if (result >= 0) result = SYS5(__NR_fchownat, parent, name, plan->zone_root_uid, plan->zone_root_gid, AT_SYMLINK_NOFOLLOW);
-    sys_close((int)parent);
-  }
-  switch_fsids(fs_uid, fs_gid);
-  return result;
+  if (parent < 0) return parent;
+  long result = SYS4(__NR_mknodat, parent, name, S_IFCHR | op->b, op->a);
+  if (result < 0) return result;
+  return SYS5(__NR_fchownat, parent, name, plan->zone_root_uid, plan->zone_root_gid, AT_SYMLINK_NOFOLLOW);
 }

@@ -3,6 +3,7 @@
 #include "kernel.h"
 #include "process.h"
 #include "init.h"
+#include "network.h"
 
 static void fail(int gate, int section, int32_t step, long error) __attribute__((noreturn));
 static void fail(int gate, int section, int32_t step, long error) {
@@ -72,8 +73,11 @@ static int make_command(int gate, int exec_pipe) {
   long pid = sys_clone3(&args);
   if (pid < 0) fail(gate, STAGE_SECTION_PROCESS, STAGE_STEP_FORK, pid);
   if (pid > 0) return (int)pid;
-  int32_t step = 0;
-  long result = execute_process(gate, exec_pipe, &step);
+  int32_t step = STAGE_STEP_NETWORK;
+  told_on = gate;
+  // Made ahead, it was born before the zone's network.
+  long result = enter_network(&zone_network);
+  if (result >= 0) result = execute_process(gate, exec_pipe, &step);
   int32_t numbers[3] = {STAGE_SECTION_PROCESS, step, (int32_t)-result};
   send_numbers(told_on, GATE_FAILED, numbers, 3);
   sys_exit(127);

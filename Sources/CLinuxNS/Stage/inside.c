@@ -13,6 +13,15 @@ long inside(const char *path, uint64_t flags, uint64_t mode) {
   return sys_resolve(root_fd, path, flags, mode, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
 }
 
+// One after the other, most names lie in the same directory.
+static char parent_path[256];
+static int parent_fd = -1;
+
+void forget_parent(void) {
+  if (parent_fd >= 0) sys_close(parent_fd);
+  parent_fd = -1;
+}
+
 long parent_of(const char *path, const char **name) {
   char folder[4096];
   size_t cut = 0, n = length(path);
@@ -23,7 +32,14 @@ long parent_of(const char *path, const char **name) {
   if (!**name) return -EINVAL;
   memcpy(folder, path, cut);
   folder[cut] = 0;
-  return inside(cut ? folder : ".", O_PATH | O_DIRECTORY, 0);
+  if (parent_fd >= 0 && cut < sizeof parent_path && memcmp(folder, parent_path, cut + 1) == 0) return parent_fd;
+  forget_parent();
+  long fd = inside(cut ? folder : ".", O_PATH | O_DIRECTORY, 0);
+  if (fd < 0) return fd;
+  parent_fd = (int)fd;
+  if (cut < sizeof parent_path) memcpy(parent_path, folder, cut + 1);
+  else parent_path[0] = '/', parent_path[1] = '/', parent_path[2] = 0;
+  return parent_fd;
 }
 
 long make_directory(const char *path, uint64_t mode) {
@@ -31,7 +47,6 @@ long make_directory(const char *path, uint64_t mode) {
   long parent = parent_of(path, &name);
   if (parent < 0) return parent;
   long result = SYS3(__NR_mkdirat, parent, name, mode);
-  sys_close((int)parent);
   return result == -EEXIST ? 0 : result;
 }
 
@@ -60,7 +75,6 @@ static long make_file(const char *path) {
   long parent = parent_of(path, &name);
   if (parent < 0) return parent;
   long fd = sys_open((int)parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0644);
-  sys_close((int)parent);
   if (fd < 0) return fd == -EEXIST ? 0 : fd;
   sys_close((int)fd);
   return 0;
@@ -79,7 +93,6 @@ long mount_point(const struct stage_op *op, const char *path, int is_file) {
       long result = make_directories(folder);
       if (result < 0) return result;
     } else if (parent < 0) return parent;
-    else sys_close((int)parent);
     long result = is_file ? make_file(path) : make_directory(path, 0755);
     if (result < 0) return result;
     fd = inside(path, O_PATH, 0);
@@ -94,6 +107,5 @@ long new_file(const char *path, uint64_t mode) {
   int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
   long fd = sys_open((int)parent, name, flags, (int)mode);
   if (fd == -EEXIST && SYS3(__NR_unlinkat, parent, name, 0) == 0) fd = sys_open((int)parent, name, flags, (int)mode);
-  sys_close((int)parent);
   return fd;
 }

@@ -8,8 +8,10 @@ long kind_of(int fd, const char *path, int flags, uint32_t *mode);
 /// Opens `path` below the root: a descriptor, or -errno. Links are followed, and never lead out.
 long inside(const char *path, uint64_t flags, uint64_t mode);
 
-/// Opens the directory that holds `path`'s last name and points *name at it.
+/// The directory that holds `path`'s last name, which *name is pointed at. It stays open until another one is asked for,
+/// or until something is mounted.
 long parent_of(const char *path, const char **name);
+void forget_parent(void);
 
 /// An existing directory is fine.
 long make_directory(const char *path, uint64_t mode);

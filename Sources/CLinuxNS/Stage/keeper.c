@@ -195,12 +195,12 @@ static void hand_over(void) {
   sys_exit(1);
 }
 
-static void reap_builder(struct zone *zone) {
-  if (zone->builder < 0) return;
+static void reap_helper(struct zone *zone, int helper) {
+  if (zone->helpers[helper] < 0) return;
   struct child_info info;
-  SYS5(__NR_waitid, P_PIDFD, zone->builder, &info, WEXITED, 0);
-  sys_close(zone->builder);
-  zone->builder = -1;
+  SYS5(__NR_waitid, P_PIDFD, zone->helpers[helper], &info, WEXITED, 0);
+  sys_close(zone->helpers[helper]);
+  zone->helpers[helper] = -1;
 }
 
 static void end(struct zone *zone) __attribute__((noreturn));
@@ -227,11 +227,11 @@ static void end(struct zone *zone) {
   record.ended = now_realtime();
   write_record(&record);
   // The socket goes first: from here on nobody may take us for alive.
-  sys_close(plan->fd_listen);
+  sys_close(zone->listening);
   int32_t numbers[3] = {record.code, record.signal, record.oom};
   wait_for_readers();
   for (int i = 0; i <= CLIENTS; i++) tell(&clients[i], STAGE_SAYS_ENDED, numbers, 3);
-  reap_builder(zone);
+  for (int i = 0; i < 2; i++) reap_helper(zone, i);
   // The launcher has heard, and cleans up.
   if (clients[0].socket >= 0 && !plan->hand_over) sys_exit(0);
   hand_over();
@@ -248,9 +248,10 @@ void serve(struct zone *zone) {
     if (*to[i] >= 0) SYS3(__NR_ioctl, *to[i], FIONBIO, &one);
   for (;;) {
     // Who is not there takes no place: poll(2) takes no more of them than RLIMIT_NOFILE, which may be low.
-    struct pollfd fds[8 + CLIENTS + 1];
+    enum { FIXED = 9 };
+    struct pollfd fds[FIXED + CLIENTS + 1];
     struct client *who[CLIENTS + 1];
-    unsigned count = 8;
+    unsigned count = FIXED;
     // While somebody who is attached has no room, nothing is read for him; his socket tells when he has.
     int ready = readers_ready();
     fds[0] = (struct pollfd){zone->init, POLLIN, 0};
@@ -260,13 +261,13 @@ void serve(struct zone *zone) {
     fds[4] = (struct pollfd){ready ? zone->errors : -1, POLLIN, 0};
     fds[5] = (struct pollfd){zone->master >= 0 ? zone->master : input_pending ? zone->input : -1,
                              (short)((zone->master >= 0 && ready ? POLLIN : 0) | (input_pending ? POLLOUT : 0)), 0};
-    fds[6] = (struct pollfd){plan->fd_listen, POLLIN, 0};
-    fds[7] = (struct pollfd){zone->builder, POLLIN, 0};
+    fds[6] = (struct pollfd){zone->listening, POLLIN, 0};
+    for (int i = 0; i < 2; i++) fds[7 + i] = (struct pollfd){zone->helpers[i], POLLIN, 0};
     for (int i = 0; i <= CLIENTS; i++) {
       struct client *client = &clients[i];
       if (client->socket < 0) continue;
       int waits = !ready && client->attached && !has_room(client);
-      who[count - 8] = client;
+      who[count - FIXED] = client;
       fds[count++] = (struct pollfd){client->socket, (short)((client->muted ? 0 : POLLIN) | (waits ? POLLOUT : 0)), 0};
     }
     if (sys_poll(fds, count) < 0) continue;
@@ -280,10 +281,11 @@ void serve(struct zone *zone) {
           fds[5].revents & POLLHUP)
         sys_close(zone->master), zone->master = -1;
     }
-    for (unsigned i = 8; i < count; i++)
-      if (fds[i].revents & ~POLLOUT && who[i - 8]->socket == fds[i].fd) hear(zone, who[i - 8]);
-    if (fds[6].revents) accept_client();
-    if (fds[7].revents) reap_builder(zone);
+    for (unsigned i = FIXED; i < count; i++)
+      if (fds[i].revents & ~POLLOUT && who[i - FIXED]->socket == fds[i].fd) hear(zone, who[i - FIXED]);
+    if (fds[6].revents) accept_client(zone->listening);
+    for (int i = 0; i < 2; i++)
+      if (fds[7 + i].revents) reap_helper(zone, i);
     if (fds[0].revents) end(zone);
   }
 }
@@ -291,13 +293,13 @@ void serve(struct zone *zone) {
 void keep_zone(void) {
   forget_launcher();
   sys_prctl(PR_SET_NAME, (unsigned long)"zone-keeper", 0, 0, 0);
-  struct zone zone = {.control = STAGE_FD_CONTROL, .gate = -1, .exec_pipe = -1, .init = -1, .builder = -1, .output = -1,
-                      .errors = -1, .input = -1, .master = -1, .devpts = -1};
+  struct zone zone = {.control = STAGE_FD_CONTROL, .gate = -1, .exec_pipe = -1, .init = -1, .helpers = {-1, -1}, .output = -1,
+                      .errors = -1, .input = -1, .master = -1, .devpts = -1, .listening = -1};
   launch(&zone);
   record.init = zone.init_pid;
   // With an open gate "ready" is not a state anybody could see: the next record says "running".
   long result = plan->open_gate ? 0 : write_record(&record);
-  if (result >= 0) result = SYS2(__NR_listen, plan->fd_listen, 128);
+  if (result >= 0) result = SYS2(__NR_listen, zone.listening, 128);
   if (result < 0) {
     int32_t numbers[3] = {0, STAGE_STEP_RECORD, (int32_t)-result};
     send_numbers(STAGE_FD_CONTROL, STAGE_SAYS_FAILED, numbers, 3);

@@ -8,7 +8,8 @@ struct zone {
   int gate;           // SEQPACKET to the zone's first process, with its senders' pids
   int exec_pipe;      // ends when the command was executed
   int init;           // pidfd of the zone's first process
-  int builder;        // pidfd of who put the root together, until it has ended
+  int helpers[2];     // pidfds of who put the root together and of who made the network, until they have ended
+  int listening;      // its socket in the run directory
   int32_t init_pid, process_pid;
   int output, errors; // what the command writes
   int input;          // what it reads

@@ -101,11 +101,19 @@ long write_file(const char *path, const char *content) {
   return result < 0 ? result : 0;
 }
 
+/// At `to`, of 64 bytes: /proc/PID/FOLDER/NAME, or without the folder.
+static const char *proc_path(char *to, int pid, const char *folder, const char *name) {
+  char *end = put_number(put_text(to, "/proc/"), (uint64_t)pid);
+  *put_text(put_text(end, folder), name) = 0;
+  return to;
+}
+
 long write_map(int pid, const char *name, const char *content) {
-  char path[64], *end = put_text(path, "/proc/");
-  end = put_number(end, (uint64_t)pid);
-  *end++ = '/';
-  end = put_text(end, name);
-  *end = 0;
-  return write_file(path, content);
+  char path[64];
+  return write_file(proc_path(path, pid, "/", name), content);
+}
+
+long open_namespace(int pid, const char *name) {
+  char path[64];
+  return sys_open(AT_FDCWD, proc_path(path, pid, "/ns/", name), O_RDONLY, 0);
 }

@@ -77,6 +77,7 @@ static inline long sys6(long n, long a, long b, long c, long d, long e, long f) 
 #define SOCK_SEQPACKET 5
 #define SOCK_CLOEXEC 02000000
 #define SOCK_NONBLOCK 04000
+#define MSG_PEEK 2
 #define MSG_DONTWAIT 0x40
 #define MSG_NOSIGNAL 0x4000
 #define MSG_CMSG_CLOEXEC 0x40000000
@@ -171,6 +172,8 @@ __attribute__((noreturn)) void join_zone(void);
 /// The joiner's and the execution's common parts.
 long write_file(const char *path, const char *content);
 long write_map(int pid, const char *name, const char *content);
+/// /proc/PID/ns/NAME.
+long open_namespace(int pid, const char *name);
 /// With groups: drops the caller's supplementary groups too.
 long become_root(int groups);
 /// Moves the caller into the v1 groups of these `tasks` files.

@@ -25,12 +25,6 @@ void expect(int from, char kind, char *message, size_t room, int *fds, int *fd_c
   launch_failed(numbers[0], numbers[1], -numbers[2]);
 }
 
-void wait_for_end(int pidfd) {
-  struct pollfd end = {pidfd, POLLIN, 0};
-  while (sys_poll(&end, 1) < 0) {}
-  sys_close(pidfd);
-}
-
 void keep_far_side(const struct zone *zone, const struct launch *launch) {
   sys_close(launch->link[0]);
   sys_close(launch->gate[0]);
@@ -49,6 +43,18 @@ static int make_pipe(int *ours, int writes) {
   if (result < 0) launch_failed(0, STAGE_STEP_CLONE, result);
   *ours = ends[writes ? 1 : 0];
   return ends[writes ? 0 : 1];
+}
+
+void bind_socket(struct zone *zone, int run_directory) {
+  struct { uint16_t family; char path[108]; } address = {AF_UNIX, ""};
+  char *end = put_number(put_text(address.path, "/proc/self/fd/"), (uint64_t)run_directory);
+  *put_text(end, "/keeper.sock") = 0;
+  long result = SYS3(__NR_socket, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+  zone->listening = (int)result;
+  SYS1(__NR_umask, 0177);
+  if (result >= 0) result = SYS3(__NR_bind, zone->listening, &address, sizeof address);
+  SYS1(__NR_umask, 0);
+  if (result < 0) launch_failed(0, STAGE_STEP_LISTEN, result);
 }
 
 void set_up_stdio(struct zone *zone) {
@@ -70,11 +76,7 @@ static void keep_namespaces(struct zone *zone) {
   // The user namespace first, as a joiner needs them.
   static const char *const names[] = {"user", "mnt", "pid", "net", "ipc", "uts", "cgroup"};
   for (int i = 0; i < 7; i++) {
-    char path[64], *end = put_text(path, "/proc/");
-    end = put_number(end, (uint64_t)zone->init_pid);
-    end = put_text(end, "/ns/");
-    *put_text(end, names[i]) = 0;
-    long fd = sys_open(AT_FDCWD, path, O_RDONLY, 0);
+    long fd = open_namespace(zone->init_pid, names[i]);
     if (fd < 0) launch_failed(0, STAGE_STEP_NAMESPACES, fd);
     zone->namespaces[zone->namespace_count++] = (int)fd;
   }
@@ -93,12 +95,14 @@ void launch(struct zone *zone) {
   launch.exec_pipe = make_pipe(&zone->exec_pipe, 0);
 
   if (is_begun()) launch_by_host(zone, &launch);
-  else launch_by_user(zone, &launch);
+  else {
+    bind_socket(zone, plan->fd_run);
+    launch_by_user(zone, &launch);
+  }
 
   zone->init_pid = launch.first_pid;
   struct child_info info;
-  SYS5(__NR_waitid, P_PID, launch.joiner, &info, WEXITED, 0);
-  if (launch.forerunner) SYS5(__NR_waitid, P_PID, launch.forerunner, &info, WEXITED, 0);
+  if (launch.joiner) SYS5(__NR_waitid, P_PID, launch.joiner, &info, WEXITED, 0);
   sys_close(launch.link[0]);
   result = SYS2(__NR_pidfd_open, zone->init_pid, 0);
   if (result < 0) launch_failed(0, STAGE_STEP_DIED, result);
@@ -115,6 +119,5 @@ void launch(struct zone *zone) {
   if (root_fd >= 0) sys_close(root_fd);
   if (userns_fd >= 0) sys_close(userns_fd);
   sys_close(plan_fd);
-  SYS3(__NR_close_range, STAGE_FD_GROUPS, STAGE_FD_GROUPS + STAGE_MOST_GROUPS - 1, 0);
   SYS3(__NR_close_range, plan->fd_sources, ~0u, 0);
 }

@@ -4,15 +4,15 @@
 
 /// What the processes of a launch have between each other, while it lasts.
 struct launch {
-  int link[2];         // of whoever puts the root together: [0]; of joiner and first process: [1]
+  int link[2];         // of whoever puts the root together: [0]; of the zone's first process, and a joiner: [1]
   int gate[2];         // the keeper's: [0]; of the zone's first process: [1]
   int exec_pipe;       // ends, close-on-exec, when the command was executed
-  long joiner, forerunner;  // the keeper's children, for it to reap
+  long joiner;         // the keeper's child, for it to reap (user tier)
   int32_t first_pid;
 };
 
 // On the link: a failure, or what the tier agrees on.
-enum { LINK_FAILED = 'f', LINK_GO = 'j', LINK_DONE = 'd', LINK_MOVED = 'm' };
+enum { LINK_FAILED = 'f', LINK_MAPPED = 'i', LINK_DONE = 'd', LINK_GO = 'j', LINK_MOVED = 'm' };
 
 /// Puts the root together and the zone's first process into its namespaces. On failure it tells the launcher and exits.
 void launch_by_host(struct zone *zone, struct launch *launch);
@@ -26,12 +26,12 @@ __attribute__((noreturn)) void link_failed(int link, int32_t section, int32_t st
 /// Waits for one message of the link's or the gate's other side; tells a failure on and exits.
 void expect(int from, char kind, char *message, size_t room, int *fds, int *fd_count);
 
-/// A process of the launch waits until another has ended; closes its pidfd.
-void wait_for_end(int pidfd);
-
 /// In a child: closes the launch's other side, so that the end of either is seen by the other.
 void keep_far_side(const struct zone *zone, const struct launch *launch);
 void keep_near_side(const struct launch *launch);
+
+/// Binds the keeper's socket in the zone's run directory; nobody reaches it before it listens.
+void bind_socket(struct zone *zone, int run_directory);
 
 /// What the command gets as 0, 1 and 2, where that is no terminal.
 void set_up_stdio(struct zone *zone);

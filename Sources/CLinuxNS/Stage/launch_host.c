@@ -1,118 +1,112 @@
 // A launch by host root. It begins before there is a plan, and each process has its part ready when the next needs it:
 //
-//   builder     a mount namespace that the host owns, where the root is put together: its copy into the zone locks every
-//               mount. A process of its own holds it, since to leave one means to wait until it is taken apart (0.3 ms
-//               and more, for a grace period of RCU); its end is nobody's wait.
-//   forerunner  user and network namespace (0.5 ms), while the launcher plans (forerun.c)
-//   joiner      born in the zone's groups; it clones the zone's first process there, in the user namespace
-//   first       in its other namespaces; when the root stands it takes the network, and its copy of the mounts
+//   builder  a mount namespace that the host owns, where the root is put together: its copy into the zone locks every
+//            mount. A process of its own holds it, since to leave one means to wait until it is taken apart (0.3 ms
+//            and more, for a grace period of RCU); its end is nobody's wait.
+//   first    the zone's first process, born in its groups with its ids; when the root stands it takes its copy of the
+//            mounts, and last it goes into the network
+//   network  makes the network namespace meanwhile (network.c)
 #include "keeper.h"
-#include "forerun.h"
 #include "init.h"
 #include "launch.h"
+#include "network.h"
 #include "orders.h"
 #include "process.h"
 
+// Made by the first process itself, once it is somebody: /dev/mqueue belongs to the zone's root only where the ids are
+// mapped before, and the root of the control groups is the group it is in by then.
+enum { LATER = CLONE_NEWIPC | CLONE_NEWCGROUP };
+// The builder's copy, and the network's process's.
+enum { ELSEWHERE = CLONE_NEWNS | CLONE_NEWNET };
+
 /// The zone's first process, until it is where it belongs.
-static void move_in(int link, int gate, int exec_pipe, const struct forerunner *ahead) __attribute__((noreturn));
-static void move_in(int link, int gate, int exec_pipe, const struct forerunner *ahead) {
+static void be_born(int link, int gate, int exec_pipe, const struct ground *ground) __attribute__((noreturn));
+static void be_born(int link, int gate, int exec_pipe, const struct ground *ground) {
   char message[16], moved = LINK_MOVED;
-  int fds[5], count = 5;
+  if (receive_message(link, message, sizeof message, 0, 0, 0, 0) != 1 || message[0] != LINK_MAPPED) sys_exit(125);
+  long result = become_root(1);
+  if (result < 0) link_failed(link, 0, STAGE_STEP_IDENTITY, result);
+  result = join_groups(ground->tasks, ground->task_count);
+  if (result < 0) link_failed(link, 0, STAGE_STEP_CGROUP, result);
+  SYS3(__NR_close_range, STAGE_FD_GROUPS, STAGE_FD_GROUPS + STAGE_MOST_GROUPS - 1, 0);
+  if (orders.zone_flags & LATER) result = SYS1(__NR_unshare, orders.zone_flags & LATER);
+  if (result < 0) link_failed(link, 0, STAGE_STEP_CLONE, result);
+
+  int fds[7], count = 7;
   if (receive_message(link, message, sizeof message, fds, &count, 0, 0) != 1 || message[0] != LINK_GO) sys_exit(125);
-  long result = count < 2 ? -EPROTO : map_plan(fds[0]);
+  result = count < 2 ? -EPROTO : map_plan(fds[0]);
   if (result < 0) link_failed(link, 0, STAGE_STEP_PLAN, result);
-  if (orders.zone_flags & CLONE_NEWNET) {
-    result = SYS2(__NR_setns, ahead->process, CLONE_NEWNET);
-    if (result < 0) link_failed(link, 0, STAGE_STEP_NETWORK, result);
-  }
   // The copy of the mount namespace carries the working directory over: so the zone finds its root as ".".
   result = SYS1(__NR_fchdir, fds[1]);
   if (result >= 0) result = SYS1(__NR_unshare, CLONE_NEWNS);
   if (result < 0) link_failed(link, 0, STAGE_STEP_CLONE, result);
-  if (count == 5) payload_in = fds[2], payload_out = fds[3], payload_err = fds[4];
   sys_close(fds[0]);
   sys_close(fds[1]);
-  sys_close(ahead->process);
+  int next = 2;
+  if (!plan->terminal) payload_in = fds[2], payload_out = fds[3], payload_err = fds[4], next = 5;
+  if (orders.zone_flags & CLONE_NEWNET) zone_network = (struct network){fds[next], fds[next + 1]};
   send_message(link, &moved, 1, 0, 0, 0);
   sys_close(link);
   be_first_process(gate, exec_pipe);
 }
 
-static void join(struct launch *launch, const struct groups *groups, const struct forerunner *ahead)
-    __attribute__((noreturn));
-static void join(struct launch *launch, const struct groups *groups, const struct forerunner *ahead) {
-  int link = launch->link[1];
-  long result = join_groups(groups->tasks, groups->task_count);
-  if (result < 0) link_failed(link, 0, STAGE_STEP_CGROUP, result);
-  result = SYS2(__NR_setns, ahead->process, CLONE_NEWUSER);
-  if (result < 0) link_failed(link, 0, STAGE_STEP_USERNS, result);
-  result = become_root(1);
-  if (result < 0) link_failed(link, 0, STAGE_STEP_IDENTITY, result);
-  struct clone_args args = {.flags = (orders.zone_flags & ~(uint32_t)(CLONE_NEWNET | CLONE_NEWNS)) | CLONE_PARENT};
+/// Makes the zone's first process, with its ids; they are the builder's userns_fd from then on.
+static void make_first(struct zone *zone, struct launch *launch) {
+  struct ground ground;
+  hear_ground(&ground);
+  // The keeper's child, not ours.
+  struct clone_args args = {
+      .flags = CLONE_PARENT | CLONE_NEWUSER | (orders.zone_flags & ~(uint32_t)(LATER | ELSEWHERE))};
+  if (ground.directory >= 0) args.flags |= CLONE_INTO_CGROUP, args.cgroup = (uint64_t)ground.directory;
   long pid = sys_clone3(&args);
-  if (pid < 0) link_failed(link, 0, STAGE_STEP_CLONE, pid);
-  if (pid == 0) move_in(link, launch->gate[1], launch->exec_pipe, ahead);
-  int32_t number = (int32_t)pid;
-  send_numbers(link, LINK_DONE, &number, 1);
-  sys_exit(0);
-}
-
-/// Returns the joiner's pidfd.
-static int make_joiner(struct zone *zone, struct launch *launch, const struct forerunner *ahead) {
-  struct groups groups;
-  hear_groups(&groups);
-  int joiner = -1;
-  // It and the zone's first process are the keeper's children, not ours.
-  struct clone_args args = {.flags = CLONE_PARENT | CLONE_PIDFD, .pidfd = (uint64_t)(uintptr_t)&joiner};
-  if (groups.directory >= 0) args.flags |= CLONE_INTO_CGROUP, args.cgroup = (uint64_t)groups.directory;
-  launch->joiner = sys_clone3(&args);
-  if (launch->joiner < 0) launch_failed(0, STAGE_STEP_JOINER, launch->joiner);
-  if (launch->joiner == 0) {
+  if (pid < 0) launch_failed(0, STAGE_STEP_CLONE, pid);
+  if (pid == 0) {
     keep_far_side(zone, launch);
-    sys_close(ahead->socket);
-    join(launch, &groups, ahead);
+    be_born(launch->link[1], launch->gate[1], launch->exec_pipe, &ground);
   }
+  launch->first_pid = (int32_t)pid;
   keep_near_side(launch);
-  return joiner;
+  SYS3(__NR_close_range, STAGE_FD_GROUPS, STAGE_FD_GROUPS + STAGE_MOST_GROUPS - 1, 0);
+
+  char mapped = LINK_MAPPED;
+  long result = write_map((int)pid, "uid_map", ground.ids.uid_map);
+  if (result >= 0) result = write_map((int)pid, "gid_map", ground.ids.gid_map);
+  if (result >= 0) result = send_message(launch->link[0], &mapped, 1, 0, 0, 0);
+  if (result < 0) launch_failed(0, STAGE_STEP_MAP, result);
+  userns_fd = (int)open_namespace((int)pid, "user");
+  if (userns_fd < 0) launch_failed(0, STAGE_STEP_USERNS, userns_fd);
+  bind_socket(zone, ground.run_directory);
+  sys_close(ground.run_directory);
 }
 
 static int is_built;
 
 static void build(struct zone *zone, struct launch *launch) __attribute__((noreturn, noinline));
 static void build(struct zone *zone, struct launch *launch) {
-  struct forerunner ahead;
-  int32_t failed = STAGE_STEP_PRIVATE;
+  struct network network = {-1, -1};
   long result = sys_mount(0, "/", 0, MS_REC | MS_PRIVATE, 0);
-  if (result >= 0) result = forerun(&ahead, orders.zone_flags, &failed);
-  if (result < 0) launch_failed(0, failed, result);
-  launch->forerunner = ahead.pid;
-  struct stage_ids ids;
-  hear_ids(&ids);
-  result = map_forerunner(&ahead, &ids, &failed);
-  if (result < 0) launch_failed(0, failed, result);
-  userns_fd = ahead.user_namespace;
-  int joiner = make_joiner(zone, launch, &ahead);
-
+  if (result < 0) launch_failed(0, STAGE_STEP_PRIVATE, result);
+  make_first(zone, launch);
+  if (orders.zone_flags & CLONE_NEWNET) {
+    result = make_network(&network, userns_fd);
+    if (result < 0) launch_failed(0, STAGE_STEP_NETWORK, result);
+    zone->helpers[1] = network.process;
+  }
   hear_plan();
   if (plan->tier != STAGE_TIER_HOST || plan->zone_flags != orders.zone_flags) launch_failed(0, STAGE_STEP_PLAN, -EPROTO);
   set_up_stdio(zone);
   int32_t step = 0;
   result = run_section(STAGE_SECTION_TREE, &step);
   if (result < 0) launch_failed(STAGE_SECTION_TREE, step, result);
-  char message[64];
-  expect(launch->link[0], LINK_DONE, message, sizeof message, 0, 0);
-  memcpy(&launch->first_pid, message + 1, 4);
-  result = forerunner_is_done(&ahead, &failed);
-  if (result < 0) launch_failed(0, failed, result);
-  int fds[5] = {plan_fd, root_fd, payload_in, payload_out, payload_err};
-  message[0] = LINK_GO;
-  result = send_message(launch->link[0], message, 1, fds, plan->terminal ? 2 : 5, 0);
+  char message[64] = {LINK_GO};
+  int fds[7] = {plan_fd, root_fd}, count = 2;
+  if (!plan->terminal) fds[count++] = payload_in, fds[count++] = payload_out, fds[count++] = payload_err;
+  if (network.socket >= 0) fds[count++] = network.process, fds[count++] = network.socket;
+  result = send_message(launch->link[0], message, 1, fds, count, 0);
   if (result < 0) launch_failed(0, STAGE_STEP_DIED, result);
+  if (network.socket >= 0) sys_close(network.socket);
   // Whoever is the last in our mount namespace pays for taking it apart: that is to be us.
-  wait_for_end(joiner);
   expect(launch->link[0], LINK_MOVED, message, sizeof message, 0, 0);
-  sys_close(ahead.socket);
-  wait_for_end(ahead.process);
   is_built = 1;
   sys_exit(0);
 }
@@ -127,5 +121,5 @@ void launch_by_host(struct zone *zone, struct launch *launch) {
   if (result == 0) build(zone, launch);
   if (result < 0) launch_failed(0, STAGE_STEP_UNSHARE, result);
   if (!is_built) sys_exit(125);  // it has told why
-  zone->builder = builder;
+  zone->helpers[0] = builder;
 }

@@ -67,6 +67,12 @@ static void map_joiner(int pid) {
   if (got != 1 || message[0] != STAGE_MAPPED) sys_exit(125);
 }
 
+static void wait_for_end(int pidfd) {
+  struct pollfd end = {pidfd, POLLIN, 0};
+  while (sys_poll(&end, 1) < 0) {}
+  sys_close(pidfd);
+}
+
 void launch_by_user(struct zone *zone, struct launch *launch) {
   if (plan->tier != STAGE_TIER_USER) launch_failed(0, STAGE_STEP_PLAN, -EPROTO);
   set_up_stdio(zone);

@@ -1,22 +1,30 @@
 // Runs the plan's ops. They know no policy: what to do, in which order and with what is the plan's.
+#include "inside.h"
+#include "network.h"
 #include "ops.h"
 
 int root_fd = -1, userns_fd = -1, master_fd = -1, slave_fd = -1, devpts_fd = -1;
 uint32_t fs_uid, fs_gid;
 
 long attach(int tree, int to) {
+  forget_parent();
   return SYS5(__NR_move_mount, tree, "", to, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
 }
 
 long enter_new_root(int fd) {
+  forget_parent();
   if (root_fd >= 0) sys_close(root_fd);
   root_fd = fd;
   return SYS1(__NR_fchdir, fd);
 }
 
+/// Each change makes new credentials (1 us), and neighbours mostly want the same.
 void switch_fsids(uint32_t uid, uint32_t gid) {
+  static uint32_t now_uid, now_gid;
+  if (uid == now_uid && gid == now_gid) return;
   SYS1(__NR_setfsgid, gid);
   SYS1(__NR_setfsuid, uid);
+  now_uid = uid, now_gid = gid;
 }
 
 long raise_all(void) {
@@ -30,6 +38,9 @@ long raise_all(void) {
 }
 
 static long run_op(const struct stage_op *op) {
+  // Devices are the host's to make.
+  if (op->code == STAGE_OP_DEVICE) switch_fsids(0, 0);
+  else switch_fsids(fs_uid, fs_gid);
   switch (op->code) {
     case STAGE_OP_NONE: return 0;
     case STAGE_OP_ROOT_TMPFS: return root_tmpfs(op);
@@ -54,6 +65,7 @@ static long run_op(const struct stage_op *op) {
     case STAGE_OP_PIVOT: return pivot();
     case STAGE_OP_HOSTNAME: return SYS2(__NR_sethostname, text(op->text[0]), length(text(op->text[0])));
     case STAGE_OP_LOOPBACK: return loopback();
+    case STAGE_OP_NETWORK: return enter_network(&zone_network);
     case STAGE_OP_WRITE: return kernel_file(op);
     case STAGE_OP_TERMINAL: return terminal(op);
     case STAGE_OP_RLIMIT: {
@@ -82,6 +94,8 @@ long run_section(int section, int32_t *step) {
       return result;
     }
   }
+  forget_parent();
+  fs_uid = fs_gid = 0;
   if (section == STAGE_SECTION_TREE) switch_fsids(0, 0), raise_all();
   return 0;
 }

@@ -64,25 +64,21 @@ void hear_plan(void) {
   take_plan(message, got, fds, count);
 }
 
-void hear_groups(struct groups *groups) {
-  char message[4];
+void hear_ground(struct ground *ground) {
+  static char message[2 + sizeof ground->ids];
   int fds[STAGE_FDS_A_MESSAGE], count = STAGE_FDS_A_MESSAGE, first = STAGE_FD_GROUPS;
   long got = receive_message(STAGE_FD_CONTROL, message, sizeof message, fds, &count, 0, 0);
   if (got <= 0) sys_exit(125);
-  if (got != 2 || message[0] != STAGE_GROUPS || count > STAGE_MOST_GROUPS || count < message[1]) refuse(-EPROTO);
-  for (int i = 0; i < count; i++) place(fds[i], STAGE_FD_GROUPS + i);
-  groups->directory = message[1] ? first++ : -1;
-  groups->task_count = STAGE_FD_GROUPS + count - first;
-  for (int i = 0; i < groups->task_count; i++) groups->tasks[i] = first + i;
-}
-
-void hear_ids(struct stage_ids *ids) {
-  static char message[1 + sizeof *ids];
-  long got = receive_message(STAGE_FD_CONTROL, message, sizeof message, 0, 0, 0, 0);
-  if (got <= 0) sys_exit(125);
-  if (got != sizeof message || message[0] != STAGE_IDS) refuse(-EPROTO);
-  memcpy(ids, message + 1, sizeof *ids);
-  ids->uid_map[sizeof ids->uid_map - 1] = ids->gid_map[sizeof ids->gid_map - 1] = 0;
+  if (got != sizeof message || message[0] != STAGE_GROUND || count > 1 + STAGE_MOST_GROUPS || count < 1 + message[1])
+    refuse(-EPROTO);
+  memcpy(&ground->ids, message + 2, sizeof ground->ids);
+  ground->ids.uid_map[sizeof ground->ids.uid_map - 1] = ground->ids.gid_map[sizeof ground->ids.gid_map - 1] = 0;
+  ground->run_directory = fds[0];
+  count--;
+  for (int i = 0; i < count; i++) place(fds[i + 1], STAGE_FD_GROUPS + i);
+  ground->directory = message[1] ? first++ : -1;
+  ground->task_count = STAGE_FD_GROUPS + count - first;
+  for (int i = 0; i < ground->task_count; i++) ground->tasks[i] = first + i;
 }
 
 void hear_orders(void) {

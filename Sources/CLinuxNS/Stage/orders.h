@@ -13,11 +13,10 @@ extern int plan_fd;
 /// Hears the first order: to begin, or the plan. Exits where the launcher has gone, or what it says is wrong.
 void hear_orders(void);
 
-void hear_ids(struct stage_ids *ids);
-
-/// The zone's groups: the v2 directory or -1, and the v1 groups' tasks files.
-struct groups { int directory, tasks[STAGE_MOST_GROUPS], task_count; };
-void hear_groups(struct groups *groups);
+/// What the zone's first process is born on: its ids, and its groups: the v2 directory or -1, and the v1 groups' tasks files.
+/// And the zone's run directory.
+struct ground { struct stage_ids ids; int run_directory, directory, tasks[STAGE_MOST_GROUPS], task_count; };
+void hear_ground(struct ground *ground);
 
 /// Hears the plan with its descriptors, and puts each in its place.
 void hear_plan(void);

@@ -83,6 +83,7 @@ long mount_type(const struct stage_op *op) {
   if (to < 0) return to == -ENOENT && op->flags & STAGE_OPTIONAL ? 0 : to;
   long result = SYS1(__NR_fchdir, to);
   if (result >= 0) result = sys_mount(text(op->text[1]), ".", text(op->text[1]), op->a, text(op->text[2]));
+  forget_parent();
   sys_close((int)to);
   long back = SYS1(__NR_fchdir, root_fd);
   return result < 0 ? result : back;
@@ -96,6 +97,7 @@ long overlay(const struct stage_op *op) {
   long result = raise_all();
   if (result >= 0) result = SYS1(__NR_fchdir, to);
   if (result >= 0) result = sys_mount("overlay", ".", "overlay", op->a, text(op->text[2]));
+  forget_parent();
   sys_close((int)to);
   SYS1(__NR_fchdir, root_fd);
   switch_fsids(0, 0);

@@ -41,6 +41,7 @@ static long cover(int from, int to) {
 static long open_empty(int to) {
   long result = SYS1(__NR_fchdir, to);
   if (result >= 0) result = sys_mount("tmpfs", ".", "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, "nr_blocks=1,nr_inodes=1,mode=555");
+  forget_parent();
   SYS1(__NR_fchdir, root_fd);
   return result;
 }

@@ -12,8 +12,8 @@ enum {
 };
 
 // The stage is started with nothing but its control socket, early, and gets its orders on it. In the host tier a launch
-// hears what it needs when that is known: the namespaces (STAGE_BEGIN), the ids, the groups, and then the plan; all
-// others hear the plan alone. Descriptors that come along are numbered in their order: the groups' from STAGE_FD_GROUPS
+// hears what it needs when that is known: the namespaces (STAGE_BEGIN), ids and groups (STAGE_GROUND), the plan; all others
+// hear the plan alone. Descriptors that come along are numbered in their order: the groups' from STAGE_FD_GROUPS
 // on, a plan's from STAGE_FD_FIRST on.
 enum {
   STAGE_FD_CONTROL = 3,  // SEQPACKET to the zonectl that launched it
@@ -92,6 +92,7 @@ enum stage_op_code {
   STAGE_OP_PIVOT,
   STAGE_OP_HOSTNAME,     // text[0]
   STAGE_OP_LOOPBACK,     // lo goes up
+  STAGE_OP_NETWORK,      // into the network namespace that was made ahead, when it stands (host tier)
   STAGE_OP_WRITE,        // the kernel file text[0] gets text[1]
   STAGE_OP_TERMINAL,     // a terminal of the zone's devpts for the first process; a rows, b columns
   // The process
@@ -150,11 +151,10 @@ struct stage_plan {
   uint32_t owner_uid;     // who may speak to the keeper, besides root
   // descriptors, or -1; for stdio -1 is a pipe to the keeper
   int32_t fd_stdin, fd_stdout, fd_stderr;
-  int32_t fd_cgroup;                        // v2 directory; in the host tier a launch has them by STAGE_GROUPS
+  int32_t fd_cgroup;                        // v2 directory; in the host tier a launch has them by STAGE_GROUND
   int32_t fd_tasks[12];                     // v1 tasks files; the same
   int32_t fd_run;                           // the zone's run directory
   int32_t fd_log_dir;
-  int32_t fd_listen;                        // a bound SEQPACKET socket
   int32_t fd_zonectl;                       // the executable, should its path have gone
   int32_t fd_oom;                           // memory.events or memory.oom_control
   int32_t fd_join;                          // STAGE_EXEC: pidfd
@@ -176,8 +176,7 @@ enum stage_message {
   STAGE_SAYS_NO = 'N',           // i32 errno
   // to the stage
   STAGE_BEGIN = 'B',         // u32 zone_flags, as in the plan
-  STAGE_IDS = 'i',           // struct stage_ids
-  STAGE_GROUPS = 'g',        // u8 has_group; descriptors: the v2 directory if has_group, then v1 tasks files
+  STAGE_GROUND = 'g',        // u8 has_group, struct stage_ids; descriptors: as the plan's fd_run, fd_cgroup (if has_group), fd_tasks
   STAGE_PLAN = 'p',          // u8: whether more descriptors follow in another one; the first one's first is the plan
   STAGE_MAPPED = 'm',
   STAGE_GO = 'G',

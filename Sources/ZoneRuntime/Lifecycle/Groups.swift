@@ -26,8 +26,9 @@ struct ZoneGroup: ~Copyable {
     descriptors.oom = oom
   }
 
-  func lend(to stage: borrowing StageProcess) throws(SyscallError) {
-    try stage.send(group: directory, tasks: tasks.raw)
+  /// With the ids that the zone's first process has in them.
+  func lend(to stage: borrowing StageProcess, _ run: borrowing OwnedFD, uidMap: String, gidMap: String) throws(SyscallError) {
+    try stage.send(uidMap: uidMap, gidMap: gidMap, run: run.raw, group: directory, tasks: tasks.raw)
   }
 }
 

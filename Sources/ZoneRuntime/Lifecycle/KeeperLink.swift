@@ -91,25 +91,6 @@ struct KeeperLink: ~Copyable {
     return KeeperLink(socket)
   }
 
-  /// Binds the socket on which a keeper will listen; it is in sight only when it does.
-  static func bind(_ files: ZoneFiles) throws(SyscallError) -> OwnedFD {
-    let raw = Glibc.socket(AF_UNIX, CInt(SOCK_SEQPACKET.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)
-    let error = errno
-    guard raw >= 0 else { throw SyscallError(call: "socket", errno: error) }
-    let socket = OwnedFD(raw: raw)
-    let folder = try OwnedFD.open(files.run, O_PATH | O_DIRECTORY)
-    var address = unixAddress("/proc/self/fd/\(folder.raw)/keeper.sock")
-    try FileSystem.call("bind", files.socket) {
-      withUnsafePointer(to: &address) {
-        $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-          Glibc.bind(raw, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
-        }
-      }
-    }
-    try FileSystem.call("chmod", files.socket) { chmod(files.socket, 0o600) }
-    return socket
-  }
-
   private static func unixAddress(_ path: String) -> sockaddr_un {
     var address = sockaddr_un()
     address.sun_family = sa_family_t(AF_UNIX)

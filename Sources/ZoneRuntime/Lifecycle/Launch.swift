@@ -83,7 +83,7 @@ extension Zones {
     }
   }
 
-  /// What host root's keeper can go on with is sent as soon as it is known: the ids, the groups, and last the plan.
+  /// What host root's keeper can go on with is sent as soon as it is known: ids and groups, and last the plan.
   private func make(
     _ files: ZoneFiles, _ spec: ZoneSpec, _ stage: consuming StageProcess, _ wish: LaunchWish
   ) throws(ZoneError) -> LaunchedZone {
@@ -96,11 +96,6 @@ extension Zones {
       try makeVolumes(spec)
       let ids = try ids(for: spec)
       let namespaces = LaunchPlanner.namespaces(spec, ids.tier)
-      if ids.tier == .root {
-        try attempt("map the ids of zone \(files.name)") { () throws(SyscallError) in
-          try stage.send(uidMap: Self.mapText(ids.uids), gidMap: Self.mapText(ids.gids))
-        }
-      }
       let ground = try ground(for: spec, ids)
       record = RunRecord(
         bootId: try attempt("read the boot id") { () throws(SyscallError) in try RunRecord.bootId() }, tier: ids.tier,
@@ -113,7 +108,10 @@ extension Zones {
       try files.writeRecord(record)
       let group = try makeCgroup(groupPlan)
       if ids.tier == .root {
-        try attempt("put zone \(files.name) into its groups") { () throws(SyscallError) in try group.lend(to: stage) }
+        let run = try open(files.run, O_RDONLY | O_DIRECTORY)
+        try attempt("begin the first process of zone \(files.name)") { () throws(SyscallError) in
+          try group.lend(to: stage, run, uidMap: Self.mapText(ids.uids), gidMap: Self.mapText(ids.gids))
+        }
       }
 
       let facts = try facts(for: spec, on: ground, terminalSize: wish.terminalSize)
@@ -168,7 +166,7 @@ extension Zones {
     stage.zone = plan.zone.map { $0.op }
     stage.process = plan.process.map { $0.op }
     let nested = plan.tier != .root
-    stage.joinerFlags = NamespaceFlags.user.rawValue | (nested ? NamespaceFlags.mount.rawValue : 0)  // as prepared
+    if nested { stage.joinerFlags = NamespaceFlags.user.rawValue | NamespaceFlags.mount.rawValue }
     stage.zoneFlags = plan.namespaces.rawValue
     if plan.tier != .subordinate {
       stage.uidMap = Self.mapText(plan.uids)
@@ -204,12 +202,10 @@ extension Zones {
     stage.descriptors.sources = opened.numbers
     let run = try open(files.run, O_RDONLY | O_DIRECTORY)
     let log = try open(spec.ephemeral ? files.run : files.data, O_RDONLY | O_DIRECTORY)
-    let listen = try attempt("make the keeper's socket") { () throws(SyscallError) in try KeeperLink.bind(files) }
     let executable = try open(zonectl, O_PATH)
     let null = try open("/dev/null", O_RDWR)
     stage.descriptors.run = run.raw
     stage.descriptors.log = log.raw
-    stage.descriptors.listen = listen.raw
     stage.descriptors.zonectl = executable.raw
     group.lend(to: &stage.descriptors, joining: nested)
     switch wish.streams {
@@ -229,7 +225,6 @@ extension Zones {
     withExtendedLifetime(opened) {}
     withExtendedLifetime(run) {}
     withExtendedLifetime(log) {}
-    withExtendedLifetime(listen) {}
     withExtendedLifetime(executable) {}
     withExtendedLifetime(null) {}
   }

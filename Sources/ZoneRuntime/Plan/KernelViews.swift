@@ -10,19 +10,15 @@ extension LaunchPlanner {
   /// The OCI defaults (runc spec, moby's daemon), and SECURITY.md's additions.
   public static let maskedPaths = [
     "/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
-    "/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats", "/sys/devices/virtual/powercap",
-    "/sys/firmware",
+    "/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats",
   ]
+  public static let maskedSysPaths = ["/sys/devices/virtual/powercap", "/sys/firmware"]
   public static let readOnlyPaths = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"]
 
   mutating func planZone() {
     let closed = MountFlag.noSuid | MountFlag.noDev | MountFlag.noExec
     plan.zone.append(.simple(.enterRoot, "copy the root's mounts to pivot into"))
     plan.zone.append(.mount("proc", on: "/proc", flags: closed, make: true))
-    if plan.namespaces.contains(.net) {
-      plan.zone.append(.mount("sysfs", on: "/sys", flags: closed | MountFlag.readOnly, make: true))
-      plan.zone.append(.mount("cgroup2", on: "/sys/fs/cgroup", flags: closed | MountFlag.readOnly))
-    }
     // Group 5 is tty on every distribution; it has to be mapped to be given.
     let tty = facts.gids.outside(of: 5) == nil ? "" : ",gid=5"
     plan.zone.append(
@@ -33,14 +29,22 @@ extension LaunchPlanner {
       plan.zone.append(.write("/proc/sys/user/max_user_namespaces", "0"))
     }
     plan.zone.append(.hostname(spec.hostname ?? spec.name))
-    // For host root it is up already: the network namespace is made ahead, with it.
-    if plan.namespaces.contains(.net), !byHost { plan.zone.append(.simple(.loopback, "bring lo up")) }
     for path in Self.maskedPaths { plan.zone.append(.mask(path)) }
+    if plan.namespaces.contains(.net) { planNetworkViews(closed) }
     for path in Self.readOnlyPaths { plan.zone.append(.readOnlyPath(path)) }
     plan.zone.append(.simple(.pivot, "pivot into the root and let the host's go"))
     if spec.terminal {
       let size = facts.terminalSize ?? WindowSize(rows: 24, columns: 80)
       plan.zone.append(.terminal(rows: UInt64(size.rows), columns: UInt64(size.columns)))
     }
+  }
+
+  /// A sysfs shows the network of who mounts it. Last, since host root's zones have theirs made meanwhile.
+  private mutating func planNetworkViews(_ closed: UInt64) {
+    plan.zone.append(
+      byHost ? .simple(.network, "enter the network namespace, lo is up in it") : .simple(.loopback, "bring lo up"))
+    plan.zone.append(.mount("sysfs", on: "/sys", flags: closed | MountFlag.readOnly, make: true))
+    plan.zone.append(.mount("cgroup2", on: "/sys/fs/cgroup", flags: closed | MountFlag.readOnly))
+    for path in Self.maskedSysPaths { plan.zone.append(.mask(path)) }
   }
 }
