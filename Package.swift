@@ -34,13 +34,17 @@ if only == .zonectl {
   let triple = "x86_64-unknown-linux-gnu"
 #endif
 
+let strip = Context.environment["ZONES_SYMBOLS"] == nil ? ["-Xlinker", "-s"] : []
 let staticExecutable: [LinkerSetting] = [
   .unsafeFlags([
     "-enable-experimental-feature", "Embedded", "-Xclang-linker", "-static", "-use-ld=lld",
-    "-Xlinker", "--gc-sections", "-Xlinker", "-s",
+    "-Xlinker", "--gc-sections",
+    // What a start comes by lies side by side (scripts/order).
+    "-Xlinker", "--symbol-ordering-file=\(Context.packageDirectory)/Sources/zonectl/functions.order",
+    "-Xlinker", "--no-warn-symbol-ordering",
     // Beside the directory of libraries that the driver names.
     "-Xlinker", "-l:../embedded/\(triple)/libswiftUnicodeDataTables.a",
-  ]),
+  ] + strip),
   .linkedLibrary("seccomp"), .linkedLibrary("jansson"), .linkedLibrary("m"),
 ]
 
@@ -85,7 +89,7 @@ if only == .zonectl {
     .executableTarget(
       name: "zonectl",
       dependencies: ["CommandLineTable", "ZoneRuntime", "ResourceControl", "VirtualNet", "LinuxNS"] + libc,
-      exclude: ["Table"],
+      exclude: ["Table", "functions.order"],
       swiftSettings: strict,
       linkerSettings: staticExecutable),
   ]

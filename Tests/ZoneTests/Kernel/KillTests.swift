@@ -126,7 +126,13 @@ enum KilledAtCalls {
         #expect(!outcome.timedOut, "\(verb) killed at call \(call) of \(calls) hangs")
         let list = try zones.command(["list", "-o", "json"]).run()
         try #require(list.status == 0, "after \(verb) was killed at call \(call) of \(calls): \(list)")
-        if let status = try zones.status("a") {
+        if var status = try zones.status("a") {
+          // The command may have ended since it was looked at, for it is `true`: then the next look says so.
+          _ = eventually(timeout: 5) {
+            if isTrue(status) { return true }
+            if let next = try? zones.status("a") { status = next }
+            return isTrue(status)
+          }
           check(status, "\(verb) killed at call \(call) of \(calls)")
           let delete = try zones.run("delete", "--force", "--yes", "a")
           try #require(delete.status == 0, "after \(verb) was killed at call \(call) of \(calls): \(delete)")
@@ -137,6 +143,10 @@ enum KilledAtCalls {
           "\(verb) killed at call \(call) of \(calls) leaves \(Machine.processes().filter { !processes.contains($0) })")
       }
     }
+  }
+
+  private static func isTrue(_ status: Listed) -> Bool {
+    !["running", "ready", "frozen"].contains(status.state) || status.pid.map { kill($0, 0) == 0 } == true
   }
 
   /// A state that is told must be true now.
