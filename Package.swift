@@ -36,15 +36,16 @@ if only == .zonectl {
 
 let strip = Context.environment["ZONES_SYMBOLS"] == nil ? ["-Xlinker", "-s"] : []
 let staticExecutable: [LinkerSetting] = [
-  .unsafeFlags([
-    "-enable-experimental-feature", "Embedded", "-Xclang-linker", "-static", "-use-ld=lld",
-    "-Xlinker", "--gc-sections",
-    // What a start comes by lies side by side (scripts/order).
-    "-Xlinker", "--symbol-ordering-file=\(Context.packageDirectory)/Sources/zonectl/functions.order",
-    "-Xlinker", "--no-warn-symbol-ordering",
-    // Beside the directory of libraries that the driver names.
-    "-Xlinker", "-l:../embedded/\(triple)/libswiftUnicodeDataTables.a",
-  ] + strip),
+  .unsafeFlags(
+    [
+      "-enable-experimental-feature", "Embedded", "-Xclang-linker", "-static", "-use-ld=lld",
+      "-Xlinker", "--gc-sections",
+      // What a start comes by lies side by side (scripts/order).
+      "-Xlinker", "--symbol-ordering-file=\(Context.packageDirectory)/Sources/zonectl/functions.order",
+      "-Xlinker", "--no-warn-symbol-ordering",
+      // Beside the directory of libraries that the driver names.
+      "-Xlinker", "-l:../embedded/\(triple)/libswiftUnicodeDataTables.a",
+    ] + strip),
   .linkedLibrary("seccomp"), .linkedLibrary("jansson"), .linkedLibrary("m"),
 ]
 
@@ -56,7 +57,8 @@ var package = Package(
       name: "CLinuxNS",
       path: "Sources/CLinuxNS",
       exclude: ["Overlay", "Stage"],
-      cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])] + (only == .zonectl ? [.define("EMBEDDED_SWIFT")] : [])),
+      cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])] + (only == .zonectl ? [.define("EMBEDDED_SWIFT")] : [])
+    ),
     .target(
       name: "LinuxNS",
       dependencies: ["CLinuxNS"] + libc,

@@ -64,4 +64,6 @@ let source = """
   }
 
   """
-do { try source.write(to: output, atomically: true, encoding: .utf8) } catch { fail("cannot write \(output.path): \(error)") }
+do { try source.write(to: output, atomically: true, encoding: .utf8) } catch {
+  fail("cannot write \(output.path): \(error)")
+}

@@ -67,7 +67,7 @@ public struct CgroupBase: Equatable, Sendable {
     let parent = path(tree.path, top)
     return CgroupBase(
       unified: "\(parent)/\(folder(tag))",
-      unifiedControllers: CgroupHierarchy.controllers(try? FileSystem.readLine("\(parent)/cgroup.controllers")),
+      unifiedControllers: CgroupHierarchy.controllers(of: parent),
       unifiedParents: [parent],
       v1: [:],
       whyMissing: "the controller was not delegated to \(parent); as root, set Delegate=cpu cpuset io memory pids in a "
@@ -90,6 +90,7 @@ public struct CgroupBase: Equatable, Sendable {
   }
 
   private static func isDelegated(_ path: String, to uid: UInt32) -> Bool {
+    // What cannot be looked at was not given to him.
     guard let status = try? FileSystem.status(path, followingLinks: false), status.st_uid == uid else { return false }
     return ["", "/cgroup.procs", "/cgroup.subtree_control"].allSatisfy { access(path + $0, W_OK) == 0 }
   }

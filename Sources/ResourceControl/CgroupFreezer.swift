@@ -19,7 +19,8 @@ extension Cgroup {
         CgroupTree.pause(milliseconds: 1)
       } while Clock.monotonicNanoseconds() < deadline
     }
-    try? thaw()  // best effort: that it did not freeze is the error, and a group that stays frozen shows it by its state
+    // Best effort: that it did not freeze is the error, and a group that stays frozen shows it by its state.
+    try? thaw()
     throw .timedOut(doing: "freeze", path: record.paths.first ?? "")
   }
 

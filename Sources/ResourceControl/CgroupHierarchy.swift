@@ -56,7 +56,7 @@ public struct CgroupHierarchy: Equatable, Sendable {
     }
     var found = parse(mountinfo: String(decoding: text, as: UTF8.self), root: root)
     if let tree = found.unified {
-      found.unifiedControllers = Self.controllers(try? FileSystem.readLine("\(tree.path)/cgroup.controllers"))
+      found.unifiedControllers = Self.controllers(of: tree.path)
     }
     return found
   }
@@ -64,15 +64,19 @@ public struct CgroupHierarchy: Equatable, Sendable {
   /// A v2 tree at one of its two usual places, and its controllers.
   static func usualTree(root: String = "/sys/fs/cgroup") -> (path: String, controllers: Set<CgroupController>)? {
     for path in [root, "\(root)/unified"] where zns_filesystem_type(path) == 0x6367_7270 /* CGROUP2_SUPER_MAGIC */ {
-      let controllers = path == root ? Self.controllers(try? FileSystem.readLine("\(path)/cgroup.controllers")) : []
+      let controllers = path == root ? Self.controllers(of: path) : []
       return (path, controllers)
     }
     return nil
   }
 
-  static func controllers(_ line: String?) -> Set<CgroupController> {
-    guard let line, !line.isEmpty else { return [] }
-    return Set(line.split(separator: " ").compactMap { CgroupController(rawValue: String($0)) })
+  /// Those that a v2 group can use; none where it cannot be read, which is the same.
+  static func controllers(of group: String) -> Set<CgroupController> {
+    controllers((try? FileSystem.readLine("\(group)/cgroup.controllers")) ?? "")
+  }
+
+  static func controllers(_ line: String) -> Set<CgroupController> {
+    Set(line.split(separator: " ").compactMap { CgroupController(rawValue: String($0)) })
   }
 
   static func parse(mountinfo text: String, root: String) -> CgroupHierarchy {

@@ -54,6 +54,7 @@ extension Cgroup {
     return record.v1[.memory].flatMap { keyed("\($0)/memory.oom_control")["oom_kill"] }
   }
 
+  /// nil where the kernel has no such file, or says "max".
   private func number(_ file: String) -> UInt64? { (try? FileSystem.readLine(file)).flatMap { UInt64($0) } }
 
   /// `key value` lines; empty where there is no such file.

@@ -186,7 +186,8 @@ struct NetworkSession: ~Copyable {
       throw .notFound("cannot publish ports of \(zone): it is not on network \(network)")
     }
     guard try enter(network, state) else {
-      throw .conflict("cannot publish ports of \(zone): the helper of network \(network) was killed (zonectl list mends it)")
+      throw .conflict(
+        "cannot publish ports of \(zone): the helper of network \(network) was killed (zonectl list mends it)")
     }
     let before = state.attachments[place]
     let going = before.ports.filter { !ports.contains($0) }

@@ -19,7 +19,8 @@ extension Networks {
 extension NetworkSession {
   mutating func prepare(zone: String, network: String) throws(NetworkError) -> PreparedAddress {
     var leases = try Leases.read(directories.leases(network))
-    let subnet = if let state = try state(network) { state.subnet } else { try choose(network, leases: &leases, avoiding: []) }
+    let subnet =
+      if let state = try state(network) { state.subnet } else { try choose(network, leases: &leases, avoiding: []) }
     var held = leases ?? Leases(subnet: subnet)
     let had = held.zones[zone] != nil
     let address = try held.lease(zone, network: network)

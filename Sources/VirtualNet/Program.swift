@@ -14,7 +14,8 @@ enum Program {
   ///   - command: an absolute path and its arguments.
   ///   - descriptors: what it gets as 0, 1, 2 and so on.
   ///   - userNamespace: a user namespace of the caller's, of which the program is to be root; -1 for none.
-  static func spawn(_ command: [String], _ descriptors: [CInt], userNamespace: CInt = -1) throws(NetworkError) -> Child {
+  static func spawn(_ command: [String], _ descriptors: [CInt], userNamespace: CInt = -1) throws(NetworkError) -> Child
+  {
     var arguments: [UnsafeMutablePointer<CChar>?] = command.map { strdup($0) } + [nil]
     var environment: [UnsafeMutablePointer<CChar>?] = [strdup("PATH=/usr/sbin:/usr/bin:/sbin:/bin"), nil]
     defer { for word in arguments + environment { free(word) } }

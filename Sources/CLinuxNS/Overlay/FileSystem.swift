@@ -1,10 +1,11 @@
+internal import CLinuxNS
+
 #if hasFeature(Embedded)
   public import Glibc
 #else
   internal import Glibc
   public import SwiftGlibc
 #endif
-internal import CLinuxNS
 
 /// Whole-file work without Foundation. Paths here are the host's own; anything below a zone's root goes by `RootFD`.
 public enum FileSystem {
@@ -72,7 +73,9 @@ public enum FileSystem {
 
   /// Replaces a file: a temporary file beside it, then rename(2), so a reader never sees half of one.
   /// - Parameter durable: also fsync the file and its directory; for specs, not for run state.
-  public static func replace(_ path: String, with bytes: some Collection<UInt8>, mode: UInt32 = 0o600, durable: Bool = false)
+  public static func replace(
+    _ path: String, with bytes: some Collection<UInt8>, mode: UInt32 = 0o600, durable: Bool = false
+  )
     throws(SyscallError)
   {
     let temporary = "\(path).\(getpid()).\(zns_gettid()).tmp"
@@ -121,7 +124,9 @@ public enum FileSystem {
 
   public static func readLink(_ path: String) throws(SyscallError) -> String {
     var room = [UInt8](repeating: 0, count: 4096)
-    let count = room.withUnsafeMutableBytes { readlink(path, $0.baseAddress!.assumingMemoryBound(to: CChar.self), $0.count) }
+    let count = room.withUnsafeMutableBytes {
+      readlink(path, $0.baseAddress!.assumingMemoryBound(to: CChar.self), $0.count)
+    }
     let error = errno
     guard count >= 0 else { throw SyscallError(call: "readlink", errno: error, path: path) }
     return String(decoding: room[0..<count], as: UTF8.self)

@@ -216,7 +216,9 @@ public struct StagePlan: Sendable {
       }
       raw.text = (offsets[0], offsets[1], offsets[2])
       withUnsafeBytes(of: &raw) { bytes in
-        block.replaceSubrange(opsAt + index * MemoryLayout<stage_op>.stride..<opsAt + (index + 1) * MemoryLayout<stage_op>.stride, with: bytes)
+        block.replaceSubrange(
+          opsAt + index * MemoryLayout<stage_op>.stride..<opsAt + (index + 1) * MemoryLayout<stage_op>.stride,
+          with: bytes)
       }
     }
 

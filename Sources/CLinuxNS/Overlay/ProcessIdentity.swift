@@ -18,7 +18,9 @@ public struct ProcessIdentity: Equatable, Sendable {
     let path = "/proc/\(pid)/stat"
     let bytes = try FileSystem.read(path, limit: 4096)
     // The name in parentheses may itself hold any of them.
-    guard let close = bytes.lastIndex(of: UInt8(ascii: ")")) else { throw SyscallError(call: "read", errno: EPROTO, path: path) }
+    guard let close = bytes.lastIndex(of: UInt8(ascii: ")")) else {
+      throw SyscallError(call: "read", errno: EPROTO, path: path)
+    }
     let fields = bytes[(close + 1)...].split(separator: UInt8(ascii: " "))
     guard fields.count > 19, let started = UInt64(String(decoding: fields[19], as: UTF8.self)) else {
       throw SyscallError(call: "read", errno: EPROTO, path: path)

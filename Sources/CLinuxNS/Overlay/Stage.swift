@@ -47,7 +47,8 @@ public struct StageProcess: ~Copyable, Sendable {
   ///   - run: the zone's run directory.
   ///   - group: the v2 group's directory, or -1.
   ///   - tasks: the v1 groups' `tasks` files.
-  public borrowing func send(uidMap: String, gidMap: String, run: CInt, group: CInt, tasks: [CInt]) throws(SyscallError) {
+  public borrowing func send(uidMap: String, gidMap: String, run: CInt, group: CInt, tasks: [CInt]) throws(SyscallError)
+  {
     precondition(uidMap.utf8.count < 256 && gidMap.utf8.count < 256)
     var message = [UInt8](repeating: 0, count: 2 + MemoryLayout<stage_ids>.size)
     message[0] = UInt8(STAGE_GROUND.rawValue)
@@ -109,7 +110,8 @@ public func sealed(
   if result == -Int(EINVAL) { result = zns_memfd_create(name, base) }
   let file = OwnedFD(raw: CInt(try check(result, "memfd_create", name)))
   try write(file)
-  try check(zns_fcntl(file.raw, 1033 /* F_ADD_SEALS */, 0xf /* SEAL, SHRINK, GROW, WRITE */), "fcntl F_ADD_SEALS", name)
+  try check(
+    zns_fcntl(file.raw, 1033 /* F_ADD_SEALS */, 0xf /* SEAL, SHRINK, GROW, WRITE */), "fcntl F_ADD_SEALS", name)
   return file
 }
 

@@ -202,6 +202,8 @@ extension OwnedFD {
 extension Terminal {
   /// The other end of a master, by ioctl_tty(2)'s TIOCGPTPEER: no path is opened, so none can be a trap (CVE-2025-52565).
   public static func peer(of master: borrowing OwnedFD) throws(SyscallError) -> OwnedFD {
-    OwnedFD(raw: CInt(try check(zns_ioctl(master.raw, tiocgptpeer, UInt(O_RDWR | O_NOCTTY | O_CLOEXEC)), "ioctl TIOCGPTPEER")))
+    OwnedFD(
+      raw: CInt(try check(zns_ioctl(master.raw, tiocgptpeer, UInt(O_RDWR | O_NOCTTY | O_CLOEXEC)), "ioctl TIOCGPTPEER"))
+    )
   }
 }

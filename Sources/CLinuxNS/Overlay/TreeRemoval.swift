@@ -14,7 +14,9 @@ extension FileSystem {
   /// left files of his subordinate ids.
   /// - Parameter map: gets the process whose ids are to be mapped (user_namespaces(7)), by the host's number.
   /// - Throws: what `map` throws; ECANCELED where the process was killed.
-  public static func removeTree(_ path: String, mappingIds map: (Int32) throws(SyscallError) -> Void) throws(SyscallError) {
+  public static func removeTree(_ path: String, mappingIds map: (Int32) throws(SyscallError) -> Void)
+    throws(SyscallError)
+  {
     var helper = zns_removal_helper()
     try check(zns_removal_begin(path, &helper), "clone3", path)
     var result = zns_removal()
@@ -45,7 +47,8 @@ extension FileSystem {
     let bytes = Array(bytes)
     if let text = String(validating: bytes, as: UTF8.self) { return text }
     return bytes.map { byte in
-      (32..<127).contains(byte) ? String(UnicodeScalar(byte)) : "\\x" + String(byte >> 4, radix: 16) + String(byte & 15, radix: 16)
+      (32..<127).contains(byte)
+        ? String(UnicodeScalar(byte)) : "\\x" + String(byte >> 4, radix: 16) + String(byte & 15, radix: 16)
     }.joined()
   }
 }

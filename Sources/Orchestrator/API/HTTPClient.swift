@@ -19,8 +19,6 @@ struct HTTPClient: Sendable {
   }
   let group: any EventLoopGroup
 
-  init(group: any EventLoopGroup) { self.group = group }
-
   /// The status of the answer; the rest of it is not waited for.
   /// - Parameter timeout: seconds for all of it.
   func status(of call: HTTPCall, at peer: Peer, timeout: Double) async throws -> Int {

@@ -9,7 +9,8 @@ struct Firewall: ~Copyable {
   /// - Parameter space: an ordinary user's network; nil is the caller's own network namespace.
   init(_ ruleset: Ruleset, in space: UserSpace? = nil) throws(NetworkError) {
     self.ruleset = ruleset
-    socket = if let space { try NetlinkSocket(.netfilter, ofUser: space.network) } else { try NetlinkSocket(.netfilter) }
+    socket =
+      if let space { try NetlinkSocket(.netfilter, ofUser: space.network) } else { try NetlinkSocket(.netfilter) }
   }
 
   /// What our tables carry as their comment: by it we know them for ours, and other instances learn what forwarding

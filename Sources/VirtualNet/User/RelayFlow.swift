@@ -21,7 +21,8 @@ final class RelayFlow {
 
   /// - Returns: nil where no connection to the zone can be begun; the client is then told by a reset.
   init?(_ client: consuming OwnedFD, _ listener: RelayListener) {
-    let number = socket(AF_INET, CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue) | CInt(SOCK_NONBLOCK.rawValue), 0)
+    let number = socket(
+      AF_INET, CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue) | CInt(SOCK_NONBLOCK.rawValue), 0)
     guard number >= 0 else {
       Self.reset(client.raw)
       return nil
@@ -103,7 +104,9 @@ final class RelayFlow {
       let got = recv(source, &relay.room, relay.room.count, CInt(truncatingIfNeeded: MSG_DONTWAIT))
       let error = errno
       if got < 0 { return error == EAGAIN || error == EINTR }
-      if got == 0 { half.sourceEnded = true } else {
+      if got == 0 {
+        half.sourceEnded = true
+      } else {
         // Straight on, and only what does not fit is kept.
         let sent = send(target, relay.room, got, CInt(truncatingIfNeeded: MSG_NOSIGNAL | MSG_DONTWAIT))
         let failure = errno

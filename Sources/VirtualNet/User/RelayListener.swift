@@ -94,7 +94,8 @@ final class RelayDatagrams {
       guard got >= 0 else { return }
       lastUse = Clock.monotonicNanoseconds()
       var ends = client.raw
-      _ = zns_send_datagram(listener.socket.raw, relay.room, got, &ends)  // a full buffer loses it, as the network might
+      // A full buffer loses it, as the network might.
+      _ = zns_send_datagram(listener.socket.raw, relay.room, got, &ends)
     }
   }
 }

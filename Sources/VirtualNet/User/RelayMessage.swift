@@ -45,7 +45,8 @@ struct RelayMessage: Equatable, Sendable {
               hostAddress: line[2] == "*" ? nil : line[2], hostPort: host, zonePort: inside, transport: transport))
           return true
         }
-        guard message == nil, line.count == 3, let verb = Verb(rawValue: line.kind), let address = line.address(2) else {
+        guard message == nil, line.count == 3, let verb = Verb(rawValue: line.kind), let address = line.address(2)
+        else {
           return false
         }
         message = RelayMessage(verb, line[1], address, [])

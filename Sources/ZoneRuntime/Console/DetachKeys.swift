@@ -18,7 +18,8 @@ public struct DetachKeys: Equatable, Sendable {
         bytes.append(control)
       } else {
         throw SyntaxError(
-          what: "detach-keys", value: text, why: "'\(key)' is neither a character nor ctrl-a to ctrl-z (or ctrl-@ [ \\ ] ^ _)")
+          what: "detach-keys", value: text,
+          why: "'\(key)' is neither a character nor ctrl-a to ctrl-z (or ctrl-@ [ \\ ] ^ _)")
       }
     }
     return DetachKeys(bytes: bytes)
@@ -90,7 +91,9 @@ struct ByteQueue {
 
   mutating func drop(_ count: Int) {
     head += count
-    if head == bytes.count { removeAll() } else if head > 1 << 16 {
+    if head == bytes.count {
+      removeAll()
+    } else if head > 1 << 16 {
       bytes.removeFirst(head)
       head = 0
     }

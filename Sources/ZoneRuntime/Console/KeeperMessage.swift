@@ -21,7 +21,8 @@ enum KeeperMessage: Equatable {
       self = .exit(
         code: KeeperMessage.number(rest), signal: KeeperMessage.number(rest.dropFirst(4)),
         // The count is of all processes; the command itself ended by it only where SIGKILL ended it.
-        oomKilled: rest.count >= 12 && KeeperMessage.number(rest.dropFirst(8)) != 0 && KeeperMessage.number(rest.dropFirst(4)) == 9)
+        oomKilled: rest.count >= 12 && KeeperMessage.number(rest.dropFirst(8)) != 0
+          && KeeperMessage.number(rest.dropFirst(4)) == 9)
     default: self = .unknown(kind)
     }
   }
@@ -39,7 +40,10 @@ enum KeeperMessage: Equatable {
     [UInt8(ascii: "K")] + (0..<4).map { UInt8(truncatingIfNeeded: number >> ($0 * 8)) }
   }
   static func size(rows: UInt16, columns: UInt16) -> [UInt8] {
-    [UInt8(ascii: "W"), UInt8(truncatingIfNeeded: rows), UInt8(rows >> 8), UInt8(truncatingIfNeeded: columns), UInt8(columns >> 8)]
+    [
+      UInt8(ascii: "W"), UInt8(truncatingIfNeeded: rows), UInt8(rows >> 8), UInt8(truncatingIfNeeded: columns),
+      UInt8(columns >> 8),
+    ]
   }
   /// The most bytes of input in a message: the keeper's room (STAGE_MESSAGE_ROOM) less the kind.
   static let mostInput = (16 << 10) - 1

@@ -196,9 +196,13 @@ struct Relay: ~Copyable {
       guard !toFar.isEmpty else { return }
       let sent = toFar.withFront(1 << 16) { write(master, $0.baseAddress, $0.count) }
       let number = errno
-      if sent >= 0 { toFar.drop(sent) }
-      else if number == EIO { toFar.removeAll() }
-      else if number != EAGAIN && number != EINTR { throw SyscallError(call: "write", errno: number, path: "terminal") }
+      if sent >= 0 {
+        toFar.drop(sent)
+      } else if number == EIO {
+        toFar.removeAll()
+      } else if number != EAGAIN && number != EINTR {
+        throw SyscallError(call: "write", errno: number, path: "terminal")
+      }
     case .keeper(let socket):
       try sendControl()
       guard control.isEmpty else { return }
@@ -238,10 +242,15 @@ struct Relay: ~Copyable {
     case .master(let master, _):
       let got = read(master, &room, room.count)
       let number = errno
-      if got > 0 { output.pending.append(room[0..<got]) }
-      else if got == 0 || number == EIO { farOpen = false }
-      else if number == EAGAIN { drained = ended }
-      else if number != EINTR { throw SyscallError(call: "read", errno: number, path: "terminal") }
+      if got > 0 {
+        output.pending.append(room[0..<got])
+      } else if got == 0 || number == EIO {
+        farOpen = false
+      } else if number == EAGAIN {
+        drained = ended
+      } else if number != EINTR {
+        throw SyscallError(call: "read", errno: number, path: "terminal")
+      }
     case .keeper(let socket):
       let got = recv(socket, &room, room.count, CInt(MSG_DONTWAIT | MSG_TRUNC))
       let number = errno
@@ -259,7 +268,8 @@ struct Relay: ~Copyable {
       switch message {
       case .output(let bytes): output.pending.append(bytes)
       case .error(let bytes): error.pending.append(bytes)
-      case .exit(let code, let signal, let oom): told = .ended(signal != 0 ? .signaled(signal) : .exited(code), oomKilled: oom)
+      case .exit(let code, let signal, let oom):
+        told = .ended(signal != 0 ? .signaled(signal) : .exited(code), oomKilled: oom)
       case .unknown: break
       }
     }

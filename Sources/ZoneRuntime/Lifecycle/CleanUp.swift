@@ -58,7 +58,9 @@ extension Zones {
   func giveBackIds(_ files: ZoneFiles, _ uids: [IdMap]?) throws(ZoneError) {
     guard geteuid() == 0 else { return }
     let range = uids?.first.flatMap { IdRange(start: $0.outside, count: $0.count) }
-    do { try IdRangeLeases(directory: directories.sharedRun).release(files.name, range) } catch { throw .refused("\(error)") }
+    do { try IdRangeLeases(directory: directories.sharedRun).release(files.name, range) } catch {
+      throw .refused("\(error)")
+    }
   }
 
   /// A zone keeps its address from run to run.
@@ -80,7 +82,9 @@ extension Zones {
     if files.isEphemeral, record == nil || record?.network != nil { try giveBackAddress(files) }
     try attempt("clean up after zone \(files.name)") { () throws(SyscallError) in
       // The record goes last but for the directory: a clean-up cut in between is found and done again.
-      for name in try files.names(in: files.run) where name != "state.json" { try TreeRemoval.remove("\(files.run)/\(name)") }
+      for name in try files.names(in: files.run) where name != "state.json" {
+        try TreeRemoval.remove("\(files.run)/\(name)")
+      }
       try TreeRemoval.remove(files.run)
     }
   }

@@ -90,13 +90,17 @@ extension Zones {
     if let status = try execution.wait(timeout: request.timeout) { return status }
     try execution.signal(SIGKILL)
     _ = try execution.wait(timeout: 5)
-    throw .timedOut("cannot finish '\(request.command.first ?? "")' in zone \(name): it ran longer than \(request.timeout ?? 0) s and was killed")
+    throw .timedOut(
+      "cannot finish '\(request.command.first ?? "")' in zone \(name): it ran longer than \(request.timeout ?? 0) s and was killed"
+    )
   }
 
   /// Executes a command in a living zone. Returns when it was executed.
   public func execute(_ name: String, _ request: ExecRequest) throws(ZoneError) -> Execution {
     guard !request.command.isEmpty else { throw .usage("exec wants a command") }
-    if let workdir = request.workdir, !workdir.hasPrefix("/") { throw .usage("workdir '\(workdir)': not an absolute path") }
+    if let workdir = request.workdir, !workdir.hasPrefix("/") {
+      throw .usage("workdir '\(workdir)': not an absolute path")
+    }
     let (files, spec, record, keeper) = try living(name, verb: "exec")
     guard let link = try KeeperLink.connect(files) else {
       throw .state(zone: name, state: .down, verb: "exec", hint: "start it first")
@@ -146,7 +150,8 @@ extension Zones {
   }
 
   func awaitExecuted(
-    _ process: consuming StageProcess, _ name: String, _ request: ExecRequest, _ ops: [PlannedOp], terminal: consuming OwnedFD?
+    _ process: consuming StageProcess, _ name: String, _ request: ExecRequest, _ ops: [PlannedOp],
+    terminal: consuming OwnedFD?
   ) throws(ZoneError) -> Execution {
     var given: OwnedFD? = consume terminal
     let execution = process.split { Execution(terminal: given.take(), zone: name, watcher: $0, link: KeeperLink($1)) }
@@ -159,7 +164,8 @@ extension Zones {
         if step == Int(STAGE_STEP_EXECUTE.rawValue) { throw .notExecuted(command: request.command[0], errno: number) }
         let words = ops.indices.contains(step) ? ops[step].words : StepWords.words(step)
         throw .refused("cannot execute in zone \(name): cannot \(words): \(SyscallError.describe(number))")
-      case .ended(_, let signal, _): throw .refused("cannot execute in zone \(name): killed by signal \(signal) on the way")
+      case .ended(_, let signal, _):
+        throw .refused("cannot execute in zone \(name): killed by signal \(signal) on the way")
       case nil: throw .refused("cannot execute in zone \(name): it ended")
       default: continue
       }
@@ -170,7 +176,8 @@ extension Zones {
     let files = try files(name)
     guard files.exists, let spec = try files.readSpec() else { throw .notFound(name) }
     let state = try state(of: files)
-    guard state == .running || state == .shuttingDown, let record = try files.readRecord(), let keeper = try files.readKeeper()
+    guard state == .running || state == .shuttingDown, let record = try files.readRecord(),
+      let keeper = try files.readKeeper()
     else {
       throw .state(zone: name, state: state, verb: verb, hint: state == .frozen ? "resume it first" : "start it first")
     }
@@ -183,10 +190,13 @@ extension Zones {
     let group = try openCgroup(record)
     let given = try descriptors(link, .namespaces, name)
     guard !given.isEmpty else {
-      throw .refused("the keeper of zone \(name) (pid \(keeper.keeper)) gives no way in: an older zonectl started it (restart the zone)")
+      throw .refused(
+        "the keeper of zone \(name) (pid \(keeper.keeper)) gives no way in: an older zonectl started it (restart the zone)"
+      )
     }
     return WayIn(
-      descriptors: given, isPidfd: record.tier == .root, flags: record.namespaces | NamespaceFlags.user.rawValue, group: group)
+      descriptors: given, isPidfd: record.tier == .root, flags: record.namespaces | NamespaceFlags.user.rawValue,
+      group: group)
   }
 
   func descriptors(_ link: borrowing KeeperLink, _ request: StageRequest, _ name: String) throws(ZoneError) -> [CInt] {
@@ -197,18 +207,23 @@ extension Zones {
     }
     guard message == .descriptors else {
       for fd in fds { close(fd) }
-      if case .no(let number) = message { throw .refused("the keeper of \(name) refuses: \(SyscallError.describe(number))") }
+      if case .no(let number) = message {
+        throw .refused("the keeper of \(name) refuses: \(SyscallError.describe(number))")
+      }
       throw .refused("the keeper of \(name) gives no answer")
     }
     return fds
   }
 
-  func execFacts(_ spec: ZoneSpec, _ record: RunRecord, _ request: ExecRequest) throws(ZoneError) -> (user: ZoneUser, ops: [PlannedOp]) {
+  func execFacts(_ spec: ZoneSpec, _ record: RunRecord, _ request: ExecRequest) throws(ZoneError) -> (
+    user: ZoneUser, ops: [PlannedOp]
+  ) {
     let files = try files(spec.name)
     var facts = HostFacts(
       tier: record.tier, uid: geteuid(), gid: getegid(), uids: record.uids, gids: record.gids, runDirectory: files.run,
       dataDirectory: files.data, dataRoot: directories.data, etcTemplate: "", volumeDirectory: directories.volumes,
-      user: ZoneUser(uid: 0, gid: 0, groups: [], name: nil, home: "/", shell: "/bin/sh"), capabilities: record.capabilities,
+      user: ZoneUser(uid: 0, gid: 0, groups: [], name: nil, home: "/", shell: "/bin/sh"),
+      capabilities: record.capabilities,
       seccomp: [], resolvConf: "", hosts: "")
     if spec.brand == .sparse {
       facts.etcTemplate = try attempt("look at the host's /etc") { () throws(SyscallError) in
@@ -223,7 +238,8 @@ extension Zones {
         for: SeccompProfile(capabilities: record.capabilities, nesting: spec.nesting))
     } catch { throw .refused("\(error)") }
     let wish = ProcessWish(
-      user: user, workdir: request.workdir ?? spec.workdir, home: spec.brand == .sparse, capabilities: record.capabilities,
+      user: user, workdir: request.workdir ?? spec.workdir, home: spec.brand == .sparse,
+      capabilities: record.capabilities,
       keepGroups: record.tier == .single, noNewPrivileges: !spec.ownInit, keyring: spec.nesting, seccomp: filter)
     return (user, wish.ops)
   }

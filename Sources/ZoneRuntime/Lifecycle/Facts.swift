@@ -37,7 +37,8 @@ extension Zones {
         for: SeccompProfile(capabilities: ground.capabilities, nesting: spec.nesting))
     } catch { throw .refused("\(error)") }
     var facts = HostFacts(
-      tier: ground.ids.tier, uid: geteuid(), gid: getegid(), uids: ground.ids.uids, gids: ground.ids.gids, runDirectory: files.run,
+      tier: ground.ids.tier, uid: geteuid(), gid: getegid(), uids: ground.ids.uids, gids: ground.ids.gids,
+      runDirectory: files.run,
       dataDirectory: files.data, dataRoot: directories.data, etcTemplate: ground.etcTemplate,
       volumeDirectory: directories.volumes,
       user: ZoneUser(uid: 0, gid: 0, groups: [], name: "root", home: "/root", shell: "/bin/sh"),
@@ -147,7 +148,9 @@ extension Zones {
       }
       return []
     }
-    do { return try ZoneUser.resolve(text, passwd: read("passwd"), group: read("group")) } catch { throw .syntax(error) }
+    do { return try ZoneUser.resolve(text, passwd: read("passwd"), group: read("group")) } catch {
+      throw .syntax(error)
+    }
   }
 
   static func hosts(_ spec: ZoneSpec) -> String {

@@ -27,7 +27,9 @@ struct ZoneGroup: ~Copyable {
   }
 
   /// With the ids that the zone's first process has in them.
-  func lend(to stage: borrowing StageProcess, _ run: borrowing OwnedFD, uidMap: String, gidMap: String) throws(SyscallError) {
+  func lend(to stage: borrowing StageProcess, _ run: borrowing OwnedFD, uidMap: String, gidMap: String)
+    throws(SyscallError)
+  {
     try stage.send(uidMap: uidMap, gidMap: gidMap, run: run.raw, group: directory, tasks: tasks.raw)
   }
 }
@@ -67,14 +69,18 @@ extension Zones {
   }
 
   func openCgroup(_ record: RunRecord) throws(ZoneError) -> ZoneGroup {
-    do throws(CgroupError) { return try Self.open(record.cgroup.map(Cgroup.init(opening:))) } catch { throw .refused("\(error)") }
+    do throws(CgroupError) { return try Self.open(record.cgroup.map(Cgroup.init(opening:))) } catch {
+      throw .refused("\(error)")
+    }
   }
 
   private static func open(_ group: Cgroup?) throws(CgroupError) -> ZoneGroup {
     guard let group else { return ZoneGroup(directory: -1, tasks: DescriptorList(), oom: -1) }
     let tasks = try group.openJoinFiles()
     var oom: CInt = -1
-    let counters = [group.record.v1[.memory].map { "\($0)/memory.oom_control" }, group.record.unified.map { "\($0)/memory.events" }]
+    let counters = [
+      group.record.v1[.memory].map { "\($0)/memory.oom_control" }, group.record.unified.map { "\($0)/memory.events" },
+    ]
     for path in counters.compactMap({ $0 }) where oom < 0 {
       oom = (try? OwnedFD.open(path, O_RDONLY))?.take() ?? -1  // no controller, no count
     }
@@ -109,7 +115,9 @@ extension Zones {
 
   func freeze(_ record: RunRecord, _ name: String, _ frozen: Bool) throws(ZoneError) {
     guard let group = record.cgroup else {
-      throw .refused("cannot freeze zone \(name): it has no control group, since none is delegated to uid \(geteuid()) (log in through systemd, or start with systemd-run --user --scope -p Delegate=yes)")
+      throw .refused(
+        "cannot freeze zone \(name): it has no control group, since none is delegated to uid \(geteuid()) (log in through systemd, or start with systemd-run --user --scope -p Delegate=yes)"
+      )
     }
     do throws(CgroupError) {
       if frozen { try Cgroup(opening: group).freeze() } else { try Cgroup(opening: group).thaw() }
@@ -118,7 +126,8 @@ extension Zones {
 
   /// A frozen zone hears no signal but the kill.
   func thaw(_ files: ZoneFiles) throws(SyscallError) {
-    guard let record = try? files.readRecord(), let group = record.cgroup, (try? Cgroup(opening: group).isFrozen()) == true
+    guard let record = try? files.readRecord(), let group = record.cgroup,
+      (try? Cgroup(opening: group).isFrozen()) == true
     else { return }
     do throws(CgroupError) { try Cgroup(opening: group).thaw() } catch {
       throw SyscallError(call: "thaw", errno: EIO, path: files.name)

@@ -27,18 +27,27 @@ enum StageMessage: Equatable {
       at += 4
     }
     let is_ = { (message: stage_message) in kind == UInt8(message.rawValue) }
-    if is_(STAGE_SAYS_OUTPUT) { self = .output(Array(rest)) }
-    else if is_(STAGE_SAYS_ERROR) { self = .errors(Array(rest)) }
-    else if is_(STAGE_SAYS_DESCRIPTORS) { self = .descriptors }
-    else if is_(STAGE_SAYS_MAP), numbers.count == 1 { self = .map(pid: numbers[0]) }
-    else if is_(STAGE_SAYS_READY), numbers.count == 1 { self = .ready(pid: numbers[0]) }
-    else if is_(STAGE_SAYS_STARTED), numbers.count == 1 { self = .started(pid: numbers[0]) }
-    else if is_(STAGE_SAYS_FAILED), numbers.count == 3 {
+    if is_(STAGE_SAYS_OUTPUT) {
+      self = .output(Array(rest))
+    } else if is_(STAGE_SAYS_ERROR) {
+      self = .errors(Array(rest))
+    } else if is_(STAGE_SAYS_DESCRIPTORS) {
+      self = .descriptors
+    } else if is_(STAGE_SAYS_MAP), numbers.count == 1 {
+      self = .map(pid: numbers[0])
+    } else if is_(STAGE_SAYS_READY), numbers.count == 1 {
+      self = .ready(pid: numbers[0])
+    } else if is_(STAGE_SAYS_STARTED), numbers.count == 1 {
+      self = .started(pid: numbers[0])
+    } else if is_(STAGE_SAYS_FAILED), numbers.count == 3 {
       self = .failed(section: Int(numbers[0]), step: Int(numbers[1]), errno: numbers[2])
     } else if is_(STAGE_SAYS_ENDED), numbers.count == 3 {
       self = .ended(code: numbers[0], signal: numbers[1], oom: numbers[2] != 0)
-    } else if is_(STAGE_SAYS_NO), numbers.count == 1 { self = .no(errno: numbers[0]) }
-    else { return nil }
+    } else if is_(STAGE_SAYS_NO), numbers.count == 1 {
+      self = .no(errno: numbers[0])
+    } else {
+      return nil
+    }
   }
 }
 

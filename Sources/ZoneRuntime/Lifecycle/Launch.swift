@@ -51,7 +51,8 @@ extension Zones {
   /// What fails is undone: the record names each thing before it is made, and `cleanUp` takes away what is named.
   /// - Parameter stage: one that was begun ahead.
   func launch(
-    _ files: ZoneFiles, _ spec: ZoneSpec, stage: consuming StageProcess, streams: ZoneStreams, terminalSize: WindowSize? = nil,
+    _ files: ZoneFiles, _ spec: ZoneSpec, stage: consuming StageProcess, streams: ZoneStreams,
+    terminalSize: WindowSize? = nil,
     restarts: Int = 0, through: Bool
   ) throws(ZoneError) -> LaunchedZone {
     do throws(ZoneError) {
@@ -188,8 +189,10 @@ extension Zones {
     stage.environment = plan.environment
     stage.searchPath = plan.searchPath
     stage.zonectl = zonectl
-    stage.zonectlArguments = ["zonectl"] + (directories.root.map { ["--root", $0] } ?? []) + ["zone-ended", files.name]
-    stage.zonectlEnvironment = ["HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR", "PATH"].compactMap { (name: String) -> String? in
+    stage.zonectlArguments =
+      ["zonectl"] + (directories.root.map { ["--root", $0] } ?? []) + ["zone-ended", files.name]
+    stage.zonectlEnvironment = ["HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR", "PATH"].compactMap {
+      (name: String) -> String? in
       getenv(name).map { "\(name)=" + String(cString: $0) }
     }
     stage.logLimit = 10 << 20
@@ -250,7 +253,9 @@ extension Zones {
         // It has told all it knows; one whose command could not be executed is about to hand over, which is ours to do.
         try? zone.keeper.signal(SIGKILL)
         _ = try? zone.keeper.reap()
-        if step == Int(STAGE_STEP_EXECUTE.rawValue) { throw .notExecuted(command: spec.command.first ?? "", errno: number) }
+        if step == Int(STAGE_STEP_EXECUTE.rawValue) {
+          throw .notExecuted(command: spec.command.first ?? "", errno: number)
+        }
         throw Self.failure(plan, step, number)
       case nil:
         // It may be about to hand over, and would wait for the lock that we hold.
@@ -306,11 +311,14 @@ extension Zones {
       let path = "/usr/bin/\(program)"
       let status = try attempt("run \(path)") { () throws(SyscallError) -> ExitStatus in
         let started = try spawn(
-          ProgramStart(path: path, arguments: [program, String(pid)] + UserIdMaps.helperArguments(maps), fds: [0, 1, 2]))
+          ProgramStart(
+            path: path, arguments: [program, String(pid)] + UserIdMaps.helperArguments(maps), fds: [0, 1, 2]))
         return try Pidfd(OwnedFD(raw: started.pidfd)).reap()
       }
       guard status == .exited(0) else {
-        throw .refused("cannot map the ids of zone \(plan.name): \(program) refused (it says why above; look at /etc/subuid and /etc/subgid)")
+        throw .refused(
+          "cannot map the ids of zone \(plan.name): \(program) refused (it says why above; look at /etc/subuid and /etc/subgid)"
+        )
       }
     }
   }
@@ -352,7 +360,8 @@ struct OpenSources: ~Copyable {
           let file = try OwnedFD.open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
           var status = stat()
           guard fstat(file.raw, &status) == 0, status.st_mode & S_IFMT == S_IFREG, status.st_size <= 1 << 20 else {
-            throw SyscallError(call: "open", errno: EINVAL, path: path, step: "use what is no regular file of at most 1 MiB")
+            throw SyscallError(
+              call: "open", errno: EINVAL, path: path, step: "use what is no regular file of at most 1 MiB")
           }
           numbers.append(file.take())
         }

@@ -9,7 +9,8 @@ extension Zones {
   func rememberInit(_ files: ZoneFiles, _ spec: ZoneSpec) {
     guard spec.ownInit else { return }
     do throws(ZoneError) {
-      guard var record = try files.readRecord(), record.cgroup == nil, let keeper = try files.readKeeper(), keeper.`init` > 0
+      guard var record = try files.readRecord(), record.cgroup == nil, let keeper = try files.readKeeper(),
+        keeper.`init` > 0
       else { return }
       record.initProcess = try attempt("learn the init of zone \(files.name)") { () throws(SyscallError) in
         try ProcessIdentity.of(keeper.`init`)

@@ -8,8 +8,10 @@ internal import VirtualNet
 extension Zones {
   func presumedRecord(_ files: ZoneFiles) throws(ZoneError) -> RunRecord {
     return RunRecord(
-      bootId: try attempt("read the boot id") { () throws(SyscallError) in try RunRecord.bootId() }, tier: .root, uids: [], gids: [],
-      namespaces: 0, cgroup: try presumedGroups(files.name), network: try presumedNetwork(files.name), capabilities: CapabilitySet())
+      bootId: try attempt("read the boot id") { () throws(SyscallError) in try RunRecord.bootId() }, tier: .root,
+      uids: [], gids: [],
+      namespaces: 0, cgroup: try presumedGroups(files.name), network: try presumedNetwork(files.name),
+      capabilities: CapabilitySet())
   }
 
   /// nil where none of its groups is there.
@@ -18,7 +20,8 @@ extension Zones {
     do throws(CgroupError) {
       // The base for no limits leaves v1 out.
       let hierarchy = try CgroupHierarchy.detect()
-      let whole = geteuid() == 0 ? CgroupBase.forRoot(hierarchy, tag: directories.tag.isEmpty ? nil : directories.tag) : base
+      let whole =
+        geteuid() == 0 ? CgroupBase.forRoot(hierarchy, tag: directories.tag.isEmpty ? nil : directories.tag) : base
       var record = try whole.groups(of: name)
       if let unified = record.unified, !FileSystem.exists(unified) { record.unified = nil }
       record.v1 = record.v1.filter { FileSystem.exists($0.value) }

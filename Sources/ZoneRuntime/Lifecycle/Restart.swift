@@ -28,11 +28,15 @@ extension Zones {
 
   /// One try.
   /// - Returns: whether another is to follow.
-  private func restart(_ files: ZoneFiles, _ keeper: KeeperRecord, _ exit: ZoneExit, restarts: Int) throws(ZoneError) -> Bool {
+  private func restart(_ files: ZoneFiles, _ keeper: KeeperRecord, _ exit: ZoneExit, restarts: Int) throws(ZoneError)
+    -> Bool
+  {
     guard let lock = try files.lock() else { return false }
     let held = LockedZone(files: files, lock: lock)
     // `set` may have given it another policy meanwhile.
-    guard try isStill(keeper, held.files), let spec = try held.files.readSpec(), let before = try held.files.readRecord() else {
+    guard try isStill(keeper, held.files), let spec = try held.files.readSpec(),
+      let before = try held.files.readRecord()
+    else {
       return false
     }
     guard spec.restart.wants(exit, restarts: restarts - 1) else {
@@ -62,9 +66,11 @@ extension Zones {
     }
     if spec.ephemeral { try files.writeSpec(spec) }
     // A clean-up that failed as well has left the record of what is still there.
-    var record = try files.readRecord() ?? RunRecord(
-      bootId: before.bootId, tier: before.tier, uids: before.uids, gids: before.gids, namespaces: before.namespaces,
-      capabilities: before.capabilities)
+    var record =
+      try files.readRecord()
+      ?? RunRecord(
+        bootId: before.bootId, tier: before.tier, uids: before.uids, gids: before.gids, namespaces: before.namespaces,
+        capabilities: before.capabilities)
     record.restarts = restarts
     record.startFailure = failure
     try files.writeRecord(record)

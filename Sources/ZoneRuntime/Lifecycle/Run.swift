@@ -17,7 +17,8 @@ public struct RunningZone: ~Copyable {
       switch message {
       case .ended(let code, let signal, let oom):
         return ZoneExit(
-          code: signal == 0 ? Int(code) : nil, signal: signal == 0 ? nil : Int(signal), oomKilled: ZoneExit.isOOM(signal: Int(signal), kills: oom),
+          code: signal == 0 ? Int(code) : nil, signal: signal == 0 ? nil : Int(signal),
+          oomKilled: ZoneExit.isOOM(signal: Int(signal), kills: oom),
           at: Clock.realtimeNanoseconds())
       case nil: throw .refused("zone \(name) was lost: its keeper was killed")
       default: continue

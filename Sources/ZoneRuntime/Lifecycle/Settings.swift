@@ -36,7 +36,9 @@ extension Zones {
     let state = try state(of: zone.files)
     let alive = state.isLive
     if wanted.brand != old.brand, state != .configured {
-      return [SetOutcome(key: "image", effect: .refused, why: "the root was made already; delete the zone and create it anew")]
+      return [
+        SetOutcome(key: "image", effect: .refused, why: "the root was made already; delete the zone and create it anew")
+      ]
     }
     var outcomes: [SetOutcome] = []
     for key in SpecKeys.changed(from: old, to: wanted) {
@@ -59,7 +61,9 @@ extension Zones {
 
   private func republish(_ spec: ZoneSpec, _ ports: [PublishedPort]) throws(ZoneError) {
     guard case .named(let network) = spec.network else { return }
-    do { try networks().republish(zone: spec.name, network: network, ports: ports) } catch { throw .refused("\(error)") }
+    do { try networks().republish(zone: spec.name, network: network, ports: ports) } catch {
+      throw .refused("\(error)")
+    }
   }
 
   private func setLimits(_ files: ZoneFiles, from old: ResourceLimits, to new: ResourceLimits) throws(ZoneError) {

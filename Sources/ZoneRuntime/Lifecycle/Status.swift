@@ -12,7 +12,8 @@ extension Zones {
       do { found.append(try status(name)) } catch {
         if case .notFound = error { continue }  // deleted meanwhile
         found.append(
-          ZoneStatus(name: name, state: .unavailable, why: "\(error)", restarts: 0, addresses: [], spec: ZoneSpec(name: name)))
+          ZoneStatus(
+            name: name, state: .unavailable, why: "\(error)", restarts: 0, addresses: [], spec: ZoneSpec(name: name)))
       }
     }
     return found
@@ -36,7 +37,8 @@ extension Zones {
     let state = try state(of: files, &look)
     // A creation that was cut before the spec was written still shows, and can be deleted.
     var status = ZoneStatus(
-      name: name, state: state, why: look.why ?? look.whyOfExit, restarts: look.record?.restarts ?? 0, exit: look.keeper?.exit ?? look.exit,
+      name: name, state: state, why: look.why ?? look.whyOfExit, restarts: look.record?.restarts ?? 0,
+      exit: look.keeper?.exit ?? look.exit,
       addresses: [], spec: look.spec ?? ZoneSpec(name: name))
     if state.isLive, let keeper = look.keeper {
       status.keeper = keeper.keeper
@@ -45,7 +47,8 @@ extension Zones {
       status.startId = look.record.map { "\($0.bootId)-\(keeper.keeper)-\(keeper.`init`)-\(keeper.started)" }
     }
     // Counted while the groups stand, and noted when they went.
-    status.oomKills = (state.isLive || state == .down ? oomKills(look.record) : nil) ?? (state.isLive ? nil : status.exit?.oomKills)
+    status.oomKills =
+      (state.isLive || state == .down ? oomKills(look.record) : nil) ?? (state.isLive ? nil : status.exit?.oomKills)
     if let attachment = look.record?.attachment { status.addresses = ["\(attachment.address)"] }
     return status
   }
@@ -61,9 +64,11 @@ extension Zones {
   /// What the files say, checked against what answers: a keeper that listens is alive, and nobody else is.
   private func state(of files: ZoneFiles, _ look: inout ZoneLook) throws(ZoneError) -> ZoneState {
     let atRest: ZoneState =
-      if FileSystem.exists(files.installed) || files.isEphemeral { .installed }
-      else if FileSystem.exists(files.incomplete) || !FileSystem.exists(files.spec) { .incomplete }
-      else { .configured }
+      if FileSystem.exists(files.installed) || files.isEphemeral {
+        .installed
+      } else if FileSystem.exists(files.incomplete) || !FileSystem.exists(files.spec) { .incomplete } else {
+        .configured
+      }
     // What is written there cannot be told from what was lost: nothing is guessed.
     if look.why != nil { return .unavailable }
     let resting = look.whyOfExit == nil ? atRest : .unavailable

@@ -23,8 +23,11 @@ enum StepWords {
   }
 
   static func hint(_ step: Int, _ number: CInt, _ plan: LaunchPlan) -> String? {
-    if step == Int(STAGE_STEP_JOINER.rawValue) || step == Int(STAGE_STEP_MAP.rawValue), number == EPERM || number == ENOSPC || number == EUSERS {
-      return "user namespaces are switched off or used up (sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone)"
+    if step == Int(STAGE_STEP_JOINER.rawValue) || step == Int(STAGE_STEP_MAP.rawValue),
+      number == EPERM || number == ENOSPC || number == EUSERS
+    {
+      return
+        "user namespaces are switched off or used up (sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone)"
     }
     return nil
   }

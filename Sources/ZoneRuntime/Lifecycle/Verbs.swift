@@ -16,7 +16,9 @@ extension Zones {
   public func start(_ name: String) throws(ZoneError) {
     let zone = try locked(name)
     if try state(of: zone.files) == .ready {
-      guard let link = try KeeperLink.connect(zone.files), let spec = try zone.files.readSpec() else { throw .notFound(name) }
+      guard let link = try KeeperLink.connect(zone.files), let spec = try zone.files.readSpec() else {
+        throw .notFound(name)
+      }
       try attachIfCut(zone.files, spec)
       return try Self.go(link, spec)
     }
@@ -73,8 +75,11 @@ extension Zones {
     // all fought for may not get to hear us: then it is killed, and takes the zone along.
     for turn in 0..<20 {
       if let link = try link(to: files) {
-        if turn >= 10 { try killKeeper(link, files) }
-        else { try askToEnd(link, files, signal: signal, grace: grace, waiting: waiting) }
+        if turn >= 10 {
+          try killKeeper(link, files)
+        } else {
+          try askToEnd(link, files, signal: signal, grace: grace, waiting: waiting)
+        }
       }
       guard let lock = try files.lock() else { return }  // ephemeral, and gone
       let held = LockedZone(files: files, lock: lock)
@@ -84,7 +89,9 @@ extension Zones {
         try killLeftovers(held.files)
         try cleanUp(held.files)
       }
-      if let why = try held.files.setAsideLastExit() { notice("the last end of zone \(files.name) is not known: \(why)") }
+      if let why = try held.files.setAsideLastExit() {
+        notice("the last end of zone \(files.name) is not known: \(why)")
+      }
       return
     }
     throw .refused("cannot end zone \(files.name): it is started again each time (stop who does that)")
@@ -99,7 +106,9 @@ extension Zones {
       try keeper.signal(SIGKILL)
       _ = try keeper.waitUntilEnd(timeout: 5000)
     } catch {
-      guard error.errno == ESRCH || error.errno == ECONNRESET else { throw .call("end the keeper of zone \(files.name)", error) }
+      guard error.errno == ESRCH || error.errno == ECONNRESET else {
+        throw .call("end the keeper of zone \(files.name)", error)
+      }
     }
   }
 
@@ -125,7 +134,9 @@ extension Zones {
   }
 
   /// - Returns: false where the time ran out.
-  private func waitForEnd(_ link: borrowing KeeperLink, seconds: Double, waiting: (Double) -> Void) throws(SyscallError) -> Bool {
+  private func waitForEnd(_ link: borrowing KeeperLink, seconds: Double, waiting: (Double) -> Void) throws(SyscallError)
+    -> Bool
+  {
     let end = Clock.monotonicNanoseconds() + UInt64(seconds * 1e9)
     while true {
       let now = Clock.monotonicNanoseconds()
@@ -134,7 +145,9 @@ extension Zones {
         switch try link.receive(timeout: CInt(min(left / 1_000_000, 1000))) {
         case .ended, nil: return true
         case .no(let number) where number == EUSERS:
-          throw SyscallError(call: "connect", errno: EUSERS, path: "the keeper's socket", step: "speak to a keeper that serves as many as it can")
+          throw SyscallError(
+            call: "connect", errno: EUSERS, path: "the keeper's socket",
+            step: "speak to a keeper that serves as many as it can")
         default: continue
         }
       } catch {
@@ -152,7 +165,9 @@ extension Zones {
   private func setFrozen(_ name: String, _ frozen: Bool, from: ZoneState, verb: String) throws(ZoneError) {
     let zone = try locked(name)
     let state = try state(of: zone.files)
-    guard state == from else { throw .state(zone: name, state: state, verb: verb, hint: "only a \(from.rawValue) zone can be") }
+    guard state == from else {
+      throw .state(zone: name, state: state, verb: verb, hint: "only a \(from.rawValue) zone can be")
+    }
     guard let record = try zone.files.readRecord() else { throw .notFound(name) }
     try freeze(record, name, frozen)
   }
@@ -190,7 +205,8 @@ extension Zones {
         switch message {
         case .ended(let code, let signal, let oom):
           return ZoneExit(
-            code: signal == 0 ? Int(code) : nil, signal: signal == 0 ? nil : Int(signal), oomKilled: ZoneExit.isOOM(signal: Int(signal), kills: oom),
+            code: signal == 0 ? Int(code) : nil, signal: signal == 0 ? nil : Int(signal),
+            oomKilled: ZoneExit.isOOM(signal: Int(signal), kills: oom),
             at: Clock.realtimeNanoseconds())
         case nil: return try status(name).exit
         default: continue

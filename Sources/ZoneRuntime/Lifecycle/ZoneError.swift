@@ -1,5 +1,5 @@
-public import LinuxNS
 internal import CLinuxNS
+public import LinuxNS
 
 /// What can go wrong with a zone; each description is the one line a person gets.
 public enum ZoneError: Error, CustomStringConvertible, Sendable {

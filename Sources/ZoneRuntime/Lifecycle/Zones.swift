@@ -80,7 +80,9 @@ public struct Zones: Sendable {
     let zone = try locked(name)
     guard let spec = try zone.files.readSpec() else { throw .notFound(name) }
     let state = try state(of: zone.files)
-    guard state == .configured else { throw .state(zone: name, state: state, verb: "create", hint: "it has its root already") }
+    guard state == .configured else {
+      throw .state(zone: name, state: state, verb: "create", hint: "it has its root already")
+    }
     try install(zone.files, spec)
   }
 
@@ -140,7 +142,9 @@ public struct Zones: Sendable {
     try attempt("delete zone \(files.name)") { () throws(SyscallError) in
       try TreeRemoval.remove(files.run)
       // The spec goes last: a deletion cut in between leaves a zone that `list` shows and `delete` removes.
-      for name in try files.names(in: files.data) where name != "spec.json" { try TreeRemoval.remove("\(files.data)/\(name)") }
+      for name in try files.names(in: files.data) where name != "spec.json" {
+        try TreeRemoval.remove("\(files.data)/\(name)")
+      }
       try TreeRemoval.remove(files.data)
     }
   }

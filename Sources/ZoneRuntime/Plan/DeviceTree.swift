@@ -13,7 +13,10 @@ extension LaunchPlanner {
   mutating func planDevices() {
     let owner = byHost ? ",uid=\(rootUID),gid=\(rootGID)" : ""
     // The host's mounter makes the nodes: in a tmpfs of a user namespace they would be dead.
-    plan.tree.append(.mount("tmpfs", on: "/dev", flags: MountFlag.noSuid | MountFlag.noExec, options: "mode=755,size=64k\(owner)", make: true))
+    plan.tree.append(
+      .mount(
+        "tmpfs", on: "/dev", flags: MountFlag.noSuid | MountFlag.noExec, options: "mode=755,size=64k\(owner)",
+        make: true))
     for device in Self.devices {
       if byHost {
         plan.tree.append(.device("/dev/\(device.name)", major: device.major, minor: device.minor))

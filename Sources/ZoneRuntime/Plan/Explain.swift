@@ -17,25 +17,39 @@ extension LaunchPlan {
       "single": "the caller's id only",
     ]
     section("tier", ["\(tier.rawValue): \(walls[tier.rawValue] ?? "")"])
-    section("namespaces", [(["user"] + NamespaceFlags.table.filter { namespaces.contains($0.flag) && $0.name != "user" }.map { $0.name }).joined(separator: " ")])
+    section(
+      "namespaces",
+      [
+        (["user"] + NamespaceFlags.table.filter { namespaces.contains($0.flag) && $0.name != "user" }.map { $0.name })
+          .joined(separator: " ")
+      ])
     section("user ids (inside outside count)", uids.map { "\($0)" })
     section("group ids", gids.map { "\($0)" })
     if let cgroup { section("control groups", cgroup.split(separator: "\n").map(String.init)) }
-    section(tier == .root ? "root, put together by the host" : "root, put together in the first user namespace", tree.map { $0.words })
+    section(
+      tier == .root ? "root, put together by the host" : "root, put together in the first user namespace",
+      tree.map { $0.words })
     section("in the zone", zone.map { $0.words })
     if let network { section("network", [network]) }
     section("at the gate", ["wait for start"])
     section("first process", process.map { $0.words })
-    section("command", [arguments.isEmpty ? "none: the zone's init waits" : arguments.map(Self.quoted).joined(separator: " ")])
+    section(
+      "command", [arguments.isEmpty ? "none: the zone's init waits" : arguments.map(Self.quoted).joined(separator: " ")]
+    )
     // Values may be secret; names are not.
-    section("environment", [environment.compactMap { $0.split(separator: "=").first.map(String.init) }.joined(separator: " ")])
+    section(
+      "environment", [environment.compactMap { $0.split(separator: "=").first.map(String.init) }.joined(separator: " ")]
+    )
     return lines.joined(separator: "\n") + "\n"
   }
 
   private static func quoted(_ word: String) -> String {
-    let plain = !word.isEmpty && word.utf8.allSatisfy { byte in
-      (48...57).contains(byte) || (65...90).contains(byte) || (97...122).contains(byte) || "/._-+=:,@%".utf8.contains(byte)
-    }
+    let plain =
+      !word.isEmpty
+      && word.utf8.allSatisfy { byte in
+        (48...57).contains(byte) || (65...90).contains(byte) || (97...122).contains(byte)
+          || "/._-+=:,@%".utf8.contains(byte)
+      }
     if plain { return word }
     return "'" + word.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''") + "'"
   }

@@ -22,7 +22,9 @@ extension LaunchPlanner {
     // Group 5 is tty on every distribution; it has to be mapped to be given.
     let tty = facts.gids.outside(of: 5) == nil ? "" : ",gid=5"
     plan.zone.append(
-      .mount("devpts", on: "/dev/pts", flags: MountFlag.noSuid | MountFlag.noExec, options: "newinstance,ptmxmode=0666,mode=0620\(tty)"))
+      .mount(
+        "devpts", on: "/dev/pts", flags: MountFlag.noSuid | MountFlag.noExec,
+        options: "newinstance,ptmxmode=0666,mode=0620\(tty)"))
     plan.zone.append(.mount("tmpfs", on: "/dev/shm", flags: closed, options: "mode=1777,size=64m"))
     plan.zone.append(.mount("mqueue", on: "/dev/mqueue", flags: closed))
     if !spec.nesting {

@@ -22,7 +22,8 @@ public struct LaunchPlanner {
     self.spec = spec
     self.facts = facts
     plan = LaunchPlan(
-      name: spec.name, tier: facts.tier, namespaces: Self.namespaces(spec, facts.tier), uids: facts.uids, gids: facts.gids)
+      name: spec.name, tier: facts.tier, namespaces: Self.namespaces(spec, facts.tier), uids: facts.uids,
+      gids: facts.gids)
     plan.limits = spec.limits
     plan.terminal = spec.terminal
     plan.ownInit = spec.ownInit
@@ -78,7 +79,8 @@ public struct LaunchPlanner {
     planSecrets()
     if spec.network == .host {
       // A fresh sysfs shows the network namespace's devices and wants its owner; the host's is given read-only.
-      plan.tree.append(.attach(tree("/sys", recursive: true, idmap: false, attributes: Tree.kernelView), on: "/sys", flags: .make))
+      plan.tree.append(
+        .attach(tree("/sys", recursive: true, idmap: false, attributes: Tree.kernelView), on: "/sys", flags: .make))
     }
     // Last: until here mount points may have to be made.
     if spec.readOnly {

@@ -25,7 +25,9 @@ extension PlannedOp {
   }
 
   static func fileIds(uid: UInt32, gid: UInt32) -> PlannedOp {
-    PlannedOp(op: StageOp(.fsids, a: UInt64(uid), b: UInt64(gid)), words: "make files as host id \(uid):\(gid), the zone's root")
+    PlannedOp(
+      op: StageOp(.fsids, a: UInt64(uid), b: UInt64(gid)), words: "make files as host id \(uid):\(gid), the zone's root"
+    )
   }
 
   static func directory(_ path: String, mode: UInt64 = 0o755, fresh: Bool) -> PlannedOp {
@@ -52,7 +54,9 @@ extension PlannedOp {
     return PlannedOp(op: op, words: "attach \(source.words) on \(path)")
   }
 
-  static func mount(_ type: String, on path: String, flags: UInt64 = 0, options: String? = nil, make: Bool = false) -> PlannedOp {
+  static func mount(_ type: String, on path: String, flags: UInt64 = 0, options: String? = nil, make: Bool = false)
+    -> PlannedOp
+  {
     let detail = [MountFlag.text(flags), options ?? ""].filter { !$0.isEmpty }.joined(separator: ",")
     return PlannedOp(
       op: StageOp(.mount, flags: make ? .make : [], blocks: [inside(path), bytes(type), options.map(bytes)], a: flags),
@@ -68,7 +72,8 @@ extension PlannedOp {
   static func device(_ path: String, major: UInt64, minor: UInt64, mode: UInt64 = 0o666) -> PlannedOp {
     let number = (minor & 0xff) | (major << 8) | ((minor & ~0xff) << 12)  // makedev(3), the kernel's new encoding
     return PlannedOp(
-      op: StageOp(.device, blocks: [inside(path)], a: number, b: mode), words: "make the device \(path) (c \(major):\(minor))")
+      op: StageOp(.device, blocks: [inside(path)], a: number, b: mode),
+      words: "make the device \(path) (c \(major):\(minor))")
   }
 
   static func mask(_ path: String) -> PlannedOp {
@@ -110,21 +115,26 @@ extension PlannedOp {
 
   static func secret(_ name: String, source: Int, owner: UInt32) -> PlannedOp {
     PlannedOp(
-      op: StageOp(.copy, fd: Int32(source), blocks: [inside("/run/secrets/\(name)")], a: UInt64(owner) | UInt64(owner) << 32, b: 0o400),
+      op: StageOp(
+        .copy, fd: Int32(source), blocks: [inside("/run/secrets/\(name)")], a: UInt64(owner) | UInt64(owner) << 32,
+        b: 0o400),
       words: "put the secret \(name) into /run/secrets")
   }
 
   static func ids(uid: UInt32, gid: UInt32, groups: [UInt32], keepGroups: Bool) -> PlannedOp {
     let list = groups.flatMap { group in withUnsafeBytes(of: group) { Array($0) } }
     return PlannedOp(
-      op: StageOp(.ids, flags: keepGroups ? .keepGroups : [], fd: Int32(groups.count), blocks: [list], a: UInt64(uid), b: UInt64(gid)),
+      op: StageOp(
+        .ids, flags: keepGroups ? .keepGroups : [], fd: Int32(groups.count), blocks: [list], a: UInt64(uid),
+        b: UInt64(gid)),
       words: "become \(uid):\(gid)"
-        + (keepGroups ? ", groups as the kernel keeps them" : ", groups [\(groups.map(String.init).joined(separator: " "))]"))
+        + (keepGroups
+          ? ", groups as the kernel keeps them" : ", groups [\(groups.map(String.init).joined(separator: " "))]"))
   }
 
   static func capabilities(_ set: CapabilitySet) -> [PlannedOp] {
     [
-      PlannedOp(op: StageOp(.bounding, a: set.rawValue), words: "bound capabilities to \(set)"),
+      PlannedOp(op: StageOp(.bounding, a: set.rawValue), words: "bound capabilities to \(set)")
     ]
   }
 

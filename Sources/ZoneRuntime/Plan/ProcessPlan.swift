@@ -39,8 +39,11 @@ struct ProcessWish {
     if noNewPrivileges { ops.append(.simple(.noNewPrivileges, "gain no privileges by execve")) }
     ops.append(filter)
     ops += PlannedOp.capabilities(capabilities)
-    if let workdir { ops.append(.changeDirectory(workdir, make: true)) }
-    else { ops.append(home ? .enterHome(user.home) : .changeDirectory("/", make: false)) }
+    if let workdir {
+      ops.append(.changeDirectory(workdir, make: true))
+    } else {
+      ops.append(home ? .enterHome(user.home) : .changeDirectory("/", make: false))
+    }
     ops.append(.ids(uid: user.uid, gid: user.gid, groups: user.groups, keepGroups: keepGroups))
     ops.append(.holdCapabilities(capabilities))
     return ops

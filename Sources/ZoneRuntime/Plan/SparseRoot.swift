@@ -51,7 +51,8 @@ extension LaunchPlanner {
     if spec.ephemeral {
       // Below the overlay, out of sight and locked there.
       let owner = byHost ? ",uid=\(rootUID),gid=\(rootGID)" : ""
-      plan.tree.append(.mount("tmpfs", on: "/etc", flags: MountFlag.noDev | MountFlag.noSuid, options: "mode=755\(owner)"))
+      plan.tree.append(
+        .mount("tmpfs", on: "/etc", flags: MountFlag.noDev | MountFlag.noSuid, options: "mode=755\(owner)"))
       plan.tree.append(.directory("/etc/upper", fresh: false))
       plan.tree.append(.directory("/etc/work", fresh: false))
       upper = "\(facts.runDirectory)/etc/upper"

@@ -22,7 +22,11 @@ enum IdMappable {
     var dots = 0
     for byte in release.utf8 {
       if (48...57).contains(byte) {
-        if dots == 0 { numbers.0 = numbers.0 * 10 + Int(byte - 48) } else { numbers.1 = numbers.1 * 10 + Int(byte - 48) }
+        if dots == 0 {
+          numbers.0 = numbers.0 * 10 + Int(byte - 48)
+        } else {
+          numbers.1 = numbers.1 * 10 + Int(byte - 48)
+        }
       } else {
         dots += 1
         if byte != UInt8(ascii: ".") || dots == 2 { break }

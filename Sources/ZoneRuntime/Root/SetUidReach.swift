@@ -14,7 +14,9 @@ extension Zones {
     }
     if case .directory(let path) = spec.brand, !spec.readOnly { places.append(path) }
     for path in places where SetUidReach.isReached(path) {
-      notice("other users of this host can reach \(path), and run what zone \(spec.name) leaves there with a set-uid bit (chmod 700 a directory above it, or mount it nosuid)")
+      notice(
+        "other users of this host can reach \(path), and run what zone \(spec.name) leaves there with a set-uid bit (chmod 700 a directory above it, or mount it nosuid)"
+      )
     }
   }
 }
@@ -29,7 +31,9 @@ enum SetUidReach {
     var at = path
     while true {
       var status = stat()
-      guard stat(at, &status) == 0, status.st_mode & 0o001 != 0 || status.st_mode & S_IFMT != S_IFDIR else { return false }
+      guard stat(at, &status) == 0, status.st_mode & 0o001 != 0 || status.st_mode & S_IFMT != S_IFDIR else {
+        return false
+      }
       if at == "/" || at.isEmpty { return true }
       at = FileSystem.parent(of: at)
     }

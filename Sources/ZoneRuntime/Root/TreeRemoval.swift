@@ -22,7 +22,8 @@ extension UserIdMaps {
     let read = { (path: String) -> [UInt8] in (try? FileSystem.read(path)) ?? [] }  // missing is the same as empty
     guard FileSystem.exists("/usr/bin/newuidmap") else { return try single(uid: geteuid(), gid: getegid()) }
     return try many(
-      uid: geteuid(), gid: getegid(), name: LoginName.of(geteuid(), in: read("/etc/passwd")), subuid: read("/etc/subuid"),
+      uid: geteuid(), gid: getegid(), name: LoginName.of(geteuid(), in: read("/etc/passwd")),
+      subuid: read("/etc/subuid"),
       subgid: read("/etc/subgid"))
   }
 
@@ -34,7 +35,8 @@ extension UserIdMaps {
       let path = "/usr/bin/\(program)"
       let started = try spawn(
         ProgramStart(
-          path: path, arguments: [program, String(pid)] + Self.helperArguments(maps), fds: [null.raw, null.raw, null.raw]))
+          path: path, arguments: [program, String(pid)] + Self.helperArguments(maps),
+          fds: [null.raw, null.raw, null.raw]))
       guard try Pidfd(OwnedFD(raw: started.pidfd)).reap() == .exited(0) else {
         throw SyscallError(
           call: program, errno: EPERM, step: "map your subordinate ids (look at /etc/subuid and /etc/subgid)")

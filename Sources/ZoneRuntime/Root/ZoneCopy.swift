@@ -62,7 +62,9 @@ private struct ZoneCopy {
     return "\(folder)/\(name)"
   }
 
-  func out(_ agent: borrowing ZoneFileAgent, _ path: String, _ target: String, following: Bool, depth: Int) throws(SyscallError) {
+  func out(_ agent: borrowing ZoneFileAgent, _ path: String, _ target: String, following: Bool, depth: Int)
+    throws(SyscallError)
+  {
     guard depth < Self.mostDepth else { throw SyscallError(call: "open", errno: ELOOP, path: path) }
     // Looked at before it is opened for reading: opening a FIFO would wait, and a device might do things.
     let look = try agent.open(path, O_PATH | (following ? 0 : O_NOFOLLOW))
@@ -80,7 +82,8 @@ private struct ZoneCopy {
       let error = errno
       guard made == 0 || error == EEXIST else { throw SyscallError(call: "mkdir", errno: error, path: target) }
       let folder = try OwnedFD.open(target, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
-      let names = try FileSystem.list(of: try agent.open(path, O_RDONLY | O_DIRECTORY | (following ? 0 : O_NOFOLLOW)), path)
+      let names = try FileSystem.list(
+        of: try agent.open(path, O_RDONLY | O_DIRECTORY | (following ? 0 : O_NOFOLLOW)), path)
       for name in names { try out(agent, "\(path)/\(name)", "\(target)/\(name)", following: false, depth: depth + 1) }
       if made == 0 {
         try FileSystem.call("fchmod", target) { fchmod(folder.raw, kind.st_mode & 0o777) }
@@ -96,7 +99,9 @@ private struct ZoneCopy {
     }
   }
 
-  func into(_ agent: borrowing ZoneFileAgent, _ source: String, _ path: String, following: Bool, depth: Int) throws(SyscallError) {
+  func into(_ agent: borrowing ZoneFileAgent, _ source: String, _ path: String, following: Bool, depth: Int)
+    throws(SyscallError)
+  {
     guard depth < Self.mostDepth else { throw SyscallError(call: "open", errno: ELOOP, path: source) }
     let status = try FileSystem.status(source, followingLinks: following)
     switch status.st_mode & S_IFMT {
@@ -119,7 +124,9 @@ private struct ZoneCopy {
 
   /// What was there already could be a device or a pipe; only a regular file is emptied and written.
   private static func fill(_ to: borrowing OwnedFD, from: borrowing OwnedFD, _ name: String) throws(SyscallError) {
-    guard try isRegular(to, name) else { throw SyscallError(call: "open", errno: EEXIST, path: name, step: "replace what is no regular file") }
+    guard try isRegular(to, name) else {
+      throw SyscallError(call: "open", errno: EEXIST, path: name, step: "replace what is no regular file")
+    }
     try FileSystem.call("ftruncate", name) { ftruncate(to.raw, 0) }
     try copyBytes(from, to, name)
   }
@@ -134,7 +141,8 @@ private struct ZoneCopy {
     _ = futimens(file.raw, times)
   }
 
-  private static func copyBytes(_ from: borrowing OwnedFD, _ to: borrowing OwnedFD, _ name: String) throws(SyscallError) {
+  private static func copyBytes(_ from: borrowing OwnedFD, _ to: borrowing OwnedFD, _ name: String) throws(SyscallError)
+  {
     var chunk = [UInt8](repeating: 0, count: 1 << 16)
     while true {
       let got = read(from.raw, &chunk, chunk.count)

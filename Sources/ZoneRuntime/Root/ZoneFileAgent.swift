@@ -17,7 +17,9 @@ struct ZoneFileAgent: ~Copyable {
     var fds: [CInt] = []
     let answer = try ask(STAGE_FILE_OPEN, flags, Int32(bitPattern: mode), Array(path.utf8), &fds)
     if case .no(let number) = answer { throw SyscallError(call: "open", errno: number, path: path) }
-    guard answer == .descriptors, let fd = fds.first else { throw SyscallError(call: "open", errno: EPROTO, path: path) }
+    guard answer == .descriptors, let fd = fds.first else {
+      throw SyscallError(call: "open", errno: EPROTO, path: path)
+    }
     return OwnedFD(raw: fd)
   }
 

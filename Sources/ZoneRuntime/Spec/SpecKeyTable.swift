@@ -35,39 +35,47 @@ extension SpecKeys {
     flag("init", .restart, { $0.ownInit }) { $0.ownInit = $1 },
     SpecKey(
       "volume", .restart,
-      .list({ $0.volumes.filter { !$0.isTmpfs }.map { $0.text } }, { (spec, texts) throws(SyntaxError) in
-        let name = spec.name
-        var mounts: [VolumeMount] = []
-        for text in texts { mounts.append(try VolumeMount(parsing: text, zone: name)) }
-        spec.volumes = try distinct(mounts + spec.volumes.filter { $0.isTmpfs })
-      }, commas: false)),
+      .list(
+        { $0.volumes.filter { !$0.isTmpfs }.map { $0.text } },
+        { (spec, texts) throws(SyntaxError) in
+          let name = spec.name
+          var mounts: [VolumeMount] = []
+          for text in texts { mounts.append(try VolumeMount(parsing: text, zone: name)) }
+          spec.volumes = try distinct(mounts + spec.volumes.filter { $0.isTmpfs })
+        }, commas: false)),
     SpecKey(
       "tmpfs", .restart,
-      .list({ $0.volumes.filter { $0.isTmpfs }.map { $0.text } }, { (spec, texts) throws(SyntaxError) in
-        var mounts: [VolumeMount] = []
-        for text in texts { mounts.append(try VolumeMount(parsingTmpfs: text)) }
-        spec.volumes = try distinct(spec.volumes.filter { !$0.isTmpfs } + mounts)
-      }, commas: true)),
+      .list(
+        { $0.volumes.filter { $0.isTmpfs }.map { $0.text } },
+        { (spec, texts) throws(SyntaxError) in
+          var mounts: [VolumeMount] = []
+          for text in texts { mounts.append(try VolumeMount(parsingTmpfs: text)) }
+          spec.volumes = try distinct(spec.volumes.filter { !$0.isTmpfs } + mounts)
+        }, commas: true)),
     SpecKey(
       "secret", .restart,
-      .list({ $0.secrets.map { $0.text } }, { (spec, texts) throws(SyntaxError) in
-        var secrets: [SecretMount] = []
-        for text in texts {
-          let secret = try SecretMount(parsing: text)
-          guard !secrets.contains(where: { $0.name == secret.name }) else {
-            throw SyntaxError(what: "secret", value: text, why: "there are two of that name")
+      .list(
+        { $0.secrets.map { $0.text } },
+        { (spec, texts) throws(SyntaxError) in
+          var secrets: [SecretMount] = []
+          for text in texts {
+            let secret = try SecretMount(parsing: text)
+            guard !secrets.contains(where: { $0.name == secret.name }) else {
+              throw SyntaxError(what: "secret", value: text, why: "there are two of that name")
+            }
+            secrets.append(secret)
           }
-          secrets.append(secret)
-        }
-        spec.secrets = secrets
-      }, commas: false)),
+          spec.secrets = secrets
+        }, commas: false)),
   ]
 
   private static let limits: [SpecKey] = [
     SpecKey(
       "cpus", .live,
       .value({ $0.limits.cpus.map { SpecValue.text($0) } }) { (spec, text) throws(SyntaxError) in
-        spec.limits.cpus = try text.map { (text) throws(SyntaxError) in try SpecValue.decimal(text, "cpus", 0.01...65536) }
+        spec.limits.cpus = try text.map { (text) throws(SyntaxError) in
+          try SpecValue.decimal(text, "cpus", 0.01...65536)
+        }
       }),
     SpecKey(
       "cpu-shares", .live,
@@ -90,7 +98,8 @@ extension SpecKeys {
       "pids", .live,
       .value({ $0.limits.pids.map(String.init) }) { (spec, text) throws(SyntaxError) in
         // PID_MAX_LIMIT of 64-bit kernels (include/linux/threads.h).
-        spec.limits.pids = try text.map { (text) throws(SyntaxError) in try SpecValue.whole(text, "pids", 1...4_194_304) }
+        spec.limits.pids = try text.map { (text) throws(SyntaxError) in try SpecValue.whole(text, "pids", 1...4_194_304)
+        }
       }),
   ]
 
@@ -103,27 +112,32 @@ extension SpecKeys {
     SpecKey(
       "network", .restart,
       .value({ $0.network.text }) { (spec, text) throws(SyntaxError) in
-        spec.network = try text.map { (text) throws(SyntaxError) in try NetworkChoice(parsing: text) } ?? .named("default")
+        spec.network =
+          try text.map { (text) throws(SyntaxError) in try NetworkChoice(parsing: text) } ?? .named("default")
       }),
     SpecKey(
       "network-alias", .restart,
-      .list({ $0.aliases }, { (spec, texts) throws(SyntaxError) in
-        for text in texts where !isDNSLabel(text) {
-          throw SyntaxError(what: "network-alias", value: text, why: "not a name (a-z, 0-9 and -)")
-        }
-        spec.aliases = texts
-      }, commas: true)),
+      .list(
+        { $0.aliases },
+        { (spec, texts) throws(SyntaxError) in
+          for text in texts where !isDNSLabel(text) {
+            throw SyntaxError(what: "network-alias", value: text, why: "not a name (a-z, 0-9 and -)")
+          }
+          spec.aliases = texts
+        }, commas: true)),
     SpecKey(
       "publish", .live,
-      .list({ $0.publish.map { $0.text } }, { (spec, texts) throws(SyntaxError) in
-        var ports: [PublishedPort] = []
-        for text in texts {
-          do throws(NetworkError) { ports.append(contentsOf: try PublishedPort.parse(text)) } catch {
-            throw SyntaxError(what: "publish", value: text, why: "\(error)")
+      .list(
+        { $0.publish.map { $0.text } },
+        { (spec, texts) throws(SyntaxError) in
+          var ports: [PublishedPort] = []
+          for text in texts {
+            do throws(NetworkError) { ports.append(contentsOf: try PublishedPort.parse(text)) } catch {
+              throw SyntaxError(what: "publish", value: text, why: "\(error)")
+            }
           }
-        }
-        spec.publish = ports
-      }, commas: true)),
+          spec.publish = ports
+        }, commas: true)),
   ]
 
   private static let walls: [SpecKey] = [
@@ -149,9 +163,10 @@ extension SpecKeys {
     SpecKey(
       "stop-timeout", .live,
       .value({ SpecValue.text($0.stopGrace) }) { (spec, text) throws(SyntaxError) in
-        spec.stopGrace = try text.map { (text) throws(SyntaxError) in
-          try SpecValue.decimal(text, "stop-timeout", 0...86_400)
-        } ?? 10
+        spec.stopGrace =
+          try text.map { (text) throws(SyntaxError) in
+            try SpecValue.decimal(text, "stop-timeout", 0...86_400)
+          } ?? 10
       }),
     SpecKey(
       "label", .live,
@@ -179,10 +194,12 @@ extension SpecKeys {
   ) -> SpecKey {
     SpecKey(
       name, .restart,
-      .list(read, { (spec, texts) throws(SyntaxError) in
-        for text in texts where text.uppercased() != "ALL" { _ = try Capability(parsing: text) }
-        write(&spec, texts)
-      }, commas: true))
+      .list(
+        read,
+        { (spec, texts) throws(SyntaxError) in
+          for text in texts where text.uppercased() != "ALL" { _ = try Capability(parsing: text) }
+          write(&spec, texts)
+        }, commas: true))
   }
 
   /// Two mounts at one place would hide each other.

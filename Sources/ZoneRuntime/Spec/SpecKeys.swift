@@ -11,7 +11,8 @@ public struct SpecKey: Sendable {
     /// - commas: parts may also be separated by commas in one text.
     case list(Read<[String]>, Write<[String]>, commas: Bool)
     /// `KEY.NAME=VALUE`; as an option `--KEY NAME=VALUE`.
-    case map(Read<[String: String]>, @Sendable (inout ZoneSpec, _ name: String, _ value: String?) throws(SyntaxError) -> Void)
+    case map(
+      Read<[String: String]>, @Sendable (inout ZoneSpec, _ name: String, _ value: String?) throws(SyntaxError) -> Void)
   }
 
   /// When a change of a live zone takes effect.
@@ -88,7 +89,11 @@ public enum SpecKeys {
       case .value(_, let write): try write(&spec, value.isEmpty ? nil : value)
       case .list(_, _, let commas):
         let new = value.isEmpty ? [] : commas ? SpecKey.parts(value) : [value]
-        if let at = lists.firstIndex(where: { $0.key.name == key.name }) { lists[at].values += new } else { lists.append((key, new)) }
+        if let at = lists.firstIndex(where: { $0.key.name == key.name }) {
+          lists[at].values += new
+        } else {
+          lists.append((key, new))
+        }
       case .map(_, let write):
         guard parts.count == 2 else {
           throw SyntaxError(what: "setting", value: word, why: "write \(key.name).NAME=VALUE")

@@ -15,16 +15,19 @@ enum SpecValue {
     _ text: String, _ what: String, _ range: ClosedRange<Number>
   ) throws(SyntaxError) -> Number {
     guard text.utf8.allSatisfy({ (48...57).contains($0) }), let number = Number(text), range.contains(number) else {
-      throw SyntaxError(what: what, value: text, why: "not a whole number from \(range.lowerBound) to \(range.upperBound)")
+      throw SyntaxError(
+        what: what, value: text, why: "not a whole number from \(range.lowerBound) to \(range.upperBound)")
     }
     return number
   }
 
   static func decimal(_ text: String, _ what: String, _ range: ClosedRange<Double>) throws(SyntaxError) -> Double {
-    guard text.utf8.allSatisfy({ (48...57).contains($0) || $0 == 46 }), let number = Double(text), range.contains(number)
+    guard text.utf8.allSatisfy({ (48...57).contains($0) || $0 == 46 }), let number = Double(text),
+      range.contains(number)
     else {
       throw SyntaxError(
-        what: what, value: text, why: "not a number from \(self.text(range.lowerBound)) to \(self.text(range.upperBound))")
+        what: what, value: text,
+        why: "not a number from \(self.text(range.lowerBound)) to \(self.text(range.upperBound))")
     }
     return number
   }
@@ -77,7 +80,8 @@ enum SpecValue {
   /// `USER[:GROUP]`, each a name or a number; who that is, the zone's passwd says at the start.
   static func user(_ text: String, _ what: String) throws(SyntaxError) -> String {
     let parts = text.split(separator: ":", omittingEmptySubsequences: false)
-    guard (1...2).contains(parts.count), parts.allSatisfy({ !$0.isEmpty && !$0.contains(where: { $0.isWhitespace }) }) else {
+    guard (1...2).contains(parts.count), parts.allSatisfy({ !$0.isEmpty && !$0.contains(where: { $0.isWhitespace }) })
+    else {
       throw SyntaxError(what: what, value: text, why: "write USER or USER:GROUP, by name or number")
     }
     return text

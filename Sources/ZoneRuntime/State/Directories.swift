@@ -67,7 +67,9 @@ public struct Directories: Sendable, Equatable {
   /// Every verb asks: what was right when the place was made may have been changed since.
   func checkTrust() throws(ZoneError) {
     for place in [data, run] {
-      let found = try attempt("look at the way to \(place)") { () throws(SyscallError) in try FileSystem.distrust(of: place) }
+      let found = try attempt("look at the way to \(place)") { () throws(SyscallError) in
+        try FileSystem.distrust(of: place)
+      }
       let why: String
       switch found {
       case nil: continue
@@ -75,10 +77,13 @@ public struct Directories: Sendable, Equatable {
       case .owner(let uid, let path)?:
         why = "\(path) belongs to uid \(uid), not to uid \(geteuid()) (chown it, or name another place with --root)"
       case .link(let uid, let path)?:
-        why = "the link \(path) belongs to uid \(uid), who could lead it elsewhere (remove it, or name another place with --root)"
+        why =
+          "the link \(path) belongs to uid \(uid), who could lead it elsewhere (remove it, or name another place with --root)"
       case .writable(let path)?: why = "others may write to \(path) (chmod go-w \(path))"
-      case .notADirectory(let path)?: why = "\(path) is not a directory (move it away, or name another place with --root)"
-      case .open(let path)?: why = "others may enter \(path), and could run what a zone leaves there (chmod 700 \(path))"
+      case .notADirectory(let path)?:
+        why = "\(path) is not a directory (move it away, or name another place with --root)"
+      case .open(let path)?:
+        why = "others may enter \(path), and could run what a zone leaves there (chmod 700 \(path))"
       }
       throw .refused("cannot keep zones in \(place): \(why)")
     }

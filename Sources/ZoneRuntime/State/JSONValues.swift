@@ -84,7 +84,9 @@ extension Array: JSONValue where Element: JSONValue {
 extension [String: String]: JSONValue {
   public func write(to json: inout JSONWriter) throws(JSONError) {
     json.open("{")
-    for (key, value) in sorted(by: { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }) { try json.member(key, value) }
+    for (key, value) in sorted(by: { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }) {
+      try json.member(key, value)
+    }
     json.close("}")
   }
 

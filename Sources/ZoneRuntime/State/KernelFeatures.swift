@@ -51,9 +51,11 @@ public struct KernelFeatures: Sendable {
 
   private static func userNamespaces() -> Feature {
     var why: String?
-    if !FileSystem.exists("/proc/self/ns/user") { why = "the kernel has none (CONFIG_USER_NS)" }
-    else if line("/proc/sys/user/max_user_namespaces") == "0" { why = "user.max_user_namespaces is 0" }
-    else if geteuid() != 0 {
+    if !FileSystem.exists("/proc/self/ns/user") {
+      why = "the kernel has none (CONFIG_USER_NS)"
+    } else if line("/proc/sys/user/max_user_namespaces") == "0" {
+      why = "user.max_user_namespaces is 0"
+    } else if geteuid() != 0 {
       if line("/proc/sys/kernel/unprivileged_userns_clone") == "0" { why = "kernel.unprivileged_userns_clone is 0" }
       if line("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1" {
         why = "kernel.apparmor_restrict_unprivileged_userns is 1"
@@ -106,9 +108,12 @@ public struct KernelFeatures: Sendable {
       return feature("cgroup", false, "nothing is mounted on /sys/fs/cgroup", without: without)
     }
     if root == 0x6367_7270 {  // CGROUP2_SUPER_MAGIC
-      return feature("cgroup", true, "v2: \(line("/sys/fs/cgroup/cgroup.controllers") ?? "no controllers")", without: without)
+      return feature(
+        "cgroup", true, "v2: \(line("/sys/fs/cgroup/cgroup.controllers") ?? "no controllers")", without: without)
     }
-    let controllers = ["cpu", "cpuset", "memory", "pids", "freezer"].filter { fileSystemType("/sys/fs/cgroup/\($0)") == 0x27_E0EB }
+    let controllers = ["cpu", "cpuset", "memory", "pids", "freezer"].filter {
+      fileSystemType("/sys/fs/cgroup/\($0)") == 0x27_E0EB
+    }
     let layout = fileSystemType("/sys/fs/cgroup/unified") == 0x6367_7270 ? "hybrid" : "v1"
     return feature(
       "cgroup", !controllers.isEmpty, "\(layout): \(controllers.joined(separator: " "))", without: without)
@@ -116,7 +121,8 @@ public struct KernelFeatures: Sendable {
 
   private static func pressure() -> Feature {
     let there = FileSystem.exists("/proc/pressure/memory")
-    return feature("pressure", there, there ? "PSI" : "the kernel has none (CONFIG_PSI, psi=1)", without: "no pressure figures")
+    return feature(
+      "pressure", there, there ? "PSI" : "the kernel has none (CONFIG_PSI, psi=1)", without: "no pressure figures")
   }
 
   // MARK: files
@@ -124,9 +130,11 @@ public struct KernelFeatures: Sendable {
   private static func idmappedMounts() -> Feature {
     // The call exists (5.12): a descriptor that is none is EBADF then, and ENOSYS otherwise. Which file systems take
     // part is told when a tree is used.
-    let result = zns_mount_setattr(-1, "", 0x1000 /* AT_EMPTY_PATH */, 1 /* MOUNT_ATTR_RDONLY: a real wish */, 0, 0, -1)
+    let result = zns_mount_setattr(
+      -1, "", 0x1000 /* AT_EMPTY_PATH */, 1 /* MOUNT_ATTR_RDONLY: a real wish */, 0, 0, -1)
     return feature(
-      "idmapped-mounts", result == -Int(EBADF), result == -Int(EBADF) ? "mount_setattr" : SyscallError.describe(CInt(-result)),
+      "idmapped-mounts", result == -Int(EBADF),
+      result == -Int(EBADF) ? "mount_setattr" : SyscallError.describe(CInt(-result)),
       without: "volumes and trees show foreign owners")
   }
 

@@ -110,7 +110,8 @@ struct ZoneFiles: Sendable {
     throw .refused("cannot read \(path): it is of version \(version), and this zonectl knows \(known); upgrade")
   }
 
-  private func decode<Value: JSONValue>(_ type: Value.Type, _ bytes: [UInt8], _ path: String) throws(ZoneError) -> Value {
+  private func decode<Value: JSONValue>(_ type: Value.Type, _ bytes: [UInt8], _ path: String) throws(ZoneError) -> Value
+  {
     do { return try JSON.decode(type, from: bytes, name: path) } catch { throw .json(error) }
   }
 
@@ -147,7 +148,8 @@ struct ZoneFiles: Sendable {
       }
       var held = stat()
       var now = stat()
-      guard fstat(lock.file.raw, &held) == 0, stat(path, &now) == 0, held.st_ino == now.st_ino, held.st_dev == now.st_dev
+      guard fstat(lock.file.raw, &held) == 0, stat(path, &now) == 0, held.st_ino == now.st_ino,
+        held.st_dev == now.st_dev
       else { continue }
       return lock
     }

@@ -17,7 +17,11 @@ enum Output {
     while !rest.isEmpty {
       let sent = rest.withUnsafeBytes { Glibc.write(fd, $0.baseAddress, $0.count) }
       let error = errno
-      if sent > 0 { rest = rest.dropFirst(sent) } else if error == EINTR { continue } else if error == EAGAIN {
+      if sent > 0 {
+        rest = rest.dropFirst(sent)
+      } else if error == EINTR {
+        continue
+      } else if error == EAGAIN {
         var entry = pollfd(fd: fd, events: Int16(POLLOUT), revents: 0)
         poll(&entry, 1, -1)
       } else if fd == 1 {
@@ -34,7 +38,8 @@ enum Output {
 
   /// Whether colours are wanted (https://no-color.org) and understood.
   static let colours: Bool =
-    isatty(1) == 1 && (getenv("NO_COLOR").map { $0.pointee == 0 } ?? true) && getenv("TERM").map { String(cString: $0) } != "dumb"
+    isatty(1) == 1 && (getenv("NO_COLOR").map { $0.pointee == 0 } ?? true)
+    && getenv("TERM").map { String(cString: $0) } != "dumb"
 
   static func paint(_ state: ZoneState) -> String? {
     guard colours else { return nil }

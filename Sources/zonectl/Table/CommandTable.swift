@@ -34,7 +34,8 @@ public struct CommandTable: Sendable {
 
   public init(
     program: String, version: String, summary: String, details: String,
-    examples: @autoclosure @escaping @Sendable () -> [Example], chapters: [String], options: [Option], globalSet: String,
+    examples: @autoclosure @escaping @Sendable () -> [Example], chapters: [String], options: [Option],
+    globalSet: String,
     verbs: [Verb], setTitles: @autoclosure @escaping @Sendable () -> [(set: String, title: String)],
     sections: @autoclosure @escaping @Sendable () -> [Section]
   ) {
@@ -76,7 +77,8 @@ public struct CommandTable: Sendable {
     verb.options.compactMap { use in
       guard let row = option(use.name) else { return nil }
       guard !use.help.isEmpty else { return row }
-      return Option(row.name, row.letter, row.metavar, repeats: row.repeats, hint: row.hint, set: row.set, help: use.help)
+      return Option(
+        row.name, row.letter, row.metavar, repeats: row.repeats, hint: row.hint, set: row.set, help: use.help)
     }
   }
 

@@ -48,7 +48,9 @@ extension CommandTable {
     for verb in ordinaryVerbs {
       let all = allOptions(of: verb)
       let words = all.flatMap { ["--\($0.name)"] + ($0.letter.isEmpty ? [] : ["-\($0.letter)"]) }
-      let valued = all.filter { $0.takesValue }.flatMap { ["--\($0.name)"] + ($0.letter.isEmpty ? [] : ["-\($0.letter)"]) }
+      let valued = all.filter { $0.takesValue }.flatMap {
+        ["--\($0.name)"] + ($0.letter.isEmpty ? [] : ["-\($0.letter)"])
+      }
       let hints = verb.operands.map { word(for: $0.hint) + ($0.takesMany ? "*" : "") }
       script += """
                   \(names(verb).joined(separator: "|")))

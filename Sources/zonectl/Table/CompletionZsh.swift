@@ -67,9 +67,13 @@ extension CommandTable {
   private func specs(_ option: Option, indent: String, continued: Bool = true) -> String {
     let many = option.repeats ? "*" : ""
     let value = option.takesValue ? ":\(escaped(option.metavar)):\(action(option.hint, "_\(program)"))" : ""
-    var lines = ["\(indent)\(shellQuoted("\(many)--\(option.name)\(option.takesValue ? "=" : "")[\(escaped(option.help))]\(value)"))"]
+    var lines = [
+      "\(indent)\(shellQuoted("\(many)--\(option.name)\(option.takesValue ? "=" : "")[\(escaped(option.help))]\(value)"))"
+    ]
     if !option.letter.isEmpty {
-      lines.append("\(indent)\(shellQuoted("\(many)-\(option.letter)\(option.takesValue ? "+" : "")[\(escaped(option.help))]\(value)"))")
+      lines.append(
+        "\(indent)\(shellQuoted("\(many)-\(option.letter)\(option.takesValue ? "+" : "")[\(escaped(option.help))]\(value)"))"
+      )
     }
     return lines.joined(separator: " \\\n") + (continued ? " \\\n" : "")
   }

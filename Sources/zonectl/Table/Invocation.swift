@@ -50,7 +50,9 @@ public struct Invocation: Sendable {
     case UInt8(ascii: "h"): (digits, unit) = (text.dropLast(), 3600)
     default: break
     }
-    guard digits.utf8.allSatisfy({ (48...57).contains($0) || $0 == 46 }), let number = Double(digits) else { return nil }
+    guard digits.utf8.allSatisfy({ (48...57).contains($0) || $0 == 46 }), let number = Double(digits) else {
+      return nil
+    }
     let seconds = number * unit
     return seconds <= 3_155_760_000 ? seconds : nil
   }

@@ -145,11 +145,15 @@ private struct Reader {
     var rest = word.dropFirst()
     while let letter = rest.popFirst() {
       let spelled = "-\(letter)"
-      guard let option = table.options.first(where: { $0.letter == String(letter) && table.takes($0, invocation?.verb) })
+      guard
+        let option = table.options.first(where: { $0.letter == String(letter) && table.takes($0, invocation?.verb) })
       else { throw unknown(spelled) }
       if option.takesValue {
-        if rest.first == "=" { rest = rest.dropFirst() }
-        else if rest.isEmpty { return set(option, try value(of: option, spelled: spelled)) }
+        if rest.first == "=" {
+          rest = rest.dropFirst()
+        } else if rest.isEmpty {
+          return set(option, try value(of: option, spelled: spelled))
+        }
         return set(option, String(rest))
       }
       if rest.first == "=" { throw .unwantedValue(option: spelled, value: String(rest.dropFirst())) }

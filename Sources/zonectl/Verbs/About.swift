@@ -19,7 +19,8 @@ func manual(_ invocation: Invocation) throws(ZoneError) -> Int32 {
     return 0
   }
   try plainly(FileSystem.makeDirectories(directory))
-  let pages = [("zonectl", zonectlTable.manPage())]
+  let pages =
+    [("zonectl", zonectlTable.manPage())]
     + zonectlTable.shownVerbs.map { ("zonectl-\($0.name)", zonectlTable.manPage($0)) }
   for (name, page) in pages {
     try plainly(FileSystem.replace("\(directory)/\(name).1", with: Array(page.utf8), mode: 0o644))

@@ -86,7 +86,11 @@ private struct LogReader: ~Copyable {
     while true {
       let got = Glibc.read(raw, &room, room.count)
       let error = errno
-      if got > 0 { body(room[0..<got]) } else if got == 0 { return } else if error != EINTR {
+      if got > 0 {
+        body(room[0..<got])
+      } else if got == 0 {
+        return
+      } else if error != EINTR {
         throw SyscallError(call: "read", errno: error, path: path)
       }
     }

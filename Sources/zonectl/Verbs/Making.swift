@@ -7,7 +7,9 @@ import ZoneRuntime
 /// ports that are to be published are such a word.
 func newSpec(_ context: Context, _ name: String) throws(ZoneError) -> ZoneSpec {
   var spec = ZoneSpec(name: name)
-  if !context.invocation.has(.network), !context.invocation.has(.publish) { spec.network = context.zones.networkWithoutAWord() }
+  if !context.invocation.has(.network), !context.invocation.has(.publish) {
+    spec.network = context.zones.networkWithoutAWord()
+  }
   return try SpecOptions.apply(context.invocation, to: spec)
 }
 

@@ -53,7 +53,9 @@ func requireTerminal(_ invocation: Invocation) throws(ZoneError) {
 }
 
 /// The caller's own terminal and descriptors, as the options want them.
-private func terminalClient(_ invocation: Invocation, isTerminal: Bool, passesInput: Bool) throws(ZoneError) -> TerminalClient {
+private func terminalClient(_ invocation: Invocation, isTerminal: Bool, passesInput: Bool) throws(ZoneError)
+  -> TerminalClient
+{
   var client = TerminalClient(isTerminal: isTerminal, passesInput: passesInput)
   client.forwardsSignals = !(isTerminal && passesInput)
   client.detachKeys = isTerminal ? try spelled(invocation.value(.detachKeys).map(DetachKeys.parse) ?? .standard) : nil
@@ -61,7 +63,8 @@ private func terminalClient(_ invocation: Invocation, isTerminal: Bool, passesIn
 }
 
 /// What a relay's end means for the zone and for our exit status.
-private func finish(_ outcome: TerminalClient.Outcome, _ spec: ZoneSpec, _ context: Context) throws(ZoneError) -> Int32 {
+private func finish(_ outcome: TerminalClient.Outcome, _ spec: ZoneSpec, _ context: Context) throws(ZoneError) -> Int32
+{
   switch outcome {
   case .ended(let status, let oomKilled):
     if oomKilled {
@@ -89,6 +92,7 @@ private func finish(_ outcome: TerminalClient.Outcome, _ spec: ZoneSpec, _ conte
 private func freeName(_ context: Context) -> String {
   var random = SystemRandomNumberGenerator()
   return ZoneNames.make(using: &random) { name in
-    FileSystem.exists(context.zones.directories.data(of: name)) || FileSystem.exists(context.zones.directories.run(of: name))
+    FileSystem.exists(context.zones.directories.data(of: name))
+      || FileSystem.exists(context.zones.directories.run(of: name))
   }
 }

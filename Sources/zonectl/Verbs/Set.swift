@@ -13,7 +13,9 @@ func set(_ context: Context) throws(ZoneError) -> Int32 {
   if refused {
     // One refusal and nothing is changed: what else would have been said of the others is not true now.
     outcomes = named.map { key in
-      if case .refused(let why)? = SpecKeys.find(base(key))?.effect { return SetOutcome(key: key, effect: .refused, why: why) }
+      if case .refused(let why)? = SpecKeys.find(base(key))?.effect {
+        return SetOutcome(key: key, effect: .refused, why: why)
+      }
       return SetOutcome(key: key, effect: .refused, why: "not changed, because another setting was refused")
     }
   } else {

@@ -11,8 +11,13 @@ struct Command: Sendable, CustomStringConvertible {
 
   static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
     .deletingLastPathComponent().deletingLastPathComponent().path
-  static let orchestrator = "\(root)/.build/debug/orchestrator"
-  static let zonectl = "\(root)/.build/debug/zonectl"
+  static let orchestrator = program("ORCHESTRATOR", "orchestrator")
+  static let zonectl = program("ZONECTL", "zonectl")
+
+  /// What the environment names, or what the scripts built last.
+  private static func program(_ variable: String, _ name: String) -> String {
+    ProcessInfo.processInfo.environment[variable] ?? "\(root)/.build/bin/\(name)"
+  }
 
   static func run(_ program: String, _ arguments: [String], timeout: Double = 60) throws -> Command {
     let process = Process()

@@ -83,7 +83,8 @@ import Testing
   @Test func nothingIsLeftInTheStandardDirectories() throws {
     let path = "\(folder.path)/small.yaml"
     let service = "{image: sparse, command: [sleep, infinity], volumes: [\"data:/data\"]}"
-    try (WrongManifest.header.replacingOccurrences(of: "name: f", with: "name: leaves-nothing")
+    try
+      (WrongManifest.header.replacingOccurrences(of: "name: f", with: "name: leaves-nothing")
       + "  services: {a: \(service)}\n  volumes: {data: {}}\n").write(toFile: path, atomically: true, encoding: .utf8)
     let before = (try places(), try Traces.now(["leaves-nothing"]))
     let applied = try Command.run(Command.orchestrator, ["apply", path], timeout: 150)
@@ -107,7 +108,9 @@ import Testing
           walk.skipDescendants()
           continue
         }
-        let text = (try? FileSystem.read("\(folder)/\(name)", limit: 1 << 20)).map { String(decoding: $0, as: UTF8.self) }
+        let text = (try? FileSystem.read("\(folder)/\(name)", limit: 1 << 20)).map {
+          String(decoding: $0, as: UTF8.self)
+        }
         if "\(name) \(text ?? "")".contains("leaves-nothing") || name.hasPrefix(".orchestrator") {
           found.insert("\(folder)/\(name)")
         }

@@ -84,9 +84,13 @@ struct HelloUserTests {
     let first = try rows(stand)
     #expect(first.count == 3 && first.allSatisfy { $0.state == "running" && $0.health == .healthy }, "\(first)")
     #expect(
-      try eventually(10) { try stand.orchestrator("logs", "checker").output.contains("web answered: hello from hello-web-") })
+      try eventually(10) {
+        try stand.orchestrator("logs", "checker").output.contains("web answered: hello from hello-web-")
+      })
     // Both replicas, behind the one port.
-    let answers = try (0..<6).map { _ in try Command.run("/usr/bin/curl", ["-s", "-m", "5", "http://127.0.0.1:18095/"]).output }
+    let answers = try (0..<6).map { _ in
+      try Command.run("/usr/bin/curl", ["-s", "-m", "5", "http://127.0.0.1:18095/"]).output
+    }
     #expect(Set(answers.compactMap { $0.split(separator: ",").first }).count == 2, "\(answers)")
 
     // What serves the network is killed: the daemon looks every second, and mends it.

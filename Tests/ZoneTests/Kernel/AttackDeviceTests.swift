@@ -3,7 +3,8 @@ import Glibc
 import Testing
 
 /// Device nodes in what a zone is given: none may be opened, wherever it lies.
-@Suite(.serialized, .machine, .needs(.root, .ordinaryUser, .program("busybox"), .program("gcc")), .timeLimit(.minutes(5)))
+@Suite(
+  .serialized, .machine, .needs(.root, .ordinaryUser, .program("busybox"), .program("gcc")), .timeLimit(.minutes(5)))
 struct AttackDeviceTests {
   private static func plant(_ paths: String...) throws {
     for path in paths {
@@ -25,7 +26,9 @@ struct AttackDeviceTests {
       let root = zones.folder + "/rootfs"
       let volume = zones.folder + "/volume"
       try BusyboxRoot.make(at: root)
-      try Self.plant(root + "/planted", root + "/deep/er/planted", root + "/bin/planted", volume + "/planted", volume + "/deep/planted")
+      try Self.plant(
+        root + "/planted", root + "/deep/er/planted", root + "/bin/planted", volume + "/planted",
+        volume + "/deep/planted")
       for folder in ["/mounted", "/data", "/named"] { mkdir(root + folder, 0o755) }
       mkdir(volume + "/mounted", 0o755)
       mkdir(root + "/attacks", 0o755)
@@ -36,21 +39,25 @@ struct AttackDeviceTests {
         "mount -t tmpfs -o mode=755 tmpfs \($0)/mounted; mknod -m 666 \($0)/mounted/planted c 1 5"
       }.joined(separator: "\n")
       let options = [
-        "run", "--rm", "--network", "none", "--image", "dir:\(root)", "-v", "\(volume):/data", "-v", "named:/named", "-v",
+        "run", "--rm", "--network", "none", "--image", "dir:\(root)", "-v", "\(volume):/data", "-v", "named:/named",
+        "-v",
         "\(volume)/planted:/single",
       ]
       // The named volume is made by its first use.
       try zones.ok(options + ["--", "/bin/true"])
       try Self.plant("\(zones.root)/data/.shared/volumes/named/planted")
       let paths = [
-        "/planted", "/deep/er/planted", "/bin/planted", "/mounted/planted", "/data/planted", "/data/deep/planted", "/data/mounted/planted",
+        "/planted", "/deep/er/planted", "/bin/planted", "/mounted/planted", "/data/planted", "/data/deep/planted",
+        "/data/mounted/planted",
         "/named/planted", "/single",
       ]
       let words = options + power + (try zones.attacks("devices")) + ["--", "/attacks/devices"] + paths
       let outcome = try zones.ok(words)
       expectRefused(outcome, "\(power)")
       let report = Report(lines: outcome.lines)
-      for path in paths where !path.contains("mounted") { #expect(report.refusal("open \(path)") == "EACCES", "\(outcome)") }
+      for path in paths where !path.contains("mounted") {
+        #expect(report.refusal("open \(path)") == "EACCES", "\(outcome)")
+      }
     }
   }
 

@@ -5,7 +5,8 @@ import Testing
 /// The execve half of CVE-2024-21626: what is executed is a link of a hostile tree into a descriptor of the runtime's, from
 /// where `..` leads to the host. The kernel resolves the program, a script's interpreter and an ELF's while descriptors
 /// that are merely marked close-on-exec are still open.
-@Suite(.serialized, .machine, .needs(.root, .ordinaryUser, .program("busybox"), .program("gcc")), .timeLimit(.minutes(10)))
+@Suite(
+  .serialized, .machine, .needs(.root, .ordinaryUser, .program("busybox"), .program("gcc")), .timeLimit(.minutes(10)))
 struct AttackExecTests {
   /// How a program of the tree leads to the link `/bin/way-NNN`.
   enum Way: String, CaseIterable, Sendable {
@@ -27,7 +28,8 @@ struct AttackExecTests {
     let outside = try Attack.build("outside", plain, into: zones.folder + "/host")
     _ = try Attack.build("outside", plain, into: root + "/own")
     let loaded = (name: "-loaded", flags: ["-nostdlib", "-pie", "-fpie", "-Wl,--dynamic-linker=/bin/way-NNN"])
-    let elf = try Data(contentsOf: URL(fileURLWithPath: try Attack.build("outside", loaded, into: zones.folder + "/host")))
+    let elf = try Data(
+      contentsOf: URL(fileURLWithPath: try Attack.build("outside", loaded, into: zones.folder + "/host")))
     let interpreter = try #require(elf.range(of: Data("/bin/way-NNN".utf8)))
     let climb = String(repeating: "/..", count: 12)
     for number in Self.numbers + [Self.control] {
@@ -42,7 +44,9 @@ struct AttackExecTests {
     return root
   }
 
-  @Test(arguments: [Zonectl.Who.root, .ordinaryUser]) func aProgramThatIsADescriptorsNameIsNotReached(who: Zonectl.Who) throws {
+  @Test(arguments: [Zonectl.Who.root, .ordinaryUser]) func aProgramThatIsADescriptorsNameIsNotReached(who: Zonectl.Who)
+    throws
+  {
     try Zonectl.with(who) { zones in
       let root = try hostileTree(zones)
       let options = ["--network", "none", "--image", "dir:\(root)"]

@@ -29,7 +29,8 @@ struct AttackKeyringTests {
       }
       // Without nesting there are no keys at all.
       let plain = try withKeys(zones, ["run", "--rm"] + options + attack)
-      #expect(plain.lines.count { $0.hasSuffix(": refused EPERM") } == 11 && plain.lines.last == "own: EPERM", "\(plain)")
+      #expect(
+        plain.lines.count { $0.hasSuffix(": refused EPERM") } == 11 && plain.lines.last == "own: EPERM", "\(plain)")
     }
   }
 }

@@ -12,8 +12,12 @@ struct AttackNeighbourTests {
       let program = try Attack.build("neighbour", into: zones.folder + "/attacks")
       // The root of another zone, to whom the run directory was given: its ids are mapped, so nothing else is in the way.
       let zone = try zones.command(
-        ["run", "--rm", "--network", "none", "-v", "\(zones.folder)/attacks:/attacks:ro", "-v", "\(run):/neighbour", "--"]
-          + ["/attacks/neighbour", "/neighbour/keeper.sock"]).run()
+        [
+          "run", "--rm", "--network", "none", "-v", "\(zones.folder)/attacks:/attacks:ro", "-v", "\(run):/neighbour",
+          "--",
+        ]
+          + ["/attacks/neighbour", "/neighbour/keeper.sock"]
+      ).run()
       #expect(zone.lines == ["way in: hung up"], "\(zone)")
       // Another user of the host, to whom the way was left open.
       for path in [zones.root, "\(zones.root)/run", run] { chmod(path, 0o755) }

@@ -113,8 +113,12 @@ import Testing
       let text = String(decoding: bytes, as: UTF8.self)
       for match in text.matches(of: /[:,\[](-?[0-9.e+]+)/) {
         let digits = match.output.1.startIndex..<match.output.1.endIndex
-        for number in ["-1", "9223372036854775807", "-9223372036854775808", "4294967296", "18446744073709551616", "1e308", "-0.5", "1e-300"] {
-          let what = "\(path): \(text[digits]) becomes \(number) at \(text.distance(from: text.startIndex, to: digits.lowerBound))"
+        for number in [
+          "-1", "9223372036854775807", "-9223372036854775808", "4294967296", "18446744073709551616", "1e308", "-0.5",
+          "1e-300",
+        ] {
+          let what =
+            "\(path): \(text[digits]) becomes \(number) at \(text.distance(from: text.startIndex, to: digits.lowerBound))"
           try place.put(Array(text.replacingCharacters(in: digits, with: number).utf8), at: path)
           try look(place, what)
           try leaveByTheDoors(place, what)
@@ -129,9 +133,12 @@ import Testing
     try with { place in
       let leases = Array("zones-leases 1\nsubnet 10.88.0.0/24\nzone a 10.88.0.2\nzone b 10.88.0.3\n".utf8)
       let state = Array(
-        "zones-network 1\nnetwork zbr-default 10.88.0.0/24 \(try RunRecord.bootId())\nhelper 4000000 5\nzone a up dzv-1 17 10.88.0.2 02:00:00:00:00:01\nalias a www\nport a tcp * 8080 80\n".utf8)
+        "zones-network 1\nnetwork zbr-default 10.88.0.0/24 \(try RunRecord.bootId())\nhelper 4000000 5\nzone a up dzv-1 17 10.88.0.2 02:00:00:00:00:01\nalias a www\nport a tcp * 8080 80\n"
+          .utf8)
       let path = place.folder + "/file"
-      for (bytes, read) in [(leases, { _ = try Leases.read(path) }), (state, { _ = try NetworkState.read(path) })] as [([UInt8], () throws -> Void)] {
+      for (bytes, read) in [(leases, { _ = try Leases.read(path) }), (state, { _ = try NetworkState.read(path) })]
+        as [([UInt8], () throws -> Void)]
+      {
         for length in 0..<bytes.count {
           try place.put(Array(bytes[..<length]), at: path)
           try? read()

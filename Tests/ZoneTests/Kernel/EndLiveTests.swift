@@ -9,7 +9,9 @@ import Testing
   @Test(.needs(.ordinaryUser), arguments: ["halt", "start", "delete"])
   func anOwnInitOutlivesItsKeeperNoLongerThanTheNextVerb(verb: String) throws {
     try Zonectl.with(.ordinaryUser) { zones in
-      try zones.make("a", "running", ["--network", "none", "--init"], command: ["setpriv", "--pdeathsig", "clear", "--", "sleep", "infinity"])
+      try zones.make(
+        "a", "running", ["--network", "none", "--init"],
+        command: ["setpriv", "--pdeathsig", "clear", "--", "sleep", "infinity"])
       let status = try #require(try zones.status("a"))
       let pid = try #require(status.pid)
       let keeper = try #require(status.keeper)
@@ -21,14 +23,21 @@ import Testing
     }
   }
 
+  /// Its volume's folder, to be put back from FOLDER.away.
+  private func endOneThatCannotStartAgain(_ zones: Zonectl) throws -> String {
+    let folder = zones.folder + "/shared"
+    mkdir(folder, 0o755)
+    try zones.make("a", "running", ["--network", "none", "--restart", "always", "-v", "\(folder):/shared"])
+    rename(folder, folder + ".away")
+    kill(try #require(try zones.status("a")?.pid), SIGKILL)
+    return folder
+  }
+
   @Test func aZoneIsBackWhenItsStartCanSucceedAgain() throws {
     try Zonectl.with { zones in
-      let folder = zones.folder + "/shared"
-      mkdir(folder, 0o755)
-      try zones.make("a", "running", ["--network", "none", "--restart", "always", "-v", "\(folder):/shared"])
-      rename(folder, folder + ".away")
-      kill(try #require(try zones.status("a")?.pid), SIGKILL)
-      let told = try eventually(timeout: 20, value: { try zones.status("a").flatMap { $0.state == "down" && $0.why != nil ? $0 : nil } })
+      let folder = try endOneThatCannotStartAgain(zones)
+      let told = try eventually(
+        timeout: 20, value: { try zones.status("a").flatMap { $0.state == "down" && $0.why != nil ? $0 : nil } })
       #expect(told?.why?.contains(folder) == true, "\(told?.why ?? "no reason")")
       rename(folder + ".away", folder)
       try zones.expect("a", becomes: "running", timeout: 25)
@@ -38,11 +47,7 @@ import Testing
 
   @Test func stopEndsTheTries() throws {
     try Zonectl.with { zones in
-      let folder = zones.folder + "/shared"
-      mkdir(folder, 0o755)
-      try zones.make("a", "running", ["--network", "none", "--restart", "always", "-v", "\(folder):/shared"])
-      rename(folder, folder + ".away")
-      kill(try #require(try zones.status("a")?.pid), SIGKILL)
+      let folder = try endOneThatCannotStartAgain(zones)
       #expect(try eventually(timeout: 20) { try zones.status("a")?.why != nil })
       try zones.ok("stop", "a")
       rename(folder + ".away", folder)

@@ -30,7 +30,9 @@ struct KeeperHoldTests {
       return try (0..<80).map { _ in try KeeperClient(path) }
     case .unreadInput, .unreadInputOfOneWhoWent:
       // Input that is never written keeps its pipe open.
-      let run = try zones.command(["run", "-i", "--network", "none", "--name", "a", "--", "sleep", "infinity"]).with(input: "x").start()
+      let run = try zones.command(["run", "-i", "--network", "none", "--name", "a", "--", "sleep", "infinity"]).with(
+        input: "x"
+      ).start()
       try zones.expect("a", becomes: "running")
       let client = try KeeperClient(path)
       // More than a pipe and a socket hold: the last does not fit.
@@ -121,7 +123,9 @@ struct KeeperHoldTests {
       }
       #expect(open.contains { $0.contains("pidfd") }, "the look itself is wrong: \(open)")
       let files = open.filter { $0.hasPrefix("/") && !$0.hasPrefix("/dev/") && !$0.hasPrefix("/sys/fs/cgroup") }
-      let own = ["\(zones.root)/run/a", "\(zones.root)/data/a", "\(zones.root)/data/a/log", zones.folder + "/zonectl", "/"]
+      let own = [
+        "\(zones.root)/run/a", "\(zones.root)/data/a", "\(zones.root)/data/a/log", zones.folder + "/zonectl", "/",
+      ]
       #expect(files.filter { !own.contains($0) } == [])
     }
   }

@@ -185,7 +185,9 @@ struct KillAtCallsTests {
         _ = try Injection.kill(zones.command(["start", "a"]), at: call)
         let state = try zones.state("a")
         if state != "running" { try zones.ok("start", "a") }
-        #expect(try zones.ok("exec", "a", "cat", "/etc/hosts").out.contains("localhost"), "killed at call \(call) of \(calls)")
+        #expect(
+          try zones.ok("exec", "a", "cat", "/etc/hosts").out.contains("localhost"), "killed at call \(call) of \(calls)"
+        )
       }
     }
   }

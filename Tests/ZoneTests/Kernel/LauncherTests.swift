@@ -8,7 +8,8 @@ struct LauncherTests {
   static let everybody: [Zonectl.Who] = [.root, .ordinaryUser]
 
   /// The three ways to a command, each begun by `launcher`, a shell script that ends in `exec "$@"`; what it printed.
-  private func told(_ zones: Zonectl, by launcher: String, _ script: String) throws -> [(way: String, outcome: Outcome)] {
+  private func told(_ zones: Zonectl, by launcher: String, _ script: String) throws -> [(way: String, outcome: Outcome)]
+  {
     let begun = { (words: [String]) throws -> Outcome in
       var command = zones.command(words)
       command.argv.insert(contentsOf: ["sh", "-c", launcher, "sh"], at: zones.prefix.count)
@@ -31,7 +32,9 @@ struct LauncherTests {
     try Zonectl.with(who) { zones in
       let ignoring = "trap '' HUP INT QUIT TERM USR1 CHLD PIPE TSTP; exec \"$@\""
       for (way, outcome) in try told(zones, by: ignoring, "grep -E '^Sig(Blk|Ign)' /proc/self/status") {
-        #expect(outcome.lines.count == 2 && outcome.lines.allSatisfy { $0.hasSuffix("\t0000000000000000") }, "\(way): \(outcome)")
+        #expect(
+          outcome.lines.count == 2 && outcome.lines.allSatisfy { $0.hasSuffix("\t0000000000000000") },
+          "\(way): \(outcome)")
       }
       // The end is told, and the signal works.
       let plain = zones.command(["run", "--rm", "--network", "none", "--", "sh", "-c", "kill -HUP $$; echo lives"])
@@ -59,7 +62,9 @@ struct LauncherTests {
       for (way, outcome) in try told(zones, by: launcher, "umask; env | cut -d= -f1 | sort | xargs") {
         #expect(outcome.lines.first == "0022", "\(way): \(outcome)")
         // PWD and the last two are the shell's own.
-        let names = (outcome.lines.last ?? "").split(separator: " ").filter { !["PWD", "OLDPWD", "SHLVL", "_"].contains($0) }
+        let names = (outcome.lines.last ?? "").split(separator: " ").filter {
+          !["PWD", "OLDPWD", "SHLVL", "_"].contains($0)
+        }
         #expect(names == ["HOME", "PATH", "container"], "\(way): \(outcome)")
       }
     }

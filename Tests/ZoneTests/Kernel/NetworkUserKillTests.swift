@@ -114,7 +114,8 @@ enum KilledOnANetwork {
         if try zones.status("a") != nil { try zones.ok("delete", "--force", "--yes", "a") }
         let left = try zones.left()
         #expect(left.isEmpty, "killed at call \(call) of \(calls) it leaves \(left)")
-        #expect(try eventually { try Served(zones) == Served(pids: [], pastas: []) }, "killed at call \(call) of \(calls)")
+        #expect(
+          try eventually { try Served(zones) == Served(pids: [], pastas: []) }, "killed at call \(call) of \(calls)")
       }
     }
   }
@@ -136,7 +137,8 @@ extension Zonectl {
   func left() throws -> [String] {
     ["data", "run"].flatMap { part in
       (FileManager.default.enumerator(atPath: "\(root)/\(part)")?.compactMap { $0 as? String } ?? []).filter {
-        !$0.hasPrefix(".shared/etc") && !$0.hasPrefix(".shared/seccomp") && ![".shared", ".shared/networks"].contains($0)
+        !$0.hasPrefix(".shared/etc") && !$0.hasPrefix(".shared/seccomp")
+          && ![".shared", ".shared/networks"].contains($0)
       }
     }
   }

@@ -4,7 +4,8 @@ import Testing
 
 /// An ordinary user's zones on networks: what root's zones have, they have.
 @Suite(
-  .serialized, .machine, .needs(.root, .ordinaryUser, .program("pasta"), .program("busybox"), .program("perl"), .path("/dev/net/tun")),
+  .serialized, .machine,
+  .needs(.root, .ordinaryUser, .program("pasta"), .program("busybox"), .program("perl"), .path("/dev/net/tun")),
   .timeLimit(.minutes(5)))
 struct NetworkUserZoneTests {
   @Test func zonesOfANetworkFindEachOtherByName() throws {
@@ -93,7 +94,10 @@ struct NetworkUserZoneTests {
       let server = try Command("busybox", "httpd", "-f", "-p", "18093", "-h", folder).start()
       #expect(try eventually { try answer(18093) == "host" })
       try zones.make("a", "running", [])
-      try Command.text("sh", "-ec", "ip link add zonestest0 type veth peer name zonestest1; ip addr add 198.51.100.1/24 dev zonestest0; ip link set zonestest0 up")
+      try Command.text(
+        "sh", "-ec",
+        "ip link add zonestest0 type veth peer name zonestest1; ip addr add 198.51.100.1/24 dev zonestest0; ip link set zonestest0 up"
+      )
       defer { _ = try? Command.text("ip", "link", "del", "zonestest0") }
       // The next zone's attach learns of the new address.
       try zones.make("b", "running", [])
@@ -119,7 +123,9 @@ struct NetworkUserZoneTests {
       #expect(!seen.contains("user-network") && !seen.contains("pasta"), "\(seen)")
       let helper = try #require(served.pids.first)
       let status = contents("/proc/\(helper)/status") ?? ""
-      for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] { #expect(status.contains("\(set):\t0000000000000000"), "\(status)") }
+      for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
+        #expect(status.contains("\(set):\t0000000000000000"), "\(status)")
+      }
       for thread in try FileManager.default.contentsOfDirectory(atPath: "/proc/\(helper)/task") {
         let own = contents("/proc/\(helper)/task/\(thread)/status") ?? ""
         #expect(own.contains("CapEff:\t0000000000000000") && own.contains("NoNewPrivs:\t1"), "\(own)")
@@ -127,18 +133,23 @@ struct NetworkUserZoneTests {
       // As the same user in the zone's user namespace, with all power there; from the network's own it is let in.
       func enter(by owner: Int32) throws -> Outcome {
         try Command(
-          OrdinaryUser.prefix + ["nsenter", "--preserve-credentials", "--user=/proc/\(owner)/ns/user", "--net=/proc/\(helper)/fd/6", "--", "true"]
+          OrdinaryUser.prefix + [
+            "nsenter", "--preserve-credentials", "--user=/proc/\(owner)/ns/user", "--net=/proc/\(helper)/fd/6", "--",
+            "true",
+          ]
         ).run()
       }
       #expect(try enter(by: helper).status == 0)
       // The keeper's descriptors are as good as the zone's own files, which are not ours any more.
       let keeper = try #require(try zones.status("a")?.keeper)
       let inside = try FileManager.default.contentsOfDirectory(atPath: "/proc/\(keeper)/fd").first { name in
-        (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(keeper)/fd/\(name)"))?.hasPrefix("user:") == true
+        (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(keeper)/fd/\(name)"))?.hasPrefix("user:")
+          == true
       }
       let own = try Command(
         OrdinaryUser.prefix + [
-          "nsenter", "--preserve-credentials", "--user=/proc/\(keeper)/fd/\(try #require(inside))", "--net=/proc/\(helper)/fd/6", "--", "true",
+          "nsenter", "--preserve-credentials", "--user=/proc/\(keeper)/fd/\(try #require(inside))",
+          "--net=/proc/\(helper)/fd/6", "--", "true",
         ]
       ).run()
       #expect(own.status != 0 && own.err.contains("not permitted"), "\(own)")
@@ -159,7 +170,9 @@ struct NetworkUserZoneTests {
     target.sin_port = port.bigEndian
     target.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
     let connected = withUnsafePointer(to: &target) {
-      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(socket, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) }
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        connect(socket, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+      }
     }
     guard connected == 0, send(socket, text, text.utf8.count, 0) == text.utf8.count else { return nil }
     var entry = pollfd(fd: socket, events: Int16(POLLIN), revents: 0)
@@ -179,7 +192,9 @@ struct Served: Equatable {
 
   init(_ zones: Zonectl) throws {
     for name in try FileManager.default.contentsOfDirectory(atPath: "/proc") {
-      guard let pid = Int32(name), let line = contents("/proc/\(pid)/cmdline"), line.contains(zones.root) else { continue }
+      guard let pid = Int32(name), let line = contents("/proc/\(pid)/cmdline"), line.contains(zones.root) else {
+        continue
+      }
       let words = line.split(separator: "\0")
       if words.count > 1, words[1] == "user-network" { pids.append(pid) }
       if words[0].hasSuffix("/pasta") { pastas.append(pid) }

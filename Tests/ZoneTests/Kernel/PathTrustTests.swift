@@ -7,7 +7,8 @@ import Testing
 @Suite(.serialized, .needs(.root, .ordinaryUser), .timeLimit(.minutes(2))) struct PathTrustTests {
   private static let verbs = [
     ["list"], ["show", "a"], ["create", "b"], ["configure", "b"], ["start", "a"], ["ready", "a"], ["halt", "a"],
-    ["stop", "a"], ["delete", "--yes", "a"], ["run", "--rm", "--", "true"], ["exec", "a", "true"], ["set", "a", "pids=5"],
+    ["stop", "a"], ["delete", "--yes", "a"], ["run", "--rm", "--", "true"], ["exec", "a", "true"],
+    ["set", "a", "pids=5"],
     ["logs", "a"], ["wait", "a"], ["boot", "--all"],
   ]
   private var user: OrdinaryUser { OrdinaryUser.found! }

@@ -82,8 +82,10 @@ struct SpecEdgeTests {
       #expect(exec.lines == ["/tmp", "/run", "/dev/shm"], "\(exec)")
       // With every power of its own as well.
       let all = try zones.ok(
-        ["run", "--rm", "--network", "none", "--read-only", "--cap-add", "ALL", "--nesting", "--", "sh", "-c",
-          "for d in / /etc /usr/local /var; do mount -o remount,rw,bind $d 2>/dev/null; done; " + script])
+        [
+          "run", "--rm", "--network", "none", "--read-only", "--cap-add", "ALL", "--nesting", "--", "sh", "-c",
+          "for d in / /etc /usr/local /var; do mount -o remount,rw,bind $d 2>/dev/null; done; " + script,
+        ])
       #expect(all.lines == ["/tmp", "/run", "/dev/shm"], "\(all)")
     }
   }

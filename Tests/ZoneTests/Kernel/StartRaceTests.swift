@@ -48,7 +48,10 @@ struct StartRaceTests {
     try Zonectl.with { zones in
       for turn in 0..<12 {
         if try zones.status("a") == nil { try zones.make("a", "installed") }
-        let verbs = [["start", "a"], ["halt", "a"], ["start", "a"], ["stop", "--timeout", "1", "a"], ["start", "a"], ["halt", "a"]]
+        let verbs = [
+          ["start", "a"], ["halt", "a"], ["start", "a"], ["stop", "--timeout", "1", "a"], ["start", "a"],
+          ["halt", "a"],
+        ]
         let all = try (verbs + (turn % 3 == 2 ? [["delete", "--force", "--yes", "a"]] : [])).map {
           try zones.command($0).start()
         }

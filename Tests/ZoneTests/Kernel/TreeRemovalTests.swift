@@ -22,7 +22,8 @@ import Testing
       let top = try zone(zones)
       try Command.text(
         "sh", "-c",
-        "cd \(top); d=$(printf 'x\\377\\376'); mkdir \"$d\"; echo 1 > \"$d/$(printf '\\300\\n1')\"; mkdir \"$d/$(printf '\\355\\240\\200')\"")
+        "cd \(top); d=$(printf 'x\\377\\376'); mkdir \"$d\"; echo 1 > \"$d/$(printf '\\300\\n1')\"; mkdir \"$d/$(printf '\\355\\240\\200')\""
+      )
       try deleted(zones)
     }
   }
@@ -56,16 +57,20 @@ import Testing
     }
   }
 
+  private func refusedWhile(_ path: String, has flag: String, _ zones: Zonectl) throws {
+    try Command.text("chattr", "+\(flag)", path)
+    let line = try zones.refused("delete", "--yes", "a")
+    try Command.text("chattr", "-\(flag)", path)
+    #expect(line.contains("\(path):") && line.contains("chattr -\(flag)"), "\(line)")
+    try deleted(zones)
+  }
+
   @Test(arguments: ["i", "a"]) func aFlaggedFileIsNamedAndTheMendTold(flag: String) throws {
     try Zonectl.with { zones in
       let top = try zone(zones)
       try FileSystem.makeDirectories(top + "/deep/er")
       try "x".write(toFile: top + "/deep/er/kept", atomically: false, encoding: .utf8)
-      try Command.text("chattr", "+\(flag)", top + "/deep/er/kept")
-      let line = try zones.refused("delete", "--yes", "a")
-      try Command.text("chattr", "-\(flag)", top + "/deep/er/kept")
-      #expect(line.contains(top + "/deep/er/kept") && line.contains("chattr -\(flag)"), "\(line)")
-      try deleted(zones)
+      try refusedWhile("\(top)/deep/er/kept", has: flag, zones)
     }
   }
 
@@ -74,11 +79,7 @@ import Testing
       let top = try zone(zones)
       try FileSystem.makeDirectories(top + "/flagged")
       try "x".write(toFile: top + "/flagged/file", atomically: false, encoding: .utf8)
-      try Command.text("chattr", "+i", top + "/flagged")
-      let line = try zones.refused("delete", "--yes", "a")
-      try Command.text("chattr", "-i", top + "/flagged")
-      #expect(line.contains("\(top)/flagged:") && line.contains("chattr -i"), "\(line)")
-      try deleted(zones)
+      try refusedWhile("\(top)/flagged", has: "i", zones)
     }
   }
 

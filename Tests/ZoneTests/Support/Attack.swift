@@ -7,7 +7,9 @@ enum Attack {
 
   /// Builds it, where its source is newer, and copies it into `folder`; the copy's path.
   /// - Parameter kind: a way of building other than the plain one, and the end of the file's name.
-  static func build(_ name: String, _ kind: (name: String, flags: [String]) = ("", []), into target: String) throws -> String {
+  static func build(_ name: String, _ kind: (name: String, flags: [String]) = ("", []), into target: String) throws
+    -> String
+  {
     let source = "\(Zonectl.packageRoot)/Tests/attacks/\(name).c"
     let name = name + kind.name
     let built = "\(folder)/\(name)"

@@ -5,14 +5,6 @@ import Testing
 @testable import ResourceControl
 @testable import ZoneRuntime
 
-private func withFolder(_ body: (String) throws -> Void) throws {
-  var template = Array("/tmp/zones-test-cgroup-XXXXXX".utf8CString)
-  try #require(mkdtemp(&template) != nil)
-  let path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-  defer { try? FileSystem.removeTree(path) }
-  try body(path)
-}
-
 private func put(_ path: String, _ text: String) throws {
   try FileSystem.makeDirectories(FileSystem.parent(of: path))
   try FileSystem.replace(path, with: Array(text.utf8))
@@ -52,7 +44,7 @@ private func v2Base(_ controllers: Set<CgroupController> = [.cpu, .cpuset, .memo
   }
 
   @Test func aFolderCanBeTheRoot() throws {
-    try withFolder { folder in
+    try withTemporaryFolder { folder in
       try put("\(folder)/mountinfo", "41 31 0:38 / \(folder)/tree rw - cgroup2 cgroup2 rw\n")
       try put("\(folder)/tree/cgroup.controllers", "cpuset cpu io memory hugetlb pids rdma\n")
       let found = try CgroupHierarchy.detect(root: folder, mountinfo: "\(folder)/mountinfo")
@@ -160,7 +152,7 @@ private func v2Base(_ controllers: Set<CgroupController> = [.cpu, .cpuset, .memo
   }
 
   @Test func aUsersGroupIsTheTopmostThatIsHis() throws {
-    try withFolder { folder in
+    try withTemporaryFolder { folder in
       let hierarchy = CgroupHierarchy(unified: .init(path: folder, root: "/"), unifiedControllers: [.cpu], v1: [:])
       let mine = "\(folder)/user.slice/user@7.service"
       for group in [mine, "\(mine)/app.slice", "\(mine)/app.slice/x.scope"] {
@@ -186,7 +178,7 @@ private func v2Base(_ controllers: Set<CgroupController> = [.cpu, .cpuset, .memo
   }
 
   @Test func aStepThatFailsIsUndone() throws {
-    try withFolder { folder in
+    try withTemporaryFolder { folder in
       // In a plain folder a new group has no files, so the first value fails.
       for file in ["cgroup.controllers", "cgroup.subtree_control"] { try put("\(folder)/zones/\(file)", "pids\n") }
       for file in ["cgroup.controllers", "cgroup.subtree_control"] { try put("\(folder)/\(file)", "pids\n") }
@@ -201,7 +193,7 @@ private func v2Base(_ controllers: Set<CgroupController> = [.cpu, .cpuset, .memo
   }
 
   @Test func freezingWaitsForTheKernelAndLetsGoWhenItDoesNotCome() throws {
-    try withFolder { folder in
+    try withTemporaryFolder { folder in
       let cgroup = Cgroup(opening: CgroupRecord(unified: folder, v1: [:]))
       try put("\(folder)/cgroup.freeze", "0")
       try put("\(folder)/cgroup.events", "populated 1\nfrozen 0\n")

@@ -88,8 +88,14 @@ import Testing
       }
       #expect(verb.name == words.first { !$0.hasPrefix("-") })
     }
-    guard case .help(nil) = try zonectlTable.parse(["--help"]) else { Issue.record("--help"); return }
-    guard case .version = try zonectlTable.parse(["--version"]) else { Issue.record("--version"); return }
+    guard case .help(nil) = try zonectlTable.parse(["--help"]) else {
+      Issue.record("--help")
+      return
+    }
+    guard case .version = try zonectlTable.parse(["--version"]) else {
+      Issue.record("--version")
+      return
+    }
   }
 
   @Test func usageErrorsNameTheNearest() {

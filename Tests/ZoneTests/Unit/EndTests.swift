@@ -29,21 +29,25 @@ import Testing
     let message = { (code: UInt8, signal: UInt8, oom: UInt8) in
       KeeperMessage([UInt8(ascii: "X"), code, 0, 0, 0, signal, 0, 0, 0, oom, 0, 0, 0][...])
     }
-    for (code, signal, oom, told) in [(0, 0, 1, false), (137, 0, 1, false), (0, 15, 1, false), (0, 9, 1, true), (0, 9, 0, false)] as [(UInt8, UInt8, UInt8, Bool)] {
-      guard case .exit(_, _, let oomKilled)? = message(code, signal, oom) else { Issue.record("no exit"); continue }
+    for (code, signal, oom, told) in [
+      (0, 0, 1, false), (137, 0, 1, false), (0, 15, 1, false), (0, 9, 1, true), (0, 9, 0, false),
+    ] as [(UInt8, UInt8, UInt8, Bool)] {
+      guard case .exit(_, _, let oomKilled)? = message(code, signal, oom) else {
+        Issue.record("no exit")
+        continue
+      }
       #expect(oomKilled == told, "code \(code), signal \(signal), oom \(oom)")
     }
   }
 
   private func with(_ spec: ZoneSpec, _ body: (Zones, ZoneFiles) throws -> Void) throws {
-    var template = Array("/var/tmp/zones-test.XXXXXX".utf8CString)
-    let folder = String(cString: try #require(mkdtemp(&template)))
-    defer { try? FileSystem.removeTree(folder) }
-    let zones = Zones(try Directories.standard(root: folder))
-    try zones.create(spec)
-    let files = try zones.files(spec.name)
-    try FileSystem.makeDirectories(files.run, mode: 0o700)
-    try body(zones, files)
+    try withTemporaryFolder { folder in
+      let zones = Zones(try Directories.standard(root: folder))
+      try zones.create(spec)
+      let files = try zones.files(spec.name)
+      try FileSystem.makeDirectories(files.run, mode: 0o700)
+      try body(zones, files)
+    }
   }
 
   private func record(_ process: ProcessIdentity? = nil) throws -> RunRecord {
@@ -73,18 +77,25 @@ import Testing
     }
   }
 
-  /// A start that fails before anything is made: its user is not there.
-  @Test(.needs(.root)) func aStartThatFailsIsTriedAgainUntilItIsStopped() throws {
+  /// A zone that has ended, whose start fails before anything is made: its user is not there.
+  private func withOneThatCannotStartAgain(_ policy: RestartPolicy, _ body: (Zones) throws -> Void) throws {
     var spec = ZoneSpec(name: "a")
-    spec.restart = .always
+    spec.restart = policy
     spec.network = .none
     spec.user = "nobody-knows-him"
     try with(spec) { zones, files in
       try files.writeRecord(try record())
-      let keeper =
-        "{\"version\":1,\"phase\":\"ended\",\"keeper\":\(getpid()),\"init\":2,\"process\":3,\"started\":1,\"ended\":2,"
-        + "\"code\":1,\"signal\":0,\"oom\":false,\"asked\":false}\n"
-      try FileSystem.replace(files.keeperRecord, with: Array(keeper.utf8))
+      try files.writeKeeper(
+        KeeperRecord(
+          version: 1, phase: .ended, keeper: getpid(), init: 2, process: 3, started: 1, ended: 2, code: 1, signal: 0,
+          oom: false,
+          asked: false))
+      try body(zones)
+    }
+  }
+
+  @Test(.needs(.root)) func aStartThatFailsIsTriedAgainUntilItIsStopped() throws {
+    try withOneThatCannotStartAgain(.always) { zones in
       let ended = Flag()
       let thread = Thread {
         try? zones.zoneEnded("a")
@@ -107,16 +118,7 @@ import Testing
   }
 
   @Test(.needs(.root)) func triesAreCountedWherePolicyCountsThem() throws {
-    var spec = ZoneSpec(name: "a")
-    spec.restart = .onFailure(limit: 2)
-    spec.network = .none
-    spec.user = "nobody-knows-him"
-    try with(spec) { zones, files in
-      try files.writeRecord(try record())
-      let keeper =
-        "{\"version\":1,\"phase\":\"ended\",\"keeper\":\(getpid()),\"init\":2,\"process\":3,\"started\":1,\"ended\":2,"
-        + "\"code\":1,\"signal\":0,\"oom\":false,\"asked\":false}\n"
-      try FileSystem.replace(files.keeperRecord, with: Array(keeper.utf8))
+    try withOneThatCannotStartAgain(.onFailure(limit: 2)) { zones in
       try zones.zoneEnded("a")
       #expect(try zones.status("a").state == .installed)
       #expect(try zones.status("a").exit?.code == 1)

@@ -13,8 +13,12 @@ import Testing
     try FileSystem.makeDirectories("\(etc)/ssh")
     try FileSystem.makeDirectories("\(etc)/closed", mode: 0o700)
     let files: [(String, UInt32, String)] = [
-      ("passwd", 0o644, "root:secret:0:0:root:/root:/bin/bash\nann:x:1000:1000::/home/ann:/bin/sh\nwww:x:33:33::/var/www:/bin/false\nbroken:x\n"),
-      ("group", 0o644, "root:x:0:\nstaff:x:50:ann,www\nann:x:1000:\n"), ("shadow", 0o644, "no"), ("machine-id", 0o444, "no"),
+      (
+        "passwd", 0o644,
+        "root:secret:0:0:root:/root:/bin/bash\nann:x:1000:1000::/home/ann:/bin/sh\nwww:x:33:33::/var/www:/bin/false\nbroken:x\n"
+      ),
+      ("group", 0o644, "root:x:0:\nstaff:x:50:ann,www\nann:x:1000:\n"), ("shadow", 0o644, "no"),
+      ("machine-id", 0o444, "no"),
       ("ssh/key", 0o644, "no"), ("closed/file", 0o644, "no"), ("private.conf", 0o640, "no"), ("profile", 0o644, "yes"),
       ("tool", 0o4755, "yes"),
     ]

@@ -4,20 +4,11 @@ import Testing
 
 @testable import ZoneRuntime
 
-/// A folder that goes with the closure.
-private func withFolder(_ body: (String) throws -> Void) throws {
-  var template = Array("/tmp/zones-test-ids-XXXXXX".utf8CString)
-  try #require(mkdtemp(&template) != nil)
-  let path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-  defer { try? FileSystem.removeTree(path) }
-  try body(path)
-}
-
 private func write(_ path: String, _ text: String) throws { try FileSystem.replace(path, with: Array(text.utf8)) }
 
 @Suite struct IdRangeTests {
   @Test func aLeaseIsKeptAndGivenBack() throws {
-    try withFolder { folder in
+    try withTemporaryFolder { folder in
       let leases = IdRangeLeases(directory: folder, foreignFiles: [])
       let web = try leases.lease("web")
       #expect(web.count == 65536)
@@ -41,7 +32,7 @@ private func write(_ path: String, _ text: String) throws { try FileSystem.repla
   }
 
   @Test func allRangesAreUsedThenItIsAnError() throws {
-    try withFolder { folder in
+    try withTemporaryFolder { folder in
       // All but two are somebody else's; a line without a newline or with rubbish is nobody's.
       let two = UInt32(0x7000_0000) + 5 * 65536
       try write(
@@ -56,7 +47,7 @@ private func write(_ path: String, _ text: String) throws { try FileSystem.repla
   }
 
   @Test func partialOverlapIsOverlap() throws {
-    try withFolder { folder in
+    try withTemporaryFolder { folder in
       try write("\(folder)/sub", "x:\(0x7000_0000 + 65535):2\ny:\(0x7000_0000 + 3 * 65536):\(0xfffd * 65536)\n")
       let leases = IdRangeLeases(directory: folder, foreignFiles: ["\(folder)/sub"])
       #expect(try leases.lease("a").start == 0x7000_0000 + 2 * 65536)
@@ -65,7 +56,7 @@ private func write(_ path: String, _ text: String) throws { try FileSystem.repla
   }
 
   @Test func manyAtOnceNeverShare() throws {
-    try withFolder { folder in
+    try withTemporaryFolder { folder in
       // flock(2) is by open file, so threads exclude each other as processes do.
       final class Box: @unchecked Sendable { var starts = [UInt32](repeating: 0, count: 64) }  // One slot a thread.
       let box = Box()
@@ -101,7 +92,7 @@ private func write(_ path: String, _ text: String) throws { try FileSystem.repla
 
   @Test(arguments: ["", "x", "1879048193\n", "99999999999\n", "\0\0", "-1\n"])
   func aDamagedTurnIsNoHarm(_ text: String) throws {
-    try withFolder { folder in
+    try withTemporaryFolder { folder in
       let leases = IdRangeLeases(directory: folder, foreignFiles: [])
       let first = try leases.lease("a")
       try write("\(folder)/id-ranges/next", text)
@@ -112,7 +103,7 @@ private func write(_ path: String, _ text: String) throws { try FileSystem.repla
   }
 
   @Test func whatIsNoLeaseIsLeftAlone() throws {
-    try withFolder { folder in
+    try withTemporaryFolder { folder in
       let leases = IdRangeLeases(directory: folder, foreignFiles: [])
       let first = try leases.lease("a")
       let next = "\(folder)/id-ranges/\(first.start + 65536)"
@@ -128,7 +119,7 @@ private func write(_ path: String, _ text: String) throws { try FileSystem.repla
 
   @Test(arguments: ["", "a b", "a\nb", "a/b", "é"])
   func aNameThatIsNoneIsRefused(_ name: String) throws {
-    try withFolder { folder in
+    try withTemporaryFolder { folder in
       #expect(throws: IdRangeError.name(name)) { try IdRangeLeases(directory: folder).lease(name) }
     }
   }

@@ -60,10 +60,13 @@ private struct Sample: JSONObject, Equatable {
     for _ in 0..<Int.random(in: 0...5, using: &source) { table[text(&source)] = text(&source) }
     return Sample(
       inner: (0..<Int.random(in: 0...3, using: &source)).map { _ in
-        Inner(port: UInt16.random(in: 0 ... .max, using: &source), note: Bool.random(using: &source) ? nil : text(&source))
+        Inner(
+          port: UInt16.random(in: 0 ... .max, using: &source), note: Bool.random(using: &source) ? nil : text(&source))
       },
       level: Bool.random(using: &source) ? .low : .high, maybe: Bool.random(using: &source) ? nil : text(&source),
-      nested: (0..<Int.random(in: 0...3, using: &source)).map { count in (0..<count).map { _ in Int(truncatingIfNeeded: source.next()) } },
+      nested: (0..<Int.random(in: 0...3, using: &source)).map { count in
+        (0..<count).map { _ in Int(truncatingIfNeeded: source.next()) }
+      },
       real: real(&source), signed: Int64(bitPattern: source.next()), table: table, text: text(&source),
       unsigned: source.next() >> 1, yes: Bool.random(using: &source))
   }
@@ -163,7 +166,9 @@ private func why<T: JSONValue>(_ type: T.Type, _ text: String) -> String {
     #expect(
       why([Sample.Inner].self, #"[{"port":"secret"}]"#)
         == "cannot read test.json as json: at [0].port: expected an integer, found a string")
-    #expect(why(Brand.self, #""dri:/x""#) == "cannot read test.json as json: image 'dri:/x': not one of sparse, dir:PATH, empty")
+    #expect(
+      why(Brand.self, #""dri:/x""#)
+        == "cannot read test.json as json: image 'dri:/x': not one of sparse, dir:PATH, empty")
     #expect(why([Int].self, "{}") == "cannot read test.json as json: expected an array, found an object")
     #expect(why(Sample.Level.self, #""middle""#).hasPrefix("cannot read test.json as json: word 'middle'"))
     #expect(

@@ -30,7 +30,8 @@ import VirtualNet
   @Test func settingsAreWritten() throws {
     let spec = try apply(
       "memory=512M", "cpus=1.5", "cpu-shares=3072", "cpuset=0-1,3", "pids=100", "env.MODE=a=b", "label.tier=front",
-      "autostart=true", "restart=on-failure:5", "stop-signal=SIGINT", "stop-timeout=2.5", "hostname=www", "user=1000:100",
+      "autostart=true", "restart=on-failure:5", "stop-signal=SIGINT", "stop-timeout=2.5", "hostname=www",
+      "user=1000:100",
       "workdir=/srv", "command=sh -c 'echo \"hi there\"'", "network=none", "cap-add=NET_RAW,SYS_TIME", "read-only=true")
     #expect(spec.limits.memory == 512 << 20 && spec.limits.cpus == 1.5 && spec.limits.cpuShares == 3072)
     #expect(spec.limits.cpuset == "0-1,3" && spec.limits.pids == 100)
@@ -58,7 +59,8 @@ import VirtualNet
   }
 
   @Test func nothingTakesASettingAway() throws {
-    let full = try apply("memory=1G", "env.A=1", "env.B=2", "publish=80:80", "restart=always", "stop-timeout=3", "volume=/a")
+    let full = try apply(
+      "memory=1G", "env.A=1", "env.B=2", "publish=80:80", "restart=always", "stop-timeout=3", "volume=/a")
     let less = try apply("memory=", "env.A=", "publish=", "restart=", "stop-timeout=", "volume=", to: full)
     var expected = ZoneSpec(name: "web")
     expected.environment = ["B": "2"]
@@ -88,8 +90,10 @@ import VirtualNet
     for word in [
       "memory=1X", "memory=-1", "memory=0", "cpus=0", "cpus=1e3", "cpus=-1", "cpu-shares=1", "cpuset=3-1", "cpuset=a",
       "pids=0", "pids=+5", "user= ", "user=a:b:c", "workdir=srv", "hostname=a_b", "network=A", "restart=sometimes",
-      "autostart=yes", "stop-signal=NONSENSE", "stop-timeout=-1", "volume=data", "volume=/a:/b:/c", "volume=/", "volume=a:b",
-      "volume=/a:/b/../c", "volume=./x:/y", "tmpfs=relative", "tmpfs=/x:lots", "secret=key", "secret=../x=/f", "secret=k=f",
+      "autostart=yes", "stop-signal=NONSENSE", "stop-timeout=-1", "volume=data", "volume=/a:/b:/c", "volume=/",
+      "volume=a:b",
+      "volume=/a:/b/../c", "volume=./x:/y", "tmpfs=relative", "tmpfs=/x:lots", "secret=key", "secret=../x=/f",
+      "secret=k=f",
       "secret=k=/f,uid=-1", "publish=99999:1", "cap-add=CAP_NONSENSE", "command='open", "env.=1", "network-alias=A_b",
     ] {
       #expect(refusal(word) != "taken", "\(word)")

@@ -15,7 +15,8 @@ import VirtualNet
       runDirectory: "/run/zones/web", dataDirectory: "/var/lib/zones/web", dataRoot: "/var/lib/zones",
       etcTemplate: "/var/lib/zones/.shared/etc/1", volumeDirectory: "/var/lib/zones/.shared/volumes",
       user: ZoneUser(uid: 0, gid: 0, groups: [0], name: "root", home: "/root", shell: "/bin/sh"),
-      capabilities: .zoneDefault, seccomp: [UInt8](repeating: 0, count: 16), resolvConf: "nameserver 10.88.0.1\n", hosts: "")
+      capabilities: .zoneDefault, seccomp: [UInt8](repeating: 0, count: 16), resolvConf: "nameserver 10.88.0.1\n",
+      hosts: "")
     facts.rootDirectories = ["usr", "opt"]
     facts.rootLinks = [("bin", "usr/bin")]
     facts.idmappable = ["/usr", "/opt", "/var/lib/zones", "/srv", "/srv/root"]
@@ -46,7 +47,8 @@ import VirtualNet
       let codes = plan.zone.map(\.op.code)
       let place = { (code: StageOp.Code) in codes.firstIndex(of: code) }
       // Everything of the host's is attached before the clone; in the zone nothing of it can be.
-      #expect(!plan.zone.contains { [.attach, .rootTree, .hostTree, .rootTmpfs, .overlay, .device].contains($0.op.code) })
+      #expect(
+        !plan.zone.contains { [.attach, .rootTree, .hostTree, .rootTmpfs, .overlay, .device].contains($0.op.code) })
       // Fresh proc while the host's is in sight; covers before the pivot; the pivot once.
       let pivot = try #require(place(.pivot))
       #expect(place(.enterRoot) == 0)
@@ -73,7 +75,8 @@ import VirtualNet
     #expect(held.op.b == 0, "nothing inheritable, nothing ambient (CVE-2022-29162)")
     #expect(held.op.a == CapabilitySet.zoneDefault.rawValue)
     let ids = try #require(plan.process.first { $0.op.code == .ids })
-    #expect(ids.op.flags.contains(.keepGroups) == (tier == .single), "setgroups always runs, but where the kernel forbids it")
+    #expect(
+      ids.op.flags.contains(.keepGroups) == (tier == .single), "setgroups always runs, but where the kernel forbids it")
   }
 
   @Test func hostTreesOfRootComeByDescriptorAndWithMappedIds() throws {
@@ -147,5 +150,7 @@ import VirtualNet
   func isSpelledAsItIsRead(_ text: String) throws { #expect(try RestartPolicy(parsing: text).text == text) }
 
   @Test(arguments: ["", "never", "on-failure:", "on-failure:0", "on-failure:-1", "always:3", "on-failure:99999999"])
-  func refusesWhatItDoesNotKnow(_ text: String) { #expect(throws: SyntaxError.self) { try RestartPolicy(parsing: text) } }
+  func refusesWhatItDoesNotKnow(_ text: String) {
+    #expect(throws: SyntaxError.self) { try RestartPolicy(parsing: text) }
+  }
 }

@@ -4,14 +4,6 @@ import Testing
 
 @testable import ZoneRuntime
 
-private func withFolder(_ body: (String) throws -> Void) throws {
-  var template = Array("/tmp/zones-test-seccomp-XXXXXX".utf8CString)
-  try #require(mkdtemp(&template) != nil)
-  let path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-  defer { try? FileSystem.removeTree(path) }
-  try body(path)
-}
-
 /// A classic BPF machine (linux/filter.h), so far as filters use it. `arguments` are the first of six.
 private func run(_ program: [UInt8], _ machine: UInt32, _ number: UInt32, _ arguments: [UInt64]) -> UInt32 {
   var data = [number, machine, 0, 0]
@@ -131,7 +123,7 @@ private let standard = SeccompProfile(capabilities: .zoneDefault)
   }
 
   @Test func theCacheGivesWhatWasCompiled() throws {
-    try withFolder { folder in
+    try withTemporaryFolder { folder in
       let cache = SeccompCache(directory: "\(folder)/cache")
       let key = SeccompKey(standard)
       #expect(cache.stored(key) == nil)
@@ -146,7 +138,7 @@ private let standard = SeccompProfile(capabilities: .zoneDefault)
   }
 
   @Test func damagedFilesAreCompiledAnew() throws {
-    try withFolder { folder in
+    try withTemporaryFolder { folder in
       let cache = SeccompCache(directory: folder)
       let key = SeccompKey(standard)
       let path = cache.path(key)
@@ -173,7 +165,7 @@ private let standard = SeccompProfile(capabilities: .zoneDefault)
   }
 
   @Test func anotherProfilesFileInItsPlaceIsNotTaken() throws {
-    try withFolder { folder in
+    try withTemporaryFolder { folder in
       let cache = SeccompCache(directory: folder)
       let wide = SeccompProfile(capabilities: .zoneDefault, nesting: true)
       _ = try cache.bytes(for: wide)
@@ -183,7 +175,7 @@ private let standard = SeccompProfile(capabilities: .zoneDefault)
   }
 
   @Test func filesThatOthersCouldHaveMadeAreNotTaken() throws {
-    try withFolder { folder in
+    try withTemporaryFolder { folder in
       let cache = SeccompCache(directory: folder)
       let key = SeccompKey(standard)
       let path = cache.path(key)

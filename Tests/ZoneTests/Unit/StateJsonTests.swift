@@ -19,10 +19,12 @@ struct StateJsonTests {
     spec.network = .named("back")
     spec.aliases = ["db", "db-1"]
     spec.publish = [
-      PublishedPort(hostAddress: "::1", hostPort: 65535, zonePort: 1, transport: .udp), PublishedPort(hostPort: 80, zonePort: 8080),
+      PublishedPort(hostAddress: "::1", hostPort: 65535, zonePort: 1, transport: .udp),
+      PublishedPort(hostPort: 80, zonePort: 8080),
     ]
     spec.volumes = [
-      VolumeMount(source: .path("/a\"b"), target: "/x", readOnly: true), VolumeMount(source: .volume("data"), target: "/y"),
+      VolumeMount(source: .path("/a\"b"), target: "/x", readOnly: true),
+      VolumeMount(source: .volume("data"), target: "/y"),
       VolumeMount(source: .tmpfs(size: .max), target: "/z"), VolumeMount(source: .tmpfs(size: nil), target: "/w"),
     ]
     spec.secrets = [SecretMount(name: "key", file: "/etc/key", uid: .max), SecretMount(name: "b", file: "/b")]
@@ -47,11 +49,13 @@ struct StateJsonTests {
     RunRecord(
       bootId: "3c7f4e29", tier: .subordinate, uids: [try IdMap(inside: 0, outside: 4_294_901_760, count: 65535)],
       gids: [try IdMap(inside: 0, outside: 1000, count: 1), try IdMap(inside: 1, outside: 100_000, count: 65536)],
-      namespaces: .max, cgroup: CgroupRecord(unified: "/sys/fs/cgroup/zones/a", v1: [.cpu: "/c", .freezer: "/f", .memory: "/m"]),
+      namespaces: .max,
+      cgroup: CgroupRecord(unified: "/sys/fs/cgroup/zones/a", v1: [.cpu: "/c", .freezer: "/f", .memory: "/m"]),
       network: "default",
       attachment: Attachment(
         network: "default", interface: "eth0", hostInterface: "zvdefault1", hostIndex: 7, bridge: "zb0",
-        address: try #require(IPv4Address("10.88.0.2")), prefixLength: 24, gateway: try #require(IPv4Address("10.88.0.1")),
+        address: try #require(IPv4Address("10.88.0.2")), prefixLength: 24,
+        gateway: try #require(IPv4Address("10.88.0.1")),
         nameServer: try #require(IPv4Address("10.88.0.1")), mac: try #require(MACAddress("02:00:00:00:00:01"))),
       restarts: 12, initProcess: ProcessIdentity(pid: 77, started: 123_456), startFailure: "no \"room\"",
       etcTemplate: "/t\"", capabilities: CapabilitySet(rawValue: 1 << 40 | 1 << 5 | 1))
@@ -83,7 +87,9 @@ struct StateJsonTests {
     #expect(try JSON.decode(ZoneSpec.self, from: JSON.encode(spec), name: "spec") == spec)
   }
 
-  @Test("and one with nothing but its defaults", arguments: [RestartPolicy.no, .always, .unlessStopped, .onFailure(limit: nil)])
+  @Test(
+    "and one with nothing but its defaults",
+    arguments: [RestartPolicy.no, .always, .unlessStopped, .onFailure(limit: nil)])
   func defaults(restart: RestartPolicy) throws {
     for brand in [Brand.sparse, .empty] {
       for network in [NetworkChoice.none, .host] {
@@ -102,7 +108,8 @@ struct StateJsonTests {
     let record = try Self.record()
     let status = Self.status()
     let keeper = KeeperRecord(
-      version: 1, phase: .ended, keeper: 1, init: 2, process: 3, started: 4, ended: 5, code: 6, signal: 7, oom: true, asked: false)
+      version: 1, phase: .ended, keeper: 1, init: 2, process: 3, started: 4, ended: 5, code: 6, signal: 7, oom: true,
+      asked: false)
     let features = KernelFeatures(
       kernel: "6", machine: "m", uid: 1, features: [.init(name: "n", available: true, detail: "d", without: "w")])
     func check(_ value: some JSONValue) throws {
@@ -110,7 +117,9 @@ struct StateJsonTests {
       let fields = mirror.children.compactMap { $0.label }.sorted()
       #expect(Self.missing(value).isEmpty, "\(mirror.subjectType): a field is not set")
       let text = String(decoding: try JSON.encode(value, pretty: true), as: UTF8.self)
-      let keys = text.split(separator: "\n").filter { $0.hasPrefix("  \"") }.map { String($0.dropFirst(3).prefix { $0 != "\"" }) }
+      let keys = text.split(separator: "\n").filter { $0.hasPrefix("  \"") }.map {
+        String($0.dropFirst(3).prefix { $0 != "\"" })
+      }
       #expect(keys == fields, "\(mirror.subjectType)")
     }
     try check(Self.fullSpec())

@@ -13,7 +13,8 @@ public enum ZoneNames {
     "comet", "coral", "crane", "delta", "dune", "falcon", "fern", "finch", "fjord", "forest", "fox", "glacier", "grove",
     "harbor", "hawk", "hazel", "heron", "hill", "island", "lagoon", "lake", "larch", "lark", "linden", "lynx", "maple",
     "marsh", "meadow", "mesa", "moor", "oak", "ocean", "orchid", "otter", "owl", "pebble", "pine", "plover", "pond",
-    "quartz", "raven", "reef", "ridge", "river", "robin", "rowan", "sage", "seal", "shore", "sparrow", "spring", "stone",
+    "quartz", "raven", "reef", "ridge", "river", "robin", "rowan", "sage", "seal", "shore", "sparrow", "spring",
+    "stone",
     "summit", "swan", "tern", "thicket", "tide", "valley", "willow", "wren",
   ]
 

@@ -3,9 +3,13 @@ let zonectlOptions: [Option] = [
   // MARK: a zone
   Option(
     "image", "", "BRAND[:WHAT]", hint: .words("sparse dir: empty"), set: "zone",
-    help: "where the root comes from: sparse (the host's /usr, nothing copied; the default), dir:PATH (a tree, used in place), empty"),
+    help:
+      "where the root comes from: sparse (the host's /usr, nothing copied; the default), dir:PATH (a tree, used in place), empty"
+  ),
   Option("cpus", "", "N", set: "zone", help: "at most this many CPUs' time, 1.5 say; 0.01 or more"),
-  Option("cpu-shares", "", "N", set: "zone", help: "weight against other zones when the CPUs are busy, 2 to 262144; 1024 is usual"),
+  Option(
+    "cpu-shares", "", "N", set: "zone",
+    help: "weight against other zones when the CPUs are busy, 2 to 262144; 1024 is usual"),
   Option("cpuset", "", "LIST", set: "zone", help: "only these CPUs: 0-1,3"),
   Option("memory", "", "SIZE", set: "zone", help: "at most this much memory: 512M, 2G (K, M, G, T are powers of 1024)"),
   Option("pids", "", "N", set: "zone", help: "at most this many processes and threads"),
@@ -13,7 +17,8 @@ let zonectlOptions: [Option] = [
     "volume", "v", "[SOURCE:]TARGET[:ro]", repeats: true, hint: .directory, set: "zone",
     help: "put a host directory or a named volume at TARGET inside; without SOURCE a volume of the zone's own"),
   Option(
-    "tmpfs", "", "TARGET[:SIZE]", repeats: true, set: "zone", help: "put a file system in memory at TARGET, of at most SIZE"),
+    "tmpfs", "", "TARGET[:SIZE]", repeats: true, set: "zone",
+    help: "put a file system in memory at TARGET, of at most SIZE"),
   Option(
     "secret", "", "NAME=FILE[,uid=N]", repeats: true, hint: .file, set: "zone",
     help: "show FILE's content as /run/secrets/NAME inside, never in show or explain"),
@@ -33,7 +38,8 @@ let zonectlOptions: [Option] = [
     "publish", "p", "[ADDRESS:]HOST:ZONE[/udp]", repeats: true, set: "zone",
     help: "let a port of the host lead to one of the zone; ranges as 8000-8010:80-90"),
   Option("read-only", "", set: "zone", help: "nothing of the root can be written; volumes, /tmp and /run can"),
-  Option("cap-add", "", "CAPABILITY", repeats: true, set: "zone", help: "give a capability besides the default ones; ALL"),
+  Option(
+    "cap-add", "", "CAPABILITY", repeats: true, set: "zone", help: "give a capability besides the default ones; ALL"),
   Option("cap-drop", "", "CAPABILITY", repeats: true, set: "zone", help: "take a default capability away; ALL"),
   Option(
     "restart", "", "POLICY", hint: .words("no always unless-stopped on-failure"), set: "zone",

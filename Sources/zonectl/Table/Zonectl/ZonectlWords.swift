@@ -13,11 +13,23 @@ public enum ZonectlVerb: String, CaseIterable, Sendable {
 
 /// The options of `zonectl`, by their long names: how verbs ask an invocation.
 public enum ZonectlOption: String, CaseIterable, Sendable {
-  case image, cpus, cpuShares = "cpu-shares", cpuset, memory, pids
-  case volume, tmpfs, secret, env, envFile = "env-file", workdir, user, hostname
-  case network, networkAlias = "network-alias", publish, readOnly = "read-only", capAdd = "cap-add", capDrop = "cap-drop"
-  case restart, autostart, `init`, nesting, label, stopSignal = "stop-signal", stopTimeout = "stop-timeout"
-  case tty, interactive, name, rm, detach, detachKeys = "detach-keys"
+  case image, cpus
+  case cpuShares = "cpu-shares"
+  case cpuset, memory, pids
+  case volume, tmpfs, secret, env
+  case envFile = "env-file"
+  case workdir, user, hostname
+  case network
+  case networkAlias = "network-alias"
+  case publish
+  case readOnly = "read-only"
+  case capAdd = "cap-add"
+  case capDrop = "cap-drop"
+  case restart, autostart, `init`, nesting, label
+  case stopSignal = "stop-signal"
+  case stopTimeout = "stop-timeout"
+  case tty, interactive, name, rm, detach
+  case detachKeys = "detach-keys"
   case all, force, yes, timeout, signal, follow, tail, quiet, output
   case root, help, version
 }
