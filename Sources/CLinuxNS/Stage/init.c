@@ -103,6 +103,9 @@ void be_first_process(int gate, int exec_pipe) {
   long result = run_section(STAGE_SECTION_ZONE, &step);
   if (result < 0) fail(gate, STAGE_SECTION_ZONE, step, result);
 
+  // A plan that leaves it out would leave the zone in the host's network.
+  if (zone_network.socket >= 0) fail(gate, 0, STAGE_STEP_NETWORK, -EPROTO);
+
   // The keeper makes later terminals below this mount. Opened now, while nothing foreign has run in here.
   devpts_fd = (int)sys_open(AT_FDCWD, "/dev/pts", O_PATH | O_DIRECTORY | O_NOFOLLOW, 0);
   if (devpts_fd < 0) fail(gate, STAGE_SECTION_ZONE, STAGE_STEP_TERMINALS, devpts_fd);

@@ -102,8 +102,8 @@ static void build(struct zone *zone, struct launch *launch) {
   int fds[7] = {plan_fd, root_fd}, count = 2;
   if (!plan->terminal) fds[count++] = payload_in, fds[count++] = payload_out, fds[count++] = payload_err;
   if (network.socket >= 0) fds[count++] = network.process, fds[count++] = network.socket;
-  result = send_message(launch->link[0], message, 1, fds, count, 0);
-  if (result < 0) launch_failed(0, STAGE_STEP_DIED, result);
+  // Where it has failed already it does not hear this, and what it said is heard below.
+  send_message(launch->link[0], message, 1, fds, count, 0);
   if (network.socket >= 0) sys_close(network.socket);
   // Whoever is the last in our mount namespace pays for taking it apart: that is to be us.
   expect(launch->link[0], LINK_MOVED, message, sizeof message, 0, 0);

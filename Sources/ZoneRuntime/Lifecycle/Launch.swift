@@ -237,6 +237,16 @@ extension Zones {
     _ process: consuming StageProcess, _ plan: LaunchPlan, _ spec: ZoneSpec, _ record: RunRecord
   ) throws(ZoneError) -> LaunchedZone {
     var zone = process.split { LaunchedZone(keeper: $0, link: KeeperLink($1), initPid: 0, record: record) }
+    do throws(ZoneError) { try hear(&zone, plan, spec) } catch {
+      // It has told all it knows. It may be about to hand over, and would wait for the lock that we hold.
+      try? zone.keeper.signal(SIGKILL)
+      _ = try? zone.keeper.reap()
+      throw error
+    }
+    return zone
+  }
+
+  private func hear(_ zone: inout LaunchedZone, _ plan: LaunchPlan, _ spec: ZoneSpec) throws(ZoneError) {
     while true {
       let message = try attempt("start zone \(plan.name)") { () throws(SyscallError) in try zone.link.receive() }
       switch message {
@@ -245,23 +255,16 @@ extension Zones {
         try attempt("start zone \(plan.name)") { () throws(SyscallError) in try zone.link.send(.mapped) }
       case .ready(let pid):
         zone.initPid = pid
-        return zone
+        return
       case .started:
         zone.isThrough = true
-        return zone
+        return
       case .failed(_, let step, let number):
-        // It has told all it knows; one whose command could not be executed is about to hand over, which is ours to do.
-        try? zone.keeper.signal(SIGKILL)
-        _ = try? zone.keeper.reap()
         if step == Int(STAGE_STEP_EXECUTE.rawValue) {
           throw .notExecuted(command: spec.command.first ?? "", errno: number)
         }
         throw Self.failure(plan, step, number)
-      case nil:
-        // It may be about to hand over, and would wait for the lock that we hold.
-        try? zone.keeper.signal(SIGKILL)
-        _ = try? zone.keeper.reap()
-        throw .refused("cannot start zone \(plan.name): its keeper ended without a word")
+      case nil: throw .refused("cannot start zone \(plan.name): its keeper ended without a word")
       default: continue
       }
     }
