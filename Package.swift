@@ -10,6 +10,9 @@ import PackageDescription
 ///   made at run time there that the compiler knew, types above all, and nothing of a runtime is begun: 0.5 ms of a start.
 enum Only: String { case runtime, zonectl }
 let only = Context.environment["ZONES_ONLY"].flatMap { Only(rawValue: $0) }
+if let word = Context.environment["ZONES_ONLY"], !word.isEmpty, only == nil {
+  fatalError("ZONES_ONLY is runtime or zonectl, not '\(word)'")
+}
 
 var strict: [SwiftSetting] = [
   .swiftLanguageMode(.v6),

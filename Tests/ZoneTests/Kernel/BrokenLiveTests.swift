@@ -59,10 +59,7 @@ import Testing
   /// With the record the network's name is gone; its own state knows the zone, and goes with the last one.
   @Test(.needs(.ordinaryUser, .program("pasta"))) func anOrdinaryUsersNetworkIsFound() throws {
     try Zonectl.with(.ordinaryUser) { zones in
-      zones.privateMounts = """
-        folder=$(mktemp -d /var/tmp/zones-tun.XXXXXX); mknod -m 666 $folder/tun c 10 200
-        mount --bind $folder/tun /dev/net/tun; rm -f $folder/tun; rmdir $folder
-        """
+      zones.privateMounts = Zonectl.tun(mode: 666)
       try zones.make("a", "running", ["--network", "default"])
       zones.privateMounts = nil
       try "x".write(toFile: zones.root + "/run/a/state.json", atomically: false, encoding: .utf8)

@@ -19,8 +19,7 @@ import Testing
     let whole: [(path: String, bytes: [UInt8])]
 
     init() throws {
-      var template = Array("/var/tmp/zones-test.XXXXXX".utf8CString)
-      folder = String(cString: try #require(mkdtemp(&template)))
+      folder = try makeTemporaryFolder()
       let directories = try Directories.standard(root: folder)
       zones = Zones(directories)
       for name in ["a", "b"] {

@@ -68,10 +68,7 @@ struct NetworkUserTests {
   /// a word there is none, which is said.
   @Test(.timeLimit(.minutes(2))) func withoutTunItIsSaid() throws {
     try Zonectl.with(.ordinaryUser) { zones in
-      zones.privateMounts = """
-        folder=$(mktemp -d /var/tmp/zones-tun.XXXXXX); mknod -m 600 $folder/tun c 10 200
-        mount --bind $folder/tun /dev/net/tun; rm -f $folder/tun; rmdir $folder
-        """
+      zones.privateMounts = Zonectl.tun(mode: 600)
       zones.timeout = 20
       let line = try zones.refused("run", "--rm", "--network", "default", "--", "true", status: 125)
       #expect(line.contains("/dev/net/tun"), "\(line)")
@@ -87,10 +84,7 @@ extension Zonectl {
   /// As the ordinary user, with /dev/net/tun as distributions have it, 0666; some machines keep it for root.
   static func withTun<Result>(_ body: (Zonectl) throws -> Result) throws -> Result {
     try Zonectl.with(.ordinaryUser) { zones in
-      zones.privateMounts = """
-        folder=$(mktemp -d /var/tmp/zones-tun.XXXXXX); mknod -m 666 $folder/tun c 10 200
-        mount --bind $folder/tun /dev/net/tun; rm -f $folder/tun; rmdir $folder
-        """
+      zones.privateMounts = Zonectl.tun(mode: 666)
       return try body(zones)
     }
   }

@@ -6,13 +6,6 @@ import Testing
 
 /// A tree that somebody changes while it is removed. No zone is needed for that, nor root.
 @Suite(.serialized, .timeLimit(.minutes(2))) struct TreeRaceTests {
-  private func withFolder(_ body: (String) throws -> Void) throws {
-    var template = Array("/var/tmp/zones-test.XXXXXX".utf8CString)
-    let folder = String(cString: try #require(mkdtemp(&template)))
-    defer { try? FileManager.default.removeItem(atPath: folder) }
-    try body(folder)
-  }
-
   /// Runs `change` over and over on a thread of its own while `body` runs.
   private func racing(_ change: @escaping @Sendable () -> Void, _ body: () throws -> Void) rethrows {
     let goesOn = Mutex(true)
@@ -26,7 +19,7 @@ import Testing
   }
 
   @Test func aDirectoryThatTurnsIntoALinkLeadsNowhere() throws {
-    try withFolder { folder in
+    try withTemporaryFolder { folder in
       let others = folder + "/others"
       let names = (0..<50).map { "f\($0)" }
       try FileSystem.makeDirectories(others)
@@ -50,7 +43,7 @@ import Testing
   }
 
   @Test func whoGoesOnWritingIsToldOfAndNothingHangs() throws {
-    try withFolder { folder in
+    try withTemporaryFolder { folder in
       let tree = folder + "/tree"
       try FileSystem.makeDirectories(tree + "/a/b")
       let number = Mutex(0)
@@ -76,7 +69,7 @@ import Testing
   }
 
   @Test func directoriesThatMoveAreAllRemoved() throws {
-    try withFolder { folder in
+    try withTemporaryFolder { folder in
       let tree = folder + "/tree"
       for _ in 0..<100 {
         for number in 0..<20 { try FileSystem.makeDirectories("\(tree)/a/\(number)/x/y/z") }
@@ -91,7 +84,7 @@ import Testing
   }
 
   @Test func whatIsNotThereIsFineAndAFileIsATree() throws {
-    try withFolder { folder in
+    try withTemporaryFolder { folder in
       try FileSystem.removeTree(folder + "/none/below")
       try FileSystem.removeTree(folder + "/none")
       _ = try OwnedFD.open(folder + "/file", O_WRONLY | O_CREAT, mode: 0o000)

@@ -26,6 +26,14 @@ final class Zonectl {
     return url.path
   }()
 
+  /// For `privateMounts`: /dev/net/tun is there, with this mode.
+  static func tun(mode: Int) -> String {
+    """
+    folder=$(mktemp -d /var/tmp/zones-tun.XXXXXX); mknod -m \(mode) $folder/tun c 10 200
+    mount --bind $folder/tun /dev/net/tun; rm -f $folder/tun; rmdir $folder
+    """
+  }
+
   /// Runs `body` with a zonectl of its own, then deletes what zones are left and expects its root to be empty.
   static func with<Result>(_ who: Who = .root, _ body: (Zonectl) throws -> Result) throws -> Result {
     let zonectl = try Zonectl(who)
@@ -35,9 +43,7 @@ final class Zonectl {
 
   private init(_ who: Who) throws {
     self.who = who
-    var template = Array("/var/tmp/zones-test.XXXXXX".utf8CString)
-    guard let made = mkdtemp(&template) else { throw SpawnFailed(program: "mkdtemp", errno: errno) }
-    folder = String(cString: made)
+    folder = try makeTemporaryFolder()
     root = folder + "/zones"
     chmod(folder, 0o755)
     // An ordinary user cannot reach a build below root's home, so each case has a copy.

@@ -33,8 +33,7 @@ import Testing
 
   /// `set` tells each key that differs by the name under which it is written.
   @Test(.needs(.root)) func setTellsTheKeysOfTheTable() throws {
-    var template = Array("/var/tmp/zones-test.XXXXXX".utf8CString)
-    let folder = String(cString: try #require(mkdtemp(&template)))
+    let folder = try makeTemporaryFolder()
     defer { try? FileSystem.removeTree(folder) }
     let zones = Zones(try Directories.standard(root: folder))
     var spec = ZoneSpec(name: "a")
