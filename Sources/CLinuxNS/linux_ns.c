@@ -4,9 +4,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/capability.h>
 #include <linux/mount.h>
 #include <linux/openat2.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
@@ -15,6 +17,7 @@
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -79,6 +82,22 @@ long zns_capget(uint64_t *effective, uint64_t *permitted, uint64_t *inheritable)
   return 0;
 }
 long zns_gettid(void) { return syscall(SYS_gettid); }
+
+long zns_raise_descriptor_limit(void) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) < 0) return 0;
+  struct rlimit raised = {.rlim_cur = limit.rlim_max, .rlim_max = limit.rlim_max};
+  if (setrlimit(RLIMIT_NOFILE, &raised) == 0) limit = raised;
+  return limit.rlim_cur > LONG_MAX ? LONG_MAX : (long)limit.rlim_cur;
+}
+
+int zns_start_thread(void *(*body)(void *), void *argument) {
+  zns_heap_has_threads();
+  pthread_t thread;
+  int error = pthread_create(&thread, NULL, body, argument);
+  if (error == 0) pthread_detach(thread);
+  return error;
+}
 long zns_keyctl(int operation, unsigned long a, unsigned long b, unsigned long c, unsigned long d) {
   return RESULT(syscall(SYS_keyctl, operation, a, b, c, d));
 }
@@ -99,16 +118,6 @@ long zns_filesystem_type(const char *path) {
   long result = RESULT(statfs(path, &status));
   return result < 0 ? result : (long)((unsigned long)status.f_type & 0xfffffffful);
 }
-
-const char *zns_errno_name(int number) { return strerrorname_np(number); }
-const char *zns_errno_text(int number) { return strerrordesc_np(number); }
-
-// The linker's --wrap sends libgcc's frame registration here in static executables: registering makes the first
-// unwind sort every record of the program (measured: 9 ms), and Swift errors do not unwind.
-void __wrap___register_frame_info(const void *begin, void *object);
-void *__wrap___deregister_frame_info(const void *begin);
-void __wrap___register_frame_info(const void *begin, void *object) { (void)begin; (void)object; }
-void *__wrap___deregister_frame_info(const void *begin) { (void)begin; return NULL; }
 
 long zns_signalfd(uint64_t signals) {
   return RESULT(syscall(SYS_signalfd4, -1, &signals, sizeof signals, SFD_CLOEXEC | SFD_NONBLOCK));

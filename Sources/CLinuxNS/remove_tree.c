@@ -92,22 +92,12 @@ static long fail(struct walk *walk, int error, int why, const char *call, const 
   return -error;
 }
 
-/// chattr(1)'s flags of a name, or of the directory itself where the name is empty; statx(2) opens nothing.
-static int flags_of(int directory, const char *name) {
-  struct statx status;
-  memset(&status, 0, sizeof status);
-  if (statx(directory, name, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH, STATX_TYPE, &status) < 0) return ZNS_REMOVAL_CALL;
-  if (status.stx_attributes & STATX_ATTR_IMMUTABLE) return ZNS_REMOVAL_IMMUTABLE;
-  if (status.stx_attributes & STATX_ATTR_APPEND) return ZNS_REMOVAL_APPEND_ONLY;
-  return ZNS_REMOVAL_CALL;
-}
-
 static long refused(struct walk *walk, int directory, int error, const char *call, const char *name) {
   int why = ZNS_REMOVAL_CALL;
   if (error == EBUSY || error == EXDEV) why = ZNS_REMOVAL_MOUNT;
   if (error == EPERM) {
-    why = flags_of(directory, name);
-    int above = why ? 0 : flags_of(directory, "");
+    why = zns_file_flags(directory, name);
+    int above = why ? 0 : zns_file_flags(directory, "");
     // The flag of the directory that it lies in: that one is to be told.
     if (above && walk->depth >= 0 && directory == walk->level[walk->depth].fd) return fail(walk, error, above, call, NULL);
   }

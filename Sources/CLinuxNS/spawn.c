@@ -20,7 +20,7 @@ static int spawn_run(void *argument) {
   struct spawn_child *child = argument;
   const struct zns_spawn *spawn = child->spawn;
   // The parent's handlers run on memory we share: back to the default before a signal can come.
-  for (int n = 1; n < 65; n++) {
+  for (int n = 1; n < 65 && !spawn->blocked; n++) {
     struct sigaction action;
     if (n == SIGKILL || n == SIGSTOP || sigaction(n, NULL, &action) < 0) continue;
     if (action.sa_handler == SIG_IGN && n != SIGPIPE) continue;
@@ -52,7 +52,7 @@ static int spawn_run(void *argument) {
   if (syscall(SYS_close_range, (unsigned)spawn->fd_count, ~0u, 4 /* CLOSE_RANGE_CLOEXEC */) < 0) goto failed;
   sigset_t none;
   sigemptyset(&none);
-  sigprocmask(SIG_SETMASK, &none, NULL);
+  if (!spawn->blocked) sigprocmask(SIG_SETMASK, &none, NULL);
   if (executable >= 0) syscall(SYS_execveat, executable, "", spawn->argv, spawn->envp, AT_EMPTY_PATH);
   else execve(spawn->path, spawn->argv, spawn->envp);
 failed:

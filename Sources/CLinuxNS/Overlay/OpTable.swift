@@ -148,8 +148,10 @@ public struct StagePlan: Sendable {
       fds.append(fd)
       return Int32(STAGE_FD_FIRST) + Int32(fds.count - 1)
     }
-    var block = [UInt8](repeating: 0, count: (MemoryLayout<stage_plan>.size + 7) & ~7)
-    block.reserveCapacity(65536)
+    let ops = tree + zone + process
+    let opsAt = (MemoryLayout<stage_plan>.size + 7) & ~7
+    var block = [UInt8](repeating: 0, count: opsAt + MemoryLayout<stage_op>.stride * ops.count)
+    block.reserveCapacity(24 << 10)
     var header = stage_plan()
 
     header.magic = UInt32(STAGE_MAGIC)
@@ -192,10 +194,7 @@ public struct StagePlan: Sendable {
     let sources = descriptors.sources.map(number)
 
     // The ops, with their texts behind them.
-    let ops = tree + zone + process
-    header.ops = UInt32(block.count)
-    let opsAt = block.count
-    block.append(contentsOf: [UInt8](repeating: 0, count: MemoryLayout<stage_op>.stride * ops.count))
+    header.ops = UInt32(opsAt)
     var first: UInt32 = 0
     var ranges: [stage_range] = []
     for section in [tree, zone, process] {
@@ -212,18 +211,16 @@ public struct StagePlan: Sendable {
       raw.b = op.b
       var offsets: [UInt32] = [0, 0, 0]
       for (slot, bytes) in op.blocks.enumerated() {
-        if let bytes { offsets[slot] = Self.append(bytes, to: &block) }
+        if let bytes { offsets[slot] = bytes.withUnsafeBufferPointer { Self.append($0, to: &block) } }
       }
       raw.text = (offsets[0], offsets[1], offsets[2])
-      withUnsafeBytes(of: &raw) { bytes in
-        block.replaceSubrange(
-          opsAt + index * MemoryLayout<stage_op>.stride..<opsAt + (index + 1) * MemoryLayout<stage_op>.stride,
-          with: bytes)
+      block.withUnsafeMutableBytes {
+        $0.storeBytes(of: raw, toByteOffset: opsAt + index * MemoryLayout<stage_op>.stride, as: stage_op.self)
       }
     }
 
     let text = { (value: String?, block: inout [UInt8]) -> UInt32 in
-      value.map { Self.append(Array($0.utf8), to: &block) } ?? 0
+      value.map { Self.append($0, to: &block) } ?? 0
     }
     let vector = { (values: [String], block: inout [UInt8]) -> UInt32 in
       let offsets = values.map { text($0, &block) }
@@ -257,7 +254,12 @@ public struct StagePlan: Sendable {
     for index in slots.indices { slots[index] = index < values.count ? values[index] : -1 }
   }
 
-  private static func append(_ bytes: [UInt8], to block: inout [UInt8]) -> UInt32 {
+  private static func append(_ text: String, to block: inout [UInt8]) -> UInt32 {
+    var text = text
+    return text.withUTF8 { append($0, to: &block) }
+  }
+
+  private static func append(_ bytes: UnsafeBufferPointer<UInt8>, to block: inout [UInt8]) -> UInt32 {
     align(&block)
     let at = UInt32(block.count)
     block.append(contentsOf: bytes)

@@ -1,8 +1,10 @@
 internal import CLinuxNS
 internal import Glibc
 
-/// open(2)'s O_PATH, which Glibc's module hides behind a feature macro.
-public let O_PATH: CInt = 0o10_000_000
+#if !hasFeature(Embedded)
+  /// open(2)'s O_PATH, which Glibc's module hides behind a feature macro.
+  public let O_PATH: CInt = 0o10_000_000
+#endif
 
 /// A file descriptor with one owner: borrow it to use it, consume it to give it away; it closes when it ends.
 ///
@@ -56,10 +58,10 @@ public struct DescriptorPair: ~Copyable, Sendable {
   public let second: OwnedFD
 
   /// socketpair(2) of AF_UNIX sockets, close-on-exec.
-  /// - Parameter type: SOCK_SEQPACKET or SOCK_STREAM.
+  /// - Parameter type: a ``SocketType``.
   public static func sockets(_ type: CInt) throws(SyscallError) -> DescriptorPair {
     var ends: [CInt] = [-1, -1]
-    let result = socketpair(AF_UNIX, type | CInt(SOCK_CLOEXEC.rawValue), 0, &ends)
+    let result = socketpair(AF_UNIX, type | SocketType.closeOnExec, 0, &ends)
     let error = errno
     guard result == 0 else { throw SyscallError(call: "socketpair", errno: error) }
     return DescriptorPair(first: OwnedFD(raw: ends[0]), second: OwnedFD(raw: ends[1]))

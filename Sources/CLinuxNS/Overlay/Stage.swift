@@ -24,13 +24,13 @@ public struct StageProcess: ~Copyable, Sendable {
       }
       if error != 0 { throw SyscallError(call: "write", errno: error, path: "zone-stage") }
     }
-    let sockets = try DescriptorPair.sockets(CInt(SOCK_SEQPACKET.rawValue))
+    let sockets = try DescriptorPair.sockets(SocketType.packets)
     let null = try OwnedFD.open("/dev/null", O_RDWR)
     let program = kind == .keeper ? "zone-keeper" : "zone-exec"
     let pidfd = try spawn(
       ProgramStart(
         executable: image.raw, arguments: [program, name], fds: [null.raw, null.raw, null.raw, sockets.second.raw],
-        newSession: kind == .keeper))
+        newSession: kind == .keeper, signalsBlocked: true))
     return StageProcess(pid: pidfd.pid, pidfd: Pidfd(OwnedFD(raw: pidfd.pidfd)), control: sockets.takeFirst())
   }
 
@@ -76,6 +76,21 @@ public struct StageProcess: ~Copyable, Sendable {
       try check(zns_send_fds(control.raw, message, message.count, part, CInt(part.count)), "sendmsg")
     } while at < all.count
     withExtendedLifetime(memory) {}
+  }
+
+  /// What failed, as it told and nobody has heard yet; does not wait.
+  public borrowing func failure() -> (step: Int, errno: CInt)? {
+    var message = [UInt8](repeating: 0, count: 16)
+    var none: CInt = 0
+    let got = zns_receive_fds(control.raw, &message, message.count, nil, &none, CInt(truncatingIfNeeded: MSG_DONTWAIT))
+    guard got == 13, message[0] == UInt8(STAGE_SAYS_FAILED.rawValue) else { return nil }
+    let numbers = message.withUnsafeBytes { bytes in
+      (
+        step: bytes.loadUnaligned(fromByteOffset: 5, as: Int32.self),
+        errno: bytes.loadUnaligned(fromByteOffset: 9, as: Int32.self)
+      )
+    }
+    return (Int(numbers.step), numbers.errno)
   }
 
   /// Ends one that is not wanted any more, and waits for its end.
@@ -125,10 +140,12 @@ public struct ProgramStart {
   /// What the program gets as 0, 1, 2, …; -1 leaves a number closed. Everything else closes at the execve.
   public var fds: [CInt]
   public var newSession = false
+  /// It begins with every signal blocked, and sets its own mask.
+  public var signalsBlocked = false
 
   public init(
     executable: CInt = -1, path: String = "", arguments: [String], environment: [String] = [], fds: [CInt],
-    newSession: Bool = false
+    newSession: Bool = false, signalsBlocked: Bool = false
   ) {
     self.executable = executable
     self.path = path
@@ -136,6 +153,7 @@ public struct ProgramStart {
     self.environment = environment
     self.fds = fds
     self.newSession = newSession
+    self.signalsBlocked = signalsBlocked
   }
 }
 
@@ -149,7 +167,7 @@ public func spawn(_ start: ProgramStart) throws(SyscallError) -> (pid: Int32, pi
         start.fds.withUnsafeBufferPointer { fds in
           var raw = zns_spawn(
             executable: start.executable, path: path, argv: arguments, envp: environment, fds: fds.baseAddress,
-            fd_count: CInt(fds.count), new_session: start.newSession ? 1 : 0)
+            fd_count: CInt(fds.count), new_session: start.newSession ? 1 : 0, blocked: start.signalsBlocked ? 1 : 0)
           return zns_spawn(&raw, &pidfd)
         }
       }

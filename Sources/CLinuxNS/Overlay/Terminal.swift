@@ -124,12 +124,17 @@ private enum Saved {
       prepared = true
     }
     for number in fatal {
-      var action = sigaction()
-      action.__sigaction_handler.sa_handler = { number in
+      let restoreAndDie: @convention(c) (CInt) -> Void = { number in
         Saved.restore()
         signal(number, nil /* SIG_DFL */)
         raise(number)
       }
+      var action = sigaction()
+      #if hasFeature(Embedded)  // musl's name of the union
+        action.__sa_handler.sa_handler = restoreAndDie
+      #else
+        action.__sigaction_handler.sa_handler = restoreAndDie
+      #endif
       action.sa_flags = CInt(bitPattern: UInt32(SA_RESETHAND)) | SA_NODEFER
       var old = sigaction()
       if sigaction(number, &action, &old) == 0 { before.append((number, old)) }

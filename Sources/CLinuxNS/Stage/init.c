@@ -4,12 +4,21 @@
 #include "process.h"
 #include "init.h"
 #include "network.h"
+#include "ops.h"
 
 static void fail(int gate, int section, int32_t step, long error) __attribute__((noreturn));
 static void fail(int gate, int section, int32_t step, long error) {
   int32_t numbers[3] = {section, step, (int32_t)-error};
   send_numbers(gate, GATE_FAILED, numbers, 3);
   sys_exit(125);
+}
+
+/// From here on foreign code may run beside us: nothing of ours may be traced or read through /proc.
+static void hide(void) { sys_prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); }
+
+static void free_of_host(int gate) {
+  long result = let_go();
+  if (result < 0) fail(gate, STAGE_SECTION_ZONE, STAGE_STEP_DETACH, result);
 }
 
 /// Whatever was held through the launch: all but the right to signal the command, should it run as another user.
@@ -106,6 +115,11 @@ void be_first_process(int gate, int exec_pipe) {
   // A plan that leaves it out would leave the zone in the host's network.
   if (zone_network.socket >= 0) fail(gate, 0, STAGE_STEP_NETWORK, -EPROTO);
 
+  // Where nothing waits at the gate, the host's root goes last: the command's process looks for itself that it has gone,
+  // and need not wait for the grace period.
+  int ahead = command && plan->open_gate;
+  if (!ahead) free_of_host(gate);
+
   // The keeper makes later terminals below this mount. Opened now, while nothing foreign has run in here.
   devpts_fd = (int)sys_open(AT_FDCWD, "/dev/pts", O_PATH | O_DIRECTORY | O_NOFOLLOW, 0);
   if (devpts_fd < 0) fail(gate, STAGE_SECTION_ZONE, STAGE_STEP_TERMINALS, devpts_fd);
@@ -131,13 +145,13 @@ void be_first_process(int gate, int exec_pipe) {
     fail(told_on, STAGE_SECTION_PROCESS, step, result);
   }
 
-  // From here on foreign code runs beside us: nothing of ours may be traced or read through /proc.
-  sys_prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+  hide();
   if (plan->argc == 0) {
     int32_t self = 1;
     send_numbers(gate, GATE_PROCESS, &self, 1);
   } else if (command) say_root_stands();
   else command = make_command(gate, exec_pipe);
+  if (ahead) free_of_host(gate);
   drop_powers();
   // Only the gate stays open: whoever waits for the end of the pipes must not wait for us.
   sys_close(exec_pipe);

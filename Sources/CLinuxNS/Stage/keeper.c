@@ -181,6 +181,14 @@ static void vectors(uint32_t offset, uint32_t count, const char **to) {
   to[count] = 0;
 }
 
+/// sched(7): SCHED_BATCH does not preempt when it wakes, so that the keeper is in nobody's way: the command's least of
+/// all. Only from the ordinary policy, and back to it: another one was somebody's wish.
+static void schedule(int from, int to) {
+  int priority = 0;
+  if (SYS1(__NR_sched_getscheduler, 0) == from) SYS3(__NR_sched_setscheduler, 0, to, &priority);
+}
+enum { ORDINARY = 0, BATCH = 3 };
+
 /// A restart, and all clean-up, is `zonectl` executed by us: it has the power and the policy.
 static void hand_over(void) {
   const char *argv[plan->zonectl_argc + 1], *envp[plan->zonectl_envc + 1];
@@ -188,6 +196,7 @@ static void hand_over(void) {
   vectors(plan->zonectl_envp, plan->zonectl_envc, envp);
   uint64_t none = 0;
   SYS4(__NR_rt_sigprocmask, 2, &none, 0, 8);
+  schedule(BATCH, ORDINARY);
   SYS3(__NR_close_range, 3, ~0u, 4 /* CLOSE_RANGE_CLOEXEC */);
   SYS3(__NR_execve, text(plan->zonectl), argv, envp);
   // Its file was replaced or removed since: the one that launched us is still open.
@@ -225,12 +234,18 @@ static void end(struct zone *zone) {
   record.oom = was_oom_killed();
   record.phase = PHASE_ENDED;
   record.ended = now_realtime();
+  int32_t numbers[3] = {record.code, record.signal, record.oom};
+  // A launcher that stays cleans up, and may begin; it reads no record of ours before we have ended.
+  int stays = clients[0].socket >= 0 && !plan->hand_over;
+  if (stays) {
+    wait_for_readers();
+    tell(&clients[0], STAGE_SAYS_ENDED, numbers, 3);
+  }
   write_record(&record);
   // The socket goes first: from here on nobody may take us for alive.
   sys_close(zone->listening);
-  int32_t numbers[3] = {record.code, record.signal, record.oom};
-  wait_for_readers();
-  for (int i = 0; i <= CLIENTS; i++) tell(&clients[i], STAGE_SAYS_ENDED, numbers, 3);
+  if (!stays) wait_for_readers();
+  for (int i = stays; i <= CLIENTS; i++) tell(&clients[i], STAGE_SAYS_ENDED, numbers, 3);
   for (int i = 0; i < 2; i++) reap_helper(zone, i);
   // The launcher has heard, and cleans up.
   if (clients[0].socket >= 0 && !plan->hand_over) sys_exit(0);
@@ -239,6 +254,7 @@ static void end(struct zone *zone) {
 }
 
 void serve(struct zone *zone) {
+  schedule(ORDINARY, BATCH);
   record.init = zone->init_pid;
   open_clients(zone->control);
   gone_through = clients[0].attached = plan->open_gate != 0;
@@ -254,15 +270,18 @@ void serve(struct zone *zone) {
     unsigned count = FIXED;
     // While somebody who is attached has no room, nothing is read for him; his socket tells when he has.
     int ready = readers_ready();
+    // What wakes us may stand in the way of the command, where a processor is all there is: until it runs the pipe alone
+    // tells of it, and at its end the init's. What was said on the gate meanwhile is read then.
+    int begins = gone_through && zone->exec_pipe >= 0;
     fds[0] = (struct pollfd){zone->init, POLLIN, 0};
-    fds[1] = (struct pollfd){zone->gate, POLLIN, 0};
+    fds[1] = (struct pollfd){gone_through ? -1 : zone->gate, POLLIN, 0};
     fds[2] = (struct pollfd){zone->exec_pipe, POLLIN, 0};
     fds[3] = (struct pollfd){ready ? zone->output : -1, POLLIN, 0};
     fds[4] = (struct pollfd){ready ? zone->errors : -1, POLLIN, 0};
     fds[5] = (struct pollfd){zone->master >= 0 ? zone->master : input_pending ? zone->input : -1,
                              (short)((zone->master >= 0 && ready ? POLLIN : 0) | (input_pending ? POLLOUT : 0)), 0};
     fds[6] = (struct pollfd){zone->listening, POLLIN, 0};
-    for (int i = 0; i < 2; i++) fds[7 + i] = (struct pollfd){zone->helpers[i], POLLIN, 0};
+    for (int i = 0; i < 2; i++) fds[7 + i] = (struct pollfd){begins ? -1 : zone->helpers[i], POLLIN, 0};
     for (int i = 0; i <= CLIENTS; i++) {
       struct client *client = &clients[i];
       if (client->socket < 0) continue;

@@ -34,6 +34,7 @@ long enter_root(void);
 long mask(const struct stage_op *op);
 long read_only_path(const struct stage_op *op);
 long pivot(void);
+long let_go(void);
 long loopback(void);
 long kernel_file(const struct stage_op *op);
 long terminal(const struct stage_op *op);

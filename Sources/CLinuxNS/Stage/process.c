@@ -99,11 +99,24 @@ volatile uint32_t *root_stands;
 
 enum { FUTEX_WAIT = 0, FUTEX_WAKE = 1 };
 
+/// The mount that a path leads to; 0 where it cannot be told.
+static uint64_t mount_of(const char *path) {
+  struct statx status;
+  long result = SYS5(__NR_statx, AT_FDCWD, path, AT_NO_AUTOMOUNT, STATX_MNT_ID, &status);
+  return result < 0 || !(status.stx_mask & STATX_MNT_ID) ? 0 : status.stx_mnt_id;
+}
+
 long wait_for_root(void) {
   if (!root_stands) return 0;
   // An end of who puts it up is ours too: the first process of a pid namespace takes all along.
   while (!__atomic_load_n(root_stands, __ATOMIC_ACQUIRE)) SYS4(__NR_futex, root_stands, FUTEX_WAIT, 0, 0);
-  return SYS1(__NR_chdir, "/");
+  // It is about to take the host's root off, and is told of it late (let_go). Until then "/.." leads up to that one.
+  uint64_t ours = mount_of("/"), above;
+  while (ours && (above = mount_of("/..")) != ours) {
+    if (!above) return -EIO;
+    SYS0(__NR_sched_yield);
+  }
+  return ours ? SYS1(__NR_chdir, "/") : -EIO;
 }
 
 void say_root_stands(void) {

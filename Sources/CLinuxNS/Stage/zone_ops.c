@@ -84,12 +84,13 @@ long read_only_path(const struct stage_op *op) {
   return result;
 }
 
-long pivot(void) {
-  long result = SYS2(__NR_pivot_root, ".", ".");
-  // The old root lies over the new one: detach it, and "/" and "." are the zone's.
-  if (result >= 0) result = SYS2(__NR_umount2, ".", MNT_DETACH);
-  if (result >= 0) result = SYS1(__NR_chdir, "/");
-  return result;
+long pivot(void) { return SYS2(__NR_pivot_root, ".", "."); }
+
+/// The old root lies over the new one since: it is detached, and "/" and "." are the zone's. Waits out a grace period of
+/// RCU, 0.1 ms and more, after the mounts have gone from everybody's sight (namespace_unlock of fs/namespace.c).
+long let_go(void) {
+  long result = SYS2(__NR_umount2, ".", MNT_DETACH);
+  return result < 0 ? result : SYS1(__NR_chdir, "/");
 }
 
 long loopback(void) {

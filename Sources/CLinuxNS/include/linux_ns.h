@@ -44,6 +44,12 @@ long zns_renameat2(int old_directory, const char *old_path, int new_directory, c
 long zns_prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d);
 long zns_capget(uint64_t *effective, uint64_t *permitted, uint64_t *inheritable);
 long zns_gettid(void);
+/// Raises the soft limit of descriptors to the hard one. What it is then.
+long zns_raise_descriptor_limit(void);
+/// pthread_create(3) of a thread that nobody waits for. 0, or a positive errno.
+int zns_start_thread(void *(*body)(void *), void *argument);
+/// Has heap.c take locks from now on.
+void zns_heap_has_threads(void);
 long zns_keyctl(int operation, unsigned long a, unsigned long b, unsigned long c, unsigned long d);
 
 /// waitid(P_PIDFD) with WEXITED and the given extra options. Fills code (CLD_*) and status. 0, or -errno.
@@ -69,6 +75,7 @@ struct zns_spawn {
   const int *fds;            // descriptors the program gets as 0, 1, 2, …; -1 leaves that number closed
   int fd_count;
   int new_session;           // setsid
+  int blocked;               // the program begins with every signal blocked, as a stage expects
 };
 
 /// clone(CLONE_VM | CLONE_VFORK | CLONE_PIDFD) + execveat. Safe from a thread of a multi-threaded process:
@@ -79,9 +86,9 @@ long zns_spawn(const struct zns_spawn *spawn, int *pidfd);
 /// statfs(2)'s f_type, or -errno.
 long zns_filesystem_type(const char *path);
 
-/// strerrorname_np: "EINVAL", or NULL.
+/// "EINVAL", or NULL.
 const char *zns_errno_name(int number);
-/// strerrordesc_np: "Invalid argument", or NULL.
+/// "Invalid argument", or NULL.
 const char *zns_errno_text(int number);
 
 /// signalfd4(2) of the signals 1…64 whose bit (number - 1) is set; CLOEXEC and NONBLOCK. Blocks none of them.
@@ -126,6 +133,9 @@ enum zns_removal_why {
   ZNS_REMOVAL_APPEND_ONLY = 3,  // chattr +a
   ZNS_REMOVAL_WRITER = 4,       // somebody goes on making files in it
 };
+/// What chattr(1) has set of that which keeps a name from being removed; with "" the directory itself. Opens nothing.
+/// ZNS_REMOVAL_IMMUTABLE, ZNS_REMOVAL_APPEND_ONLY, or ZNS_REMOVAL_CALL where neither is set or statx(2) fails.
+int zns_file_flags(int directory, const char *name);
 
 struct zns_removal {
   int error;      // errno

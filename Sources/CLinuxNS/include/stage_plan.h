@@ -67,6 +67,7 @@ enum stage_step {
   STAGE_STEP_SETNS,
   STAGE_STEP_TERMINALS,
   STAGE_STEP_NETWORK,
+  STAGE_STEP_DETACH,
 };
 
 enum stage_op_code {

@@ -48,14 +48,14 @@ enum HelperProcess {
       more = [part.space.network.raw, part.relay.raw]
     case .none: break
     }
-    let datagrams = try bind(SOCK_DGRAM, gateway, space)
-    let streams = try bind(SOCK_STREAM, gateway, space)
+    let datagrams = try bind(SocketType.datagram, gateway, space)
+    let streams = try bind(SocketType.stream, gateway, space)
     guard listen(streams.raw, 32) == 0 else {
       throw .system("listen on \(gateway):53", SyscallError(call: "listen", errno: errno))
     }
     let null = try system("start the names helper") { () throws(SyscallError) in try OwnedFD.open("/dev/null", O_RDWR) }
     let gate = try system("start the names helper") { () throws(SyscallError) in
-      try DescriptorPair.sockets(CInt(SOCK_STREAM.rawValue))
+      try DescriptorPair.sockets(SocketType.stream)
     }
     let child = try Program.spawn(
       command, [null.raw, null.raw, null.raw, datagrams.raw, streams.raw, gate.first.raw] + more,
@@ -68,19 +68,19 @@ enum HelperProcess {
       gate: try system("start the names helper") { () throws(SyscallError) in try gate.second.duplicate() })
   }
 
-  private static func bind(_ type: __socket_type, _ address: IPv4Address, _ space: UserSpace?) throws(NetworkError)
+  private static func bind(_ type: CInt, _ address: IPv4Address, _ space: UserSpace?) throws(NetworkError)
     -> OwnedFD
   {
     let result = try system("answer names on \(address):53") { () throws(SyscallError) in
-      let nonBlocking = CInt(SOCK_NONBLOCK.rawValue)
+      let nonBlocking = SocketType.nonBlocking
       if let space { return try space.socket(AF_INET, type, flags: nonBlocking) }
-      let number = socket(AF_INET, CInt(type.rawValue) | CInt(SOCK_CLOEXEC.rawValue) | nonBlocking, 0)
+      let number = socket(AF_INET, type | SocketType.closeOnExec | nonBlocking, 0)
       let failure = errno
       guard number >= 0 else { throw SyscallError(call: "socket", errno: failure) }
       return OwnedFD(raw: number)
     }
     let number = result.raw
-    if type == SOCK_STREAM {
+    if type == SocketType.stream {
       var on: CInt = 1
       setsockopt(number, SOL_SOCKET, SO_REUSEADDR, &on, socklen_t(MemoryLayout<CInt>.size))
     }

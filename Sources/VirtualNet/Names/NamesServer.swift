@@ -254,7 +254,7 @@ final class ForwardedQuestion {
   init?(_ question: DNSQuestion, _ bytes: [UInt8], client: sockaddr_storage, attempt: Int, server: NamesServer) {
     guard var address = server.resolver(attempt) else { return nil }
     let number = Glibc.socket(
-      CInt(address.ss_family), CInt(SOCK_DGRAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue) | CInt(SOCK_NONBLOCK.rawValue), 0
+      CInt(address.ss_family), SocketType.datagram | SocketType.closeOnExec | SocketType.nonBlocking, 0
     )
     guard number >= 0 else { return nil }
     let socket = OwnedFD(raw: number)

@@ -92,7 +92,7 @@ final class StreamConversation {
       guard var address = server.resolver(attempt) else { return fail() }
       let number = socket(
         CInt(address.ss_family),
-        CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue) | CInt(SOCK_NONBLOCK.rawValue), 0)
+        SocketType.stream | SocketType.closeOnExec | SocketType.nonBlocking, 0)
       guard number >= 0 else { return fail() }
       let opened = OwnedFD(raw: number)
       let result = SocketAddress.connect(number, &address)

@@ -24,7 +24,7 @@ struct NetlinkSocket: ~Copyable {
   private var sequence: UInt32 = 1
 
   init(_ family: Family) throws(NetworkError) {
-    let number = Glibc.socket(AF_NETLINK, CInt(SOCK_RAW.rawValue) | CInt(SOCK_CLOEXEC.rawValue), family.rawValue)
+    let number = Glibc.socket(AF_NETLINK, SocketType.raw | SocketType.closeOnExec, family.rawValue)
     let error = errno
     guard number >= 0 else { throw .system("open a netlink socket", SyscallError(call: "socket", errno: error)) }
     self.init(OwnedFD(raw: number))
@@ -33,7 +33,7 @@ struct NetlinkSocket: ~Copyable {
   /// A socket of a namespace in which an ordinary user's processes have no power, but he himself has (see `UserSpace`).
   init(_ family: Family, ofUser namespace: borrowing OwnedFD) throws(NetworkError) {
     do {
-      self.init(try UserSpace.socket(in: namespace, AF_NETLINK, CInt(SOCK_RAW.rawValue), family.rawValue))
+      self.init(try UserSpace.socket(in: namespace, AF_NETLINK, SocketType.raw, family.rawValue))
     } catch { throw .system("open a netlink socket in the network's namespace", error) }
   }
 

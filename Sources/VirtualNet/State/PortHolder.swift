@@ -6,8 +6,8 @@ enum PortHolder {
   /// - Returns: nil where it is free; else the holder, `nginx (pid 812)` or `a socket of the host`.
   /// - Throws: `.invalid` where the address is not one of the host's.
   static func find(_ port: PublishedPort) throws(NetworkError) -> String? {
-    let type = port.transport == .tcp ? SOCK_STREAM : SOCK_DGRAM
-    let number = socket(AF_INET, CInt(type.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)
+    let type = port.transport == .tcp ? SocketType.stream : SocketType.datagram
+    let number = socket(AF_INET, type | SocketType.closeOnExec, 0)
     let failure = errno
     guard number >= 0 else {
       throw .system("probe host port \(port.hostText)", SyscallError(call: "socket", errno: failure))

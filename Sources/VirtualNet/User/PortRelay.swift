@@ -31,21 +31,14 @@ final class PortRelay {
   init(control: consuming OwnedFD) throws(SyscallError) {
     self.control = control
     epoll = OwnedFD(raw: CInt(try check(zns_epoll_create(), "epoll_create1")))
-    var limit = rlimit()
-    getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
-    limit.rlim_cur = limit.rlim_max
-    setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
-    getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
-    mostDescriptors = max(64, Int(min(limit.rlim_cur, 1 << 20)) - Limit.reserve)
+    mostDescriptors = max(64, min(zns_raise_descriptor_limit(), 1 << 20) - Limit.reserve)
     watch(self.control.raw, .control)
   }
 
   /// Starts the thread: it joins `namespace`, gives up every power and serves until the process ends.
   static func start(namespace: CInt, control: CInt) -> Bool {
     let box = Unmanaged.passRetained(Start(namespace: namespace, control: control))
-    var thread = pthread_t()
-    return pthread_create(
-      &thread, nil,
+    return zns_start_thread(
       { argument in
         let start = Unmanaged<Start>.fromOpaque(argument!).takeRetainedValue()
         guard zns_setns(start.namespace, NetlinkSocket.newNetwork) >= 0, zns_drop_capabilities() >= 0,

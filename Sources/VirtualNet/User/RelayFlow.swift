@@ -22,7 +22,7 @@ final class RelayFlow {
   /// - Returns: nil where no connection to the zone can be begun; the client is then told by a reset.
   init?(_ client: consuming OwnedFD, _ listener: RelayListener) {
     let number = socket(
-      AF_INET, CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue) | CInt(SOCK_NONBLOCK.rawValue), 0)
+      AF_INET, SocketType.stream | SocketType.closeOnExec | SocketType.nonBlocking, 0)
     guard number >= 0 else {
       Self.reset(client.raw)
       return nil

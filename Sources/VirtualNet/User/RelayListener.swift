@@ -40,7 +40,7 @@ final class RelayListener {
       datagramFlows[oldest.client] = nil
     }
     let number = Glibc.socket(
-      AF_INET, CInt(SOCK_DGRAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue) | CInt(SOCK_NONBLOCK.rawValue), 0)
+      AF_INET, SocketType.datagram | SocketType.closeOnExec | SocketType.nonBlocking, 0)
     guard number >= 0 else { return nil }
     let open = OwnedFD(raw: number)
     var target = SocketAddress.ipv4(address, port.zonePort)

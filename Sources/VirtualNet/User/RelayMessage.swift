@@ -146,8 +146,8 @@ enum RelayControl {
 
   /// A host port, bound, and listening where it is TCP.
   private static func bind(_ port: PublishedPort) throws(NetworkError) -> CInt {
-    let type = CInt((port.transport == .tcp ? SOCK_STREAM : SOCK_DGRAM).rawValue)
-    let number = socket(AF_INET, type | CInt(SOCK_CLOEXEC.rawValue) | CInt(SOCK_NONBLOCK.rawValue), 0)
+    let type = port.transport == .tcp ? SocketType.stream : SocketType.datagram
+    let number = socket(AF_INET, type | SocketType.closeOnExec | SocketType.nonBlocking, 0)
     let failure = errno
     guard number >= 0 else {
       throw .system("publish host port \(port.hostText)", SyscallError(call: "socket", errno: failure))
@@ -171,7 +171,7 @@ enum RelayControl {
   }
 
   private static func open() throws(SyscallError) -> OwnedFD {
-    let number = socket(AF_UNIX, CInt(SOCK_SEQPACKET.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)
+    let number = socket(AF_UNIX, SocketType.packets | SocketType.closeOnExec, 0)
     let error = errno
     guard number >= 0 else { throw SyscallError(call: "socket", errno: error) }
     return OwnedFD(raw: number)

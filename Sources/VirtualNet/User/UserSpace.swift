@@ -56,8 +56,8 @@ final class UserSpace: Sendable {
   static func userPath(of helper: ProcessRecord) -> String { "/proc/\(helper.pid)/ns/user" }
 
   /// A socket in the network namespace.
-  func socket(_ family: CInt, _ type: __socket_type, flags: CInt = 0) throws(SyscallError) -> OwnedFD {
-    try Self.socket(in: network, family, CInt(type.rawValue) | flags)
+  func socket(_ family: CInt, _ type: CInt, flags: CInt = 0) throws(SyscallError) -> OwnedFD {
+    try Self.socket(in: network, family, type | flags)
   }
 
   /// A socket in a network namespace of ours in which we have no power: a user network's, or a zone's.

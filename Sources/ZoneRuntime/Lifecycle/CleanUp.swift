@@ -32,12 +32,17 @@ extension Zones {
     }
   }
 
-  /// As above, by the one who made the zone in this boot and remembers what he wrote down. There is nothing to keep.
-  func cleanUp(ephemeral files: ZoneFiles, _ record: RunRecord) throws(ZoneError) {
+  /// As above for an ephemeral zone, by the one who made it in this boot and remembers what he wrote down, in two steps:
+  /// the first while its keeper still writes. There is nothing to keep.
+  func cleanUpKernel(_ files: ZoneFiles, _ record: RunRecord) throws(ZoneError) {
     try endProcesses(record)
     try detach(files, record)
     try giveBackIds(files, record.uids)
     if record.network != nil { try giveBackAddress(files) }
+  }
+
+  /// The second step, once the keeper has ended.
+  func cleanUpFiles(_ files: ZoneFiles) throws(ZoneError) {
     // What most zones have, by name; whatever else there is, by a look.
     for path in [files.keeperRecord, files.socket, files.ephemeralSpec, files.record] { unlink(path) }
     if rmdir(files.run) == 0 { return }

@@ -79,7 +79,7 @@ struct KeeperLink: ~Copyable {
   /// Connects to a zone's keeper. That it answers is the proof that it lives: only the keeper listens there.
   /// - Returns: nil where nobody listens.
   static func connect(_ files: ZoneFiles) throws(ZoneError) -> KeeperLink? {
-    let raw = Glibc.socket(AF_UNIX, CInt(SOCK_SEQPACKET.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)
+    let raw = Glibc.socket(AF_UNIX, SocketType.packets | SocketType.closeOnExec, 0)
     let error = errno
     guard raw >= 0 else { throw .call("reach the keeper of \(files.name)", SyscallError(call: "socket", errno: error)) }
     let socket = OwnedFD(raw: raw)

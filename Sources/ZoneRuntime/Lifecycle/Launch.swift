@@ -120,7 +120,10 @@ extension Zones {
       try writeNameFiles(files, spec, facts)
       try sendPlan(to: stage, files, spec, plan, group, wish)
     } catch {
+      // A stage that does not listen any more has said why.
+      let said = stage.failure()
       stage.abandon()
+      if let said { throw .launch(zone: spec.name, step: StepWords.words(said.step), errno: said.errno, hint: nil) }
       throw error
     }
 

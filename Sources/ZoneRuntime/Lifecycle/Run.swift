@@ -35,16 +35,13 @@ public struct RunningZone: ~Copyable {
     guard spec.restart == .no else { return }
     guard let files = try? zones.files(name), let lock = try files.lock() else { return }
     let held = LockedZone(files: files, lock: lock)
-    if spec.ephemeral {
-      try zones.cleanUp(ephemeral: held.files, launched.record)
-    } else {
-      try zones.cleanUp(held.files)
-    }
-    // It had nothing left to do when it told the end.
+    if spec.ephemeral { try zones.cleanUpKernel(held.files, launched.record) }
+    // What is left to it when it has told the end is to write it down.
     let ended = try attempt("wait for the keeper of \(name)") { () throws(SyscallError) in
       try launched.keeper.waitUntilEnd(timeout: 10_000)
     }
     guard ended else { throw .timedOut("the keeper of \(name) does not end") }
+    if spec.ephemeral { try zones.cleanUpFiles(held.files) } else { try zones.cleanUp(held.files) }
   }
 }
 

@@ -6,8 +6,9 @@ extension PlannedOp {
 
   /// The stage takes paths below the root without their leading slash.
   private static func inside(_ path: String) -> [UInt8] {
-    let rest = path.drop { $0 == "/" }
-    return Array((rest.isEmpty ? "." : rest).utf8)
+    var rest = bytes(path)
+    while rest.first == UInt8(ascii: "/") { rest.removeFirst() }
+    return rest.isEmpty ? bytes(".") : rest
   }
 
   static func rootTmpfs(on path: String, options: String) -> PlannedOp {
@@ -57,10 +58,14 @@ extension PlannedOp {
   static func mount(_ type: String, on path: String, flags: UInt64 = 0, options: String? = nil, make: Bool = false)
     -> PlannedOp
   {
-    let detail = [MountFlag.text(flags), options ?? ""].filter { !$0.isEmpty }.joined(separator: ",")
-    return PlannedOp(
+    PlannedOp(
       op: StageOp(.mount, flags: make ? .make : [], blocks: [inside(path), bytes(type), options.map(bytes)], a: flags),
-      words: "mount \(type) on \(path)" + (detail.isEmpty ? "" : " (\(detail))"))
+      words: "mount \(type) on \(path)" + detail(flags, options))
+  }
+
+  private static func detail(_ flags: UInt64, _ options: String?) -> String {
+    let parts = [MountFlag.text(flags), options ?? ""].filter { !$0.isEmpty }
+    return parts.isEmpty ? "" : " (\(parts.joined(separator: ",")))"
   }
 
   static func overlay(on path: String, options: String, flags: UInt64 = 0) -> PlannedOp {
@@ -90,7 +95,9 @@ extension PlannedOp {
       words: "write \(text) to \(path)")
   }
 
-  static func simple(_ code: StageOp.Code, _ words: String) -> PlannedOp { PlannedOp(op: StageOp(code), words: words) }
+  static func simple(_ code: StageOp.Code, _ words: StaticString) -> PlannedOp {
+    PlannedOp(op: StageOp(code), words: "\(words)")
+  }
 
   static func hostname(_ name: String) -> PlannedOp {
     PlannedOp(op: StageOp(.hostname, blocks: [bytes(name)]), words: "name the host \(name)")
@@ -142,13 +149,15 @@ extension PlannedOp {
     PlannedOp(op: StageOp(.capabilities, a: set.rawValue), words: "hold \(set); none inheritable, none ambient")
   }
 
-  static func seccomp(_ program: [UInt8], words: String) -> PlannedOp {
-    PlannedOp(op: StageOp(.seccomp, blocks: [program], a: UInt64(program.count / 8)), words: words)
+  static func seccomp(_ program: [UInt8]) -> PlannedOp {
+    let count = program.count / 8
+    return PlannedOp(
+      op: StageOp(.seccomp, blocks: [program], a: UInt64(count)), words: "filter system calls (\(count) instructions)")
   }
 }
 
 /// A tree of the host's on its way into the zone.
-struct Tree {
+struct Tree: Sendable {
   /// An index into the plan's sources: host root, which opened it before.
   var index: Int?
   /// The path: an ordinary user's joiner copies it in its own mount namespace.

@@ -32,12 +32,11 @@ struct ProcessWish {
   /// What needs no root comes first: at a start it is done while the root is still put in place. The filter lets all
   /// that follows through, as it does for a command that changes its user.
   var ops: [PlannedOp] {
-    let filter = PlannedOp.seccomp(seccomp, words: "filter system calls (\(seccomp.count / 8) instructions)")
     var ops: [PlannedOp] = []
     if keyring { ops.append(.simple(.keyring, "leave the caller's session keyring")) }
     // A system zone has su and sudo inside; without no_new_privs only CAP_SYS_ADMIN, which is about to go, may filter.
     if noNewPrivileges { ops.append(.simple(.noNewPrivileges, "gain no privileges by execve")) }
-    ops.append(filter)
+    ops.append(.seccomp(seccomp))
     ops += PlannedOp.capabilities(capabilities)
     if let workdir {
       ops.append(.changeDirectory(workdir, make: true))

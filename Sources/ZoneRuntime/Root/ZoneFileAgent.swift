@@ -70,7 +70,7 @@ extension Zones {
     let way = try wayIn(name, record, keeper, link)
     way.lend(to: &stage)
     let sockets = try attempt("copy files of zone \(name)") { () throws(SyscallError) in
-      try DescriptorPair.sockets(CInt(SOCK_SEQPACKET.rawValue))
+      try DescriptorPair.sockets(SocketType.packets)
     }
     let null = try attempt("open /dev/null") { () throws(SyscallError) in try OwnedFD.open("/dev/null", O_RDWR) }
     stage.descriptors.standardInput = sockets.second.raw

@@ -70,10 +70,16 @@ public struct JSONWriter: JSONFields {
 
   // MARK: values
 
-  mutating func plain(_ text: String) { for byte in text.utf8 { bytes.append(byte) } }
+  mutating func plain(_ text: String) { bytes.append(contentsOf: text.utf8) }
 
   mutating func put(_ text: String) throws(JSONError) {
     bytes.append(UInt8(ascii: "\""))
+    let isPlain = text.utf8.allSatisfy { $0 >= 32 && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") }
+    if isPlain { bytes.append(contentsOf: text.utf8) } else { try escape(text) }
+    bytes.append(UInt8(ascii: "\""))
+  }
+
+  private mutating func escape(_ text: String) throws(JSONError) {
     for byte in text.utf8 {
       switch byte {
       case 0: throw refusal("a string with a NUL")
@@ -87,6 +93,5 @@ public struct JSONWriter: JSONFields {
       default: bytes.append(byte)
       }
     }
-    bytes.append(UInt8(ascii: "\""))
   }
 }

@@ -178,7 +178,7 @@ public struct KernelFeatures: Sendable {
 private enum NftablesProbe {
   /// 0, or the errno.
   static func ask() -> CInt {
-    let raw = socket(AF_NETLINK, CInt(SOCK_RAW.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 12)  // NETLINK_NETFILTER
+    let raw = socket(AF_NETLINK, SocketType.raw | SocketType.closeOnExec, 12)  // NETLINK_NETFILTER
     let error = errno
     guard raw >= 0 else { return error }
     let netlink = OwnedFD(raw: raw)

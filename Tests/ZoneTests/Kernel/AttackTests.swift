@@ -164,6 +164,31 @@ struct AttackTests {
     }
   }
 
+  /// One that we may run on: the first of `Cpus_allowed_list: 0-1,4`.
+  static let aProcessor: String = {
+    let status = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
+    let line = status.split(separator: "\n").first { $0.hasPrefix("Cpus_allowed_list:") } ?? ""
+    return String(line.drop { !$0.isNumber }.prefix { $0.isNumber })
+  }()
+
+  /// The command of a foreground zone begins while its init still waits for the host's root to be gone. On one processor,
+  /// where either of them may be kept waiting, and on all.
+  @Test(arguments: [[], ["taskset", "-c", aProcessor]]) func theHostsRootIsOutOfSightFromTheFirstInstruction(_ pinned: [String])
+    throws
+  {
+    try Zonectl.with(.root) { zones in
+      let options = try zones.attacks("early")
+      let words = ["run", "--rm", "--network", "none"] + options + ["--", "/attacks/early", zones.folder + "/zonectl"]
+      for turn in 0..<60 {
+        var command = zones.command(words)
+        command.argv = pinned + command.argv
+        let outcome = try command.run()
+        #expect(outcome.status == 0 && outcome.lines.count == 2, "turn \(turn): \(outcome)")
+        #expect(!outcome.out.contains("DONE"), "turn \(turn): \(outcome)")
+      }
+    }
+  }
+
   /// CVE-2017-5226: keystrokes pushed into the terminal of whoever started the zone.
   @Test(arguments: everybody) func keystrokesAreNotPushed(who: Zonectl.Who) throws {
     try Zonectl.with(who) { zones in

@@ -17,7 +17,7 @@ struct NetNamesTests {
 
   /// Asks by UDP from where the thread is.
   static func ask(_ server: String, _ bytes: [UInt8], port: UInt16 = 53, milliseconds: CInt = 3000) throws -> [UInt8]? {
-    let socket = OwnedFD(raw: Glibc.socket(AF_INET, CInt(SOCK_DGRAM.rawValue), 0))
+    let socket = OwnedFD(raw: Glibc.socket(AF_INET, SocketType.datagram, 0))
     var place = SocketAddress.ipv4(IPv4Address(server)!, port)
     guard SocketAddress.connect(socket.raw, &place) == 0, send(socket.raw, bytes, bytes.count, 0) == bytes.count,
       try Poll.wait(socket.raw, for: Int16(POLLIN), timeout: milliseconds)
@@ -42,8 +42,8 @@ struct NetNamesTests {
     private var thread = pthread_t()
     private let stopPath: String
     init(_ host: NetHost, network: String, gateway: String, resolvers: String, port: UInt16) throws {
-      let datagrams = OwnedFD(raw: socket(AF_INET, CInt(SOCK_DGRAM.rawValue) | CInt(SOCK_NONBLOCK.rawValue), 0))
-      let streams = OwnedFD(raw: socket(AF_INET, CInt(SOCK_STREAM.rawValue) | CInt(SOCK_NONBLOCK.rawValue), 0))
+      let datagrams = OwnedFD(raw: socket(AF_INET, SocketType.datagram | SocketType.nonBlocking, 0))
+      let streams = OwnedFD(raw: socket(AF_INET, SocketType.stream | SocketType.nonBlocking, 0))
       var place = SocketAddress.ipv4(IPv4Address(gateway)!, 53)
       guard SocketAddress.bind(datagrams.raw, &place) == 0, SocketAddress.bind(streams.raw, &place) == 0,
         listen(streams.raw, 8) == 0
@@ -82,7 +82,7 @@ struct NetNamesTests {
   final class Upstream {
     let datagrams: OwnedFD, streams: OwnedFD
     init(port: UInt16) throws {
-      datagrams = OwnedFD(raw: socket(AF_INET, CInt(SOCK_DGRAM.rawValue), 0))
+      datagrams = OwnedFD(raw: socket(AF_INET, SocketType.datagram, 0))
       streams = try NetTCP.listen("127.0.0.1", port)
       var place = SocketAddress.ipv4(IPv4Address("127.0.0.1")!, port)
       guard SocketAddress.bind(datagrams.raw, &place) == 0 else { throw NetFailure("cannot bind the resolver") }
@@ -164,7 +164,7 @@ struct NetNamesTests {
       // The first resolver is dead (nobody on 127.0.0.9): its refusal leads to the second at once.
       let upstream = try Upstream(port: 5300)
       let question = Self.question("example.org")
-      let asking = OwnedFD(raw: try zones[0].inside { socket(AF_INET, CInt(SOCK_DGRAM.rawValue), 0) })
+      let asking = OwnedFD(raw: try zones[0].inside { socket(AF_INET, SocketType.datagram, 0) })
       var place = SocketAddress.ipv4(IPv4Address(gateway)!, 53)
       host.checks.expect(
         SocketAddress.connect(asking.raw, &place) == 0
@@ -239,12 +239,12 @@ struct NetNamesTests {
       let networks = try host.networks()
       let zone = try NetZone()
       let gateway = try networks.attach(AttachRequest(zone: "web"), netns: zone.namespace).gateway.description
-      let sockets = try DescriptorPair.sockets(CInt(SOCK_STREAM.rawValue))
+      let sockets = try DescriptorPair.sockets(SocketType.stream)
       let directories = host.directories
       let child = fork()
       if child == 0 {
-        let datagrams = socket(AF_INET, CInt(SOCK_DGRAM.rawValue) | CInt(SOCK_NONBLOCK.rawValue), 0)
-        let streams = socket(AF_INET, CInt(SOCK_STREAM.rawValue) | CInt(SOCK_NONBLOCK.rawValue), 0)
+        let datagrams = socket(AF_INET, SocketType.datagram | SocketType.nonBlocking, 0)
+        let streams = socket(AF_INET, SocketType.stream | SocketType.nonBlocking, 0)
         var place = SocketAddress.ipv4(IPv4Address(gateway)!, 53)
         _ = SocketAddress.bind(datagrams, &place)
         _ = SocketAddress.bind(streams, &place)
@@ -294,7 +294,7 @@ struct NetNamesTests {
   @Test("a server on port 53 of every address is told as such, and nothing is left")
   func taken() {
     NetHost.run { host in
-      let other = OwnedFD(raw: socket(AF_INET, CInt(SOCK_DGRAM.rawValue), 0))
+      let other = OwnedFD(raw: socket(AF_INET, SocketType.datagram, 0))
       var any = SocketAddress.ipv4(IPv4Address(0), 53)
       host.checks.expect(SocketAddress.bind(other.raw, &any) == 0, "cannot bind")
       let networks = try host.networks(helper: ["/bin/true"])

@@ -112,13 +112,13 @@ struct NetPublishTests {
       let networks = try host.networks()
       let zones = [try NetZone(), try NetZone()]
       let port = PublishedPort(hostPort: 5353, zonePort: 53, transport: .udp)
-      let sender = try outside.zone.inside { OwnedFD(raw: socket(AF_INET, CInt(SOCK_DGRAM.rawValue), 0)) }
+      let sender = try outside.zone.inside { OwnedFD(raw: socket(AF_INET, SocketType.datagram, 0)) }
       var target = SocketAddress.ipv4(IPv4Address("192.0.2.1")!, 5353)
       host.checks.expect(SocketAddress.connect(sender.raw, &target) == 0, "cannot connect")
       for (index, zone) in zones.enumerated() {
         _ = try networks.attach(AttachRequest(zone: "z\(index)", ports: [port]), netns: zone.namespace)
         let receiver = try zone.inside { () -> OwnedFD in
-          let receiver = OwnedFD(raw: socket(AF_INET, CInt(SOCK_DGRAM.rawValue), 0))
+          let receiver = OwnedFD(raw: socket(AF_INET, SocketType.datagram, 0))
           var any = SocketAddress.ipv4(IPv4Address(0), 53)
           _ = SocketAddress.bind(receiver.raw, &any)
           return receiver

@@ -133,7 +133,7 @@ final class NetZone {
 
 enum NetTCP {
   static func listen(_ address: String, _ port: UInt16) throws -> OwnedFD {
-    let socket = OwnedFD(raw: Glibc.socket(AF_INET, CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0))
+    let socket = OwnedFD(raw: Glibc.socket(AF_INET, SocketType.stream | SocketType.closeOnExec, 0))
     var on: CInt = 1
     setsockopt(socket.raw, SOL_SOCKET, SO_REUSEADDR, &on, 4)
     var place = SocketAddress.ipv4(IPv4Address(address)!, port)
@@ -147,7 +147,7 @@ enum NetTCP {
   static func connect(_ address: String, _ port: UInt16, milliseconds: CInt = 1500) throws -> OwnedFD? {
     let socket = OwnedFD(
       raw: Glibc.socket(
-        AF_INET, CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue) | CInt(SOCK_NONBLOCK.rawValue), 0))
+        AF_INET, SocketType.stream | SocketType.closeOnExec | SocketType.nonBlocking, 0))
     var place = SocketAddress.ipv4(IPv4Address(address)!, port)
     if SocketAddress.connect(socket.raw, &place) != 0 {
       guard errno == EINPROGRESS, try Poll.wait(socket.raw, for: Int16(POLLOUT), timeout: milliseconds) else {

@@ -12,7 +12,7 @@ struct NetWallTests {
   /// What an attacker with CAP_NET_RAW in a zone sends: any frame.
   private static func send(_ frame: [UInt8], from zone: NetZone) throws {
     try zone.inside {
-      let socket = OwnedFD(raw: Glibc.socket(17 /* AF_PACKET */, CInt(SOCK_RAW.rawValue), CInt(UInt16(3).bigEndian)))
+      let socket = OwnedFD(raw: Glibc.socket(17 /* AF_PACKET */, SocketType.raw, CInt(UInt16(3).bigEndian)))
       let index = if_nametoindex("eth0")
       guard socket.raw >= 0, index > 0 else { throw NetFailure("cannot open a packet socket") }
       var address = [UInt8](repeating: 0, count: 20)  // struct sockaddr_ll
@@ -30,7 +30,7 @@ struct NetWallTests {
   private static func arrives(_ marker: [UInt8], at zone: NetZone, milliseconds: Int = 300, sending: () throws -> Void)
     throws -> Bool
   {
-    let socket = try zone.inside { OwnedFD(raw: Glibc.socket(17, CInt(SOCK_RAW.rawValue), CInt(UInt16(3).bigEndian))) }
+    let socket = try zone.inside { OwnedFD(raw: Glibc.socket(17, SocketType.raw, CInt(UInt16(3).bigEndian))) }
     try sending()
     let end = Clock.monotonicNanoseconds() + UInt64(milliseconds) * 1_000_000
     var room = [UInt8](repeating: 0, count: 2048)
@@ -173,7 +173,7 @@ struct NetWallTests {
       let loopback = Self.udp(
         from: "\(red.address)", mac: red.mac, to: "127.0.0.1", toMAC: try Self.gatewayMAC(red),
         payload: Array("LOOP".utf8))
-      let receiver = OwnedFD(raw: socket(AF_INET, CInt(SOCK_DGRAM.rawValue), 0))
+      let receiver = OwnedFD(raw: socket(AF_INET, SocketType.datagram, 0))
       var any = SocketAddress.ipv4(IPv4Address(0), 0x1001)
       host.checks.expect(SocketAddress.bind(receiver.raw, &any) == 0, "cannot bind")
       try Self.send(loopback, from: one)
@@ -183,7 +183,7 @@ struct NetWallTests {
       // A port published on the host's loopback only, asked by a frame to that address: translation would let it cross.
       let loopbackOnly = PublishedPort(hostAddress: "127.0.0.1", hostPort: 0x1001, zonePort: 0x1001, transport: .udp)
       try networks.republish(zone: "two", network: "blue", ports: [loopbackOnly])
-      let crossing = try two.inside { OwnedFD(raw: socket(AF_INET, CInt(SOCK_DGRAM.rawValue), 0)) }
+      let crossing = try two.inside { OwnedFD(raw: socket(AF_INET, SocketType.datagram, 0)) }
       host.checks.expect(SocketAddress.bind(crossing.raw, &any) == 0, "cannot bind")
       func arrived() throws -> Bool { try Poll.wait(crossing.raw, for: Int16(POLLIN), timeout: 300) }
       try Self.send(loopback, from: one)
@@ -194,7 +194,7 @@ struct NetWallTests {
         payload: Array("LOOP".utf8))
       try Self.send(across4, from: one)
       host.checks.expect(try !arrived(), "a datagram crossed networks")
-      let sender = OwnedFD(raw: socket(AF_INET, CInt(SOCK_DGRAM.rawValue), 0))
+      let sender = OwnedFD(raw: socket(AF_INET, SocketType.datagram, 0))
       var published = SocketAddress.ipv4(IPv4Address("127.0.0.1")!, 0x1001)
       host.checks.expect(
         SocketAddress.connect(sender.raw, &published) == 0 && Glibc.send(sender.raw, [1], 1, 0) == 1, "cannot send")

@@ -146,7 +146,7 @@ final class FakeKeeper: @unchecked Sendable {  // each descriptor is used by one
   private let ours: [CInt]
 
   init() throws {
-    let pair = try DescriptorPair.sockets(CInt(SOCK_SEQPACKET.rawValue))
+    let pair = try DescriptorPair.sockets(SocketType.packets)
     socket = try pair.first.duplicate().take()
     client = try pair.second.duplicate().take()
     var ends: [CInt] = []

@@ -1,0 +1,22 @@
+import Foundation
+import Testing
+
+/// The bench itself: that it measures every kind, and what it counts. Times are no test's to assert: whoever changes the
+/// way of a start reads its ratios.
+@Suite(.serialized, .machine, .needs(.root, .program("gcc"), .program("runc"), .program("jq")))
+struct LongBenchTests {
+  @Test(.timeLimit(.minutes(15))) func theBenchMeasuresAndLeavesNothing() throws {
+    var bench = Command(Zonectl.packageRoot + "/scripts/bench", "--no-build", "--zones", "100")
+    bench.environment["ZONECTL"] = Zonectl.program
+    bench.environment["PATH"] = ProcessInfo.processInfo.environment["PATH"]
+    bench.timeout = 600
+    let outcome = try bench.run()
+    #expect(outcome.status == 0, "\(outcome)")
+    for kind in ["fork+exec", "floor", "zonectl", "runc", "bwrap"] {
+      #expect(outcome.out.contains("\n\(kind) "), "no line of \(kind): \(outcome)")
+    }
+    let memory = outcome.out.split(separator: "\n").first { $0.hasPrefix("unshared memory (USS) of a keeper") }
+    #expect(memory?.contains("kept") == true, "\(outcome)")
+    #expect(outcome.out.contains("last ten of 100 zones against the first ten"), "\(outcome)")
+  }
+}
