@@ -235,7 +235,7 @@ static void end(struct zone *zone) {
   record.phase = PHASE_ENDED;
   record.ended = now_realtime();
   int32_t numbers[3] = {record.code, record.signal, record.oom};
-  // A launcher that stays cleans up, and may begin; it reads no record of ours before we have ended.
+  // A launcher that stays cleans up, and may begin; our record he reads when his socket is closed.
   int stays = clients[0].socket >= 0 && !plan->hand_over;
   if (stays) {
     wait_for_readers();
@@ -246,9 +246,11 @@ static void end(struct zone *zone) {
   sys_close(zone->listening);
   if (!stays) wait_for_readers();
   for (int i = stays; i <= CLIENTS; i++) tell(&clients[i], STAGE_SAYS_ENDED, numbers, 3);
+  // Nothing of ours is in the launcher's way any more: he need not wait until our memory is taken apart.
+  if (stays) sys_close(clients[0].socket);
   for (int i = 0; i < 2; i++) reap_helper(zone, i);
   // The launcher has heard, and cleans up.
-  if (clients[0].socket >= 0 && !plan->hand_over) sys_exit(0);
+  if (stays && clients[0].socket >= 0) sys_exit(0);
   hand_over();
   sys_exit(0);
 }

@@ -36,11 +36,13 @@ public struct RunningZone: ~Copyable {
     guard let files = try? zones.files(name), let lock = try files.lock() else { return }
     let held = LockedZone(files: files, lock: lock)
     if spec.ephemeral { try zones.cleanUpKernel(held.files, launched.record) }
-    // What is left to it when it has told the end is to write it down.
-    let ended = try attempt("wait for the keeper of \(name)") { () throws(SyscallError) in
-      try launched.keeper.waitUntilEnd(timeout: 10_000)
+    // What is left to its keeper when it has told the end is to write it down; then it closes our socket.
+    do throws(SyscallError) {
+      while try launched.link.receive(timeout: 10_000) != nil {}
+    } catch {
+      if error.errno == ETIMEDOUT { throw .timedOut("the keeper of \(name) does not end") }
+      throw .call("wait for the keeper of \(name)", error)
     }
-    guard ended else { throw .timedOut("the keeper of \(name) does not end") }
     if spec.ephemeral { try zones.cleanUpFiles(held.files) } else { try zones.cleanUp(held.files) }
   }
 }

@@ -173,7 +173,9 @@ struct AttackTests {
 
   /// The command of a foreground zone begins while its init still waits for the host's root to be gone. On one processor,
   /// where either of them may be kept waiting, and on all.
-  @Test(arguments: [[], ["taskset", "-c", aProcessor]]) func theHostsRootIsOutOfSightFromTheFirstInstruction(_ pinned: [String])
+  @Test(arguments: [[], ["taskset", "-c", aProcessor]]) func theHostsRootIsOutOfSightFromTheFirstInstruction(
+    _ pinned: [String]
+  )
     throws
   {
     try Zonectl.with(.root) { zones in
