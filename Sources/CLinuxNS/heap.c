@@ -170,7 +170,7 @@ void *realloc(void *bytes, size_t room) {
 }
 
 int posix_memalign(void **bytes, size_t alignment, size_t room) {
-  void *small = alignment == STEP ? take_small(room) : NULL;
+  void *small = alignment == STEP || alignment == sizeof(void *) ? take_small(room) : NULL;
   if (small) {
     *bytes = small;
     return 0;

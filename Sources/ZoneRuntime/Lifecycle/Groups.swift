@@ -8,12 +8,17 @@ struct ZoneGroup: ~Copyable {
   let directory: CInt
   /// The v1 groups' `tasks` files.
   let tasks: DescriptorList
-  /// Where OOM kills are counted: `memory.events`, or v1's `memory.oom_control`; -1 where nothing counts them.
-  let oom: CInt
+  /// Where OOM kills may be counted: `memory.events`, or v1's `memory.oom_control`.
+  fileprivate let counters: [String]
 
-  deinit {
-    if directory >= 0 { close(directory) }
-    if oom >= 0 { close(oom) }
+  deinit { if directory >= 0 { close(directory) } }
+
+  /// The first of them that is there, for the caller to close; -1 where nothing counts.
+  func openCounter() -> CInt {
+    for path in counters {
+      if let file = try? OwnedFD.open(path, O_RDONLY) { return file.take() }  // no controller, no count
+    }
+    return -1
   }
 
   /// Hands the descriptors to a stage; they stay ours.
@@ -23,7 +28,6 @@ struct ZoneGroup: ~Copyable {
       descriptors.cgroup = directory
       descriptors.tasks = tasks.raw
     }
-    descriptors.oom = oom
   }
 
   /// With the ids that the zone's first process has in them.
@@ -75,17 +79,13 @@ extension Zones {
   }
 
   private static func open(_ group: Cgroup?) throws(CgroupError) -> ZoneGroup {
-    guard let group else { return ZoneGroup(directory: -1, tasks: DescriptorList(), oom: -1) }
+    guard let group else { return ZoneGroup(directory: -1, tasks: DescriptorList(), counters: []) }
     let tasks = try group.openJoinFiles()
-    var oom: CInt = -1
     let counters = [
       group.record.v1[.memory].map { "\($0)/memory.oom_control" }, group.record.unified.map { "\($0)/memory.events" },
     ]
-    for path in counters.compactMap({ $0 }) where oom < 0 {
-      oom = (try? OwnedFD.open(path, O_RDONLY))?.take() ?? -1  // no controller, no count
-    }
     let directory = try group.openDirectory()?.take() ?? -1
-    return ZoneGroup(directory: directory, tasks: tasks, oom: oom)
+    return ZoneGroup(directory: directory, tasks: tasks, counters: counters.compactMap { $0 })
   }
 
   /// Ends what is left in the groups and removes them.

@@ -114,6 +114,8 @@ extension Zones {
           try group.lend(to: stage, run, uidMap: Self.mapText(ids.uids), gidMap: Self.mapText(ids.gids))
         }
       }
+      // What the first process need not wait for.
+      if spec.ephemeral, !files.isEphemeral { try files.writeSpec(spec) }
 
       let facts = try facts(for: spec, on: ground, terminalSize: wish.terminalSize)
       plan = LaunchPlanner.plan(spec, facts)
@@ -214,6 +216,8 @@ extension Zones {
     stage.descriptors.log = log.raw
     stage.descriptors.zonectl = executable.raw
     group.lend(to: &stage.descriptors, joining: nested)
+    stage.descriptors.oom = group.openCounter()
+    defer { if stage.descriptors.oom >= 0 { close(stage.descriptors.oom) } }
     switch wish.streams {
     case .log: stage.descriptors.standardInput = null.raw
     case .relay(let input): stage.descriptors.standardInput = input ? -1 : null.raw

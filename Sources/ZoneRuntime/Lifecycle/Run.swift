@@ -82,7 +82,7 @@ extension Zones {
     _ = try run(spec, streams: .log)
   }
 
-  /// An ephemeral zone is a run directory with a spec in it.
+  /// An ephemeral zone is a run directory with a spec in it, which the launch writes: until then it is `incomplete`.
   private func createEphemeral(_ spec: ZoneSpec) throws(ZoneError) {
     try checked(spec)
     try directories.make()
@@ -94,7 +94,6 @@ extension Zones {
       if error == EEXIST { throw .exists(spec.name) }
       throw .call("make zone \(spec.name)", SyscallError(call: "mkdir", errno: error, path: files.run))
     }
-    try files.writeSpec(spec)
   }
 
   /// Every zone with autostart, as at machine start. One that fails does not keep the others down.

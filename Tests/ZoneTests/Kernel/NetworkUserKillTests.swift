@@ -106,8 +106,10 @@ enum KilledOnANetwork {
       #expect(calls > 100)
       try zones.ok("delete", "--force", "--yes", "a")
       for call in chosen(calls) {
+        var wasKilled = true
         try traced(zones, words, ["-o", "/dev/null", "-e", "inject=all:signal=SIGKILL:when=\(call)"]) { outcome in
           #expect(!outcome.timedOut, "killed at call \(call) of \(calls) it hangs")
+          wasKilled = outcome.status != 0
         }
         let list = try zones.command(["list", "-o", "json"]).run()
         try #require(list.status == 0, "after a kill at call \(call) of \(calls): \(list)")
@@ -116,6 +118,8 @@ enum KilledOnANetwork {
         #expect(left.isEmpty, "killed at call \(call) of \(calls) it leaves \(left)")
         #expect(
           try eventually { try Served(zones) == Served(pids: [], pastas: []) }, "killed at call \(call) of \(calls)")
+        // strace(1) counts each kind of call by itself: none is made as often as that.
+        if !wasKilled { break }
       }
     }
   }
