@@ -50,11 +50,12 @@ import Testing
   @Test func incompleteIsLeftByDeleteOnly() throws {
     try Zonectl.with { zones in
       let create = ["create", "--network", "none", "a", "--", "sleep", "infinity"]
-      let calls = try Injection.count(zones.command(create))
+      let names = try Injection.calls(zones.command(create))
+      let calls = names.count
       try zones.ok("delete", "--yes", "a")
       var seen = false
       for call in 1...calls where !seen {
-        _ = try Injection.kill(zones.command(create), at: call)
+        _ = try Injection.kill(zones.command(create), at: call, of: names)
         switch try zones.state("a") {
         case "none": break
         case "incomplete":

@@ -107,17 +107,21 @@ enum KilledAtCalls {
         }
       // The first one makes what is made once for all zones (the copy of /etc, the filter), thousands of calls that those
       // to be killed do not come by.
-      var calls = 0
+      var names: [String] = []
       for _ in 0..<2 {
         if verb == "start" { try zones.make("a", "installed") }
-        calls = try Injection.count(zones.command(words))
+        names = try Injection.calls(zones.command(words))
         try zones.ok("delete", "--force", "--yes", "a")
       }
+      let calls = names.count
       #expect(calls > 10)
       let processes = Machine.processes()
       for call in chosen(calls) {
         if verb == "start" { try zones.make("a", "installed") }
-        let outcome = try Injection.kill(zones.command(words), at: call, follow: follow)
+        let outcome =
+          follow
+          ? try Injection.killAll(zones.command(words), at: call)
+          : try Injection.kill(zones.command(words), at: call, of: names)
         // Past the last call of every process nobody is killed, and strace follows the zone that runs.
         if follow, outcome.timedOut, try zones.state("a") == "running" {
           try zones.ok("delete", "--force", "--yes", "a")
@@ -173,16 +177,17 @@ struct KillAtCallsTests {
   /// The very first start, which makes what is made once for all zones: whatever a kill leaves of that, the next start is
   /// as good as ever.
   @Test func aSpreadOfCallsOfTheVeryFirstStart() throws {
-    var calls = 0
+    var names: [String] = []
     try Zonectl.with { zones in
       try zones.make("a", "installed")
-      calls = try Injection.count(zones.command(["start", "a"]))
+      names = try Injection.calls(zones.command(["start", "a"]))
     }
+    let calls = names.count
     for part in 0..<12 {
       let call = 1 + part * (calls - 1) / 11
       try Zonectl.with { zones in
         try zones.make("a", "installed")
-        _ = try Injection.kill(zones.command(["start", "a"]), at: call)
+        _ = try Injection.kill(zones.command(["start", "a"]), at: call, of: names)
         let state = try zones.state("a")
         if state != "running" { try zones.ok("start", "a") }
         #expect(

@@ -71,11 +71,12 @@ struct StartRaceTests {
   @Test func aZoneThatWaitsWithoutANetworkGetsIt() throws {
     try Zonectl.with { zones in
       try zones.make("a", "installed", [])
-      let calls = try Injection.count(zones.command(["start", "a"]))
+      let names = try Injection.calls(zones.command(["start", "a"]))
+      let calls = names.count
       try zones.ok("halt", "a")
       var waited = 0
       for call in stride(from: 1, through: calls, by: max(1, calls / 120)) {
-        _ = try Injection.kill(zones.command(["start", "a"]), at: call)
+        _ = try Injection.kill(zones.command(["start", "a"]), at: call, of: names)
         guard let status = try zones.status("a"), status.state == "ready" else {
           try zones.ok("halt", "a")
           continue
