@@ -47,6 +47,7 @@ let staticExecutable: [LinkerSetting] = [
   .unsafeFlags(
     [
       "-enable-experimental-feature", "Embedded", "-Xclang-linker", "-static", "-use-ld=lld",
+      // musl's beginning and, last, its library; the driver's own -pie is then unused.
       "-Xclang-linker", "-nostdlib", "-Xclang-linker", "-Qunused-arguments", "-Xlinker", "\(musl.libraries)/crt1.o",
       "-Xlinker", "--gc-sections",
       // What a start comes by lies side by side (scripts/order).

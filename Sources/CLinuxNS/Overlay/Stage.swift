@@ -78,21 +78,6 @@ public struct StageProcess: ~Copyable, Sendable {
     withExtendedLifetime(memory) {}
   }
 
-  /// What failed, as it told and nobody has heard yet; does not wait.
-  public borrowing func failure() -> (step: Int, errno: CInt)? {
-    var message = [UInt8](repeating: 0, count: 16)
-    var none: CInt = 0
-    let got = zns_receive_fds(control.raw, &message, message.count, nil, &none, CInt(truncatingIfNeeded: MSG_DONTWAIT))
-    guard got == 13, message[0] == UInt8(STAGE_SAYS_FAILED.rawValue) else { return nil }
-    let numbers = message.withUnsafeBytes { bytes in
-      (
-        step: bytes.loadUnaligned(fromByteOffset: 5, as: Int32.self),
-        errno: bytes.loadUnaligned(fromByteOffset: 9, as: Int32.self)
-      )
-    }
-    return (Int(numbers.step), numbers.errno)
-  }
-
   /// Ends one that is not wanted any more, and waits for its end.
   public consuming func abandon() {
     split { (process, socket) in

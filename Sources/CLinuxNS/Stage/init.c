@@ -123,6 +123,8 @@ void be_first_process(int gate, int exec_pipe) {
   // The keeper makes later terminals below this mount. Opened now, while nothing foreign has run in here.
   devpts_fd = (int)sys_open(AT_FDCWD, "/dev/pts", O_PATH | O_DIRECTORY | O_NOFOLLOW, 0);
   if (devpts_fd < 0) fail(gate, STAGE_SECTION_ZONE, STAGE_STEP_TERMINALS, devpts_fd);
+  // So is what it is to hold as 0, 1 and 2.
+  int null = (int)sys_open(AT_FDCWD, "/dev/null", O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0);
   int fds[2] = {devpts_fd, master_fd}, fd_count = master_fd >= 0 ? 2 : 1;
   char ready = GATE_READY;
   result = send_message(gate, &ready, 1, fds, fd_count, 0);
@@ -155,13 +157,11 @@ void be_first_process(int gate, int exec_pipe) {
   drop_powers();
   // Only the gate stays open: whoever waits for the end of the pipes must not wait for us.
   sys_close(exec_pipe);
-  if (gate != 3) SYS3(__NR_dup3, gate, 3, O_CLOEXEC);
-  SYS3(__NR_close_range, 4, ~0u, 0);
-  int null = (int)sys_open(AT_FDCWD, "/dev/null", O_RDWR | O_NOFOLLOW, 0);
   for (int i = 0; i < 3; i++) {
     if (null >= 0) SYS3(__NR_dup3, null, i, 0);
     else sys_close(i);
   }
-  if (null > 3) sys_close(null);
+  if (gate != 3) SYS3(__NR_dup3, gate, 3, O_CLOEXEC);  // over `null`, should that be 3
+  SYS3(__NR_close_range, 4, ~0u, 0);
   watch(3, command);
 }

@@ -182,12 +182,14 @@ static void vectors(uint32_t offset, uint32_t count, const char **to) {
 }
 
 /// sched(7): SCHED_BATCH does not preempt when it wakes, so that the keeper is in nobody's way: the command's least of
-/// all. Only from the ordinary policy, and back to it: another one was somebody's wish.
-static void schedule(int from, int to) {
+/// all. Only from the ordinary policy, and back to it only then: another one was somebody's wish.
+static int is_batch;
+static void schedule_as_batch(int batch) {
+  enum { ORDINARY = 0, BATCH = 3 };
   int priority = 0;
-  if (SYS1(__NR_sched_getscheduler, 0) == from) SYS3(__NR_sched_setscheduler, 0, to, &priority);
+  if (batch ? SYS1(__NR_sched_getscheduler, 0) != ORDINARY : !is_batch) return;
+  is_batch = SYS3(__NR_sched_setscheduler, 0, batch ? BATCH : ORDINARY, &priority) >= 0 && batch;
 }
-enum { ORDINARY = 0, BATCH = 3 };
 
 /// A restart, and all clean-up, is `zonectl` executed by us: it has the power and the policy.
 static void hand_over(void) {
@@ -196,7 +198,7 @@ static void hand_over(void) {
   vectors(plan->zonectl_envp, plan->zonectl_envc, envp);
   uint64_t none = 0;
   SYS4(__NR_rt_sigprocmask, 2, &none, 0, 8);
-  schedule(BATCH, ORDINARY);
+  schedule_as_batch(0);
   SYS3(__NR_close_range, 3, ~0u, 4 /* CLOSE_RANGE_CLOEXEC */);
   SYS3(__NR_execve, text(plan->zonectl), argv, envp);
   // Its file was replaced or removed since: the one that launched us is still open.
@@ -256,7 +258,7 @@ static void end(struct zone *zone) {
 }
 
 void serve(struct zone *zone) {
-  schedule(ORDINARY, BATCH);
+  schedule_as_batch(1);
   record.init = zone->init_pid;
   open_clients(zone->control);
   gone_through = clients[0].attached = plan->open_gate != 0;

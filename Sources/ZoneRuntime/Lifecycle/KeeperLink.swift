@@ -132,6 +132,12 @@ struct KeeperLink: ~Copyable {
 
   /// As above; descriptors that come along are the caller's to close.
   borrowing func receive(timeout: CInt, descriptors: inout [CInt]) throws(SyscallError) -> StageMessage? {
+    try Self.receive(from: socket, timeout: timeout, descriptors: &descriptors)
+  }
+
+  static func receive(from socket: borrowing OwnedFD, timeout: CInt, descriptors: inout [CInt]) throws(SyscallError)
+    -> StageMessage?
+  {
     guard try Poll.wait(socket.raw, for: Int16(POLLIN), timeout: timeout) else {
       throw SyscallError(call: "recvmsg", errno: ETIMEDOUT)
     }

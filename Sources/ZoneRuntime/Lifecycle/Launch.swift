@@ -123,9 +123,12 @@ extension Zones {
       try sendPlan(to: stage, files, spec, plan, group, wish)
     } catch {
       // A stage that does not listen any more has said why.
-      let said = stage.failure()
+      var none: [CInt] = []
+      let said = (try? KeeperLink.receive(from: stage.control, timeout: 0, descriptors: &none)) ?? nil
       stage.abandon()
-      if let said { throw .launch(zone: spec.name, step: StepWords.words(said.step), errno: said.errno, hint: nil) }
+      if case .failed(_, let step, let number)? = said {
+        throw .launch(zone: spec.name, step: StepWords.words(step), errno: number, hint: nil)
+      }
       throw error
     }
 

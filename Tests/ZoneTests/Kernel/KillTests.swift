@@ -116,12 +116,15 @@ enum KilledAtCalls {
       let calls = names.count
       #expect(calls > 10)
       let processes = Machine.processes()
-      for call in chosen(calls) {
+      let chosen = chosen(calls)
+      var hits = 0
+      for call in chosen {
         if verb == "start" { try zones.make("a", "installed") }
         let outcome =
           follow
           ? try Injection.killAll(zones.command(words), at: call)
           : try Injection.kill(zones.command(words), at: call, of: names)
+        if outcome.status == Injection.killed { hits += 1 }
         // Past the last call of every process nobody is killed, and strace follows the zone that runs.
         if follow, outcome.timedOut, try zones.state("a") == "running" {
           try zones.ok("delete", "--force", "--yes", "a")
@@ -146,6 +149,7 @@ enum KilledAtCalls {
           eventually(timeout: 5) { Machine.processes() == processes },
           "\(verb) killed at call \(call) of \(calls) leaves \(Machine.processes().filter { !processes.contains($0) })")
       }
+      #expect(follow || hits * 10 >= chosen.count * 8, "of \(chosen.count) calls of \(verb) only \(hits) were hit")
     }
   }
 

@@ -4,12 +4,11 @@ import Foundation
 /// the calls are listed first, and the Nth is told by its name and which of its kind it is.
 enum Injection {
   /// The system calls that the command makes, by name. Runs it.
-  static func calls(_ command: Command) throws -> [String] {
+  /// - Parameter prefix: how many words of it are another program's, which changes the user say and is not traced.
+  static func calls(_ command: Command, behind prefix: Int = 0) throws -> [String] {
     let trace = "/tmp/zones-test-trace.\(UUID().uuidString)"
     defer { try? FileManager.default.removeItem(atPath: trace) }
-    var traced = command
-    traced.argv = ["strace", "-qq", "-o", trace, "--"] + command.argv
-    let outcome = try traced.run()
+    let outcome = try run(command, ["-o", trace], behind: prefix)
     guard outcome.status == 0 else { throw CommandFailed(outcome: outcome) }
     return (contents(trace) ?? "").split(separator: "\n").compactMap { line in
       let name = line.prefix { $0.isLetter || $0.isNumber || $0 == "_" }
@@ -18,20 +17,24 @@ enum Injection {
   }
 
   /// - Parameter call: from 1 on, of `calls`.
-  static func kill(_ command: Command, at call: Int, of calls: [String]) throws -> Outcome {
+  static func kill(_ command: Command, at call: Int, of calls: [String], behind prefix: Int = 0) throws -> Outcome {
     let name = calls[call - 1]
     let which = calls[..<call].count { $0 == name }
-    return try run(command, "inject=\(name):signal=SIGKILL:when=\(which)", [])
+    return try run(
+      command, ["-o", "/dev/null", "-e", "inject=\(name):signal=SIGKILL:when=\(which)"], behind: prefix)
   }
 
   /// The command and each of its children where it makes a kind of call for the Nth time.
   static func killAll(_ command: Command, at call: Int) throws -> Outcome {
-    try run(command, "inject=all:signal=SIGKILL:when=\(call)", ["-f"])
+    try run(command, ["-o", "/dev/null", "-f", "-e", "inject=all:signal=SIGKILL:when=\(call)"], behind: 0)
   }
 
-  private static func run(_ command: Command, _ injection: String, _ options: [String]) throws -> Outcome {
+  private static func run(_ command: Command, _ options: [String], behind prefix: Int) throws -> Outcome {
     var traced = command
-    traced.argv = ["strace", "-qq", "-o", "/dev/null"] + options + ["-e", injection, "--"] + command.argv
+    traced.argv = command.argv[..<prefix] + ["strace", "-qq"] + options + ["--"] + command.argv[prefix...]
     return try traced.run()
   }
+
+  /// As `kill` ends what it hits.
+  static let killed: Int32 = 128 + SIGKILL
 }
