@@ -23,6 +23,7 @@ public struct NetworkDirectories: Equatable, Sendable {
 
   var leaseFolder: String { "\(data)/networks" }
   var stateFolder: String { "\(run)/networks" }
+  var folders: [String] { [leaseFolder, stateFolder] }
   func leases(_ network: String) -> String { "\(leaseFolder)/\(network)" }
   func state(_ network: String) -> String { "\(stateFolder)/\(network)" }
   /// Names of networks are DNS labels, so a leading dot is free for these.

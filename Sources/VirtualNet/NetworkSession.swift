@@ -22,6 +22,9 @@ struct NetworkSession: ~Copyable {
       try FileSystem.makeDirectories(folders.leaseFolder, mode: 0o700)
       return try FileLock(folders.stateFolder)
     }
+    for folder in folders.folders {
+      for draft in try RecordFile.drafts(in: folder) { try RecordFile.remove(draft) }
+    }
     let boot = try ProcessRecord.bootId()
     let route = try NetlinkSocket(.route)
     let firewall = try Firewall(networks.ruleset)

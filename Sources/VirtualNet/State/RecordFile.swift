@@ -92,6 +92,14 @@ enum RecordFile {
     do { try FileSystem.replace(path, with: bytes) } catch { throw .system("write \(path)", error) }
   }
 
+  /// What writers that were killed left in a folder. Who writes holds the lock: under it, all that there is.
+  static func drafts(in folder: String) throws(NetworkError) -> [String] {
+    do { return try FileSystem.list(folder).filter { $0.hasSuffix(".tmp") }.map { "\(folder)/\($0)" } } catch {
+      if error.errno == ENOENT { return [] }
+      throw .system("list the networks", error)
+    }
+  }
+
   static func remove(_ path: String) throws(NetworkError) {
     guard unlink(path) != 0 else { return }
     let error = errno

@@ -41,6 +41,7 @@ extension Networks {
         return true
       }
     }
+    for folder in directories.folders where try !RecordFile.drafts(in: folder).isEmpty { return true }
     return false
   }
 }
