@@ -13,6 +13,8 @@ public enum CgroupError: Error, Equatable, Sendable, CustomStringConvertible {
   /// A limit below what is used now, which would kill at once.
   case inUse(limit: String, value: Int64, used: Int64)
   case name(String)
+  /// A limit of a container's that its groups cannot bear.
+  case limit(String, why: String)
 
   public var description: String {
     switch self {
@@ -24,6 +26,7 @@ public enum CgroupError: Error, Equatable, Sendable, CustomStringConvertible {
     case .timedOut(let doing, let path): "cannot \(doing) \(path): the kernel did not finish in time; try again"
     case .inUse(let limit, let value, let used):
       "cannot set \(limit) to \(ByteSize.text(value)): \(ByteSize.text(used)) are in use; end processes or choose more"
+    case .limit(let controller, let why): "cannot set the limits of \(controller): \(why)"
     case .name(let name): "cannot make a control group '\(name)': not a zone's name"
     }
   }

@@ -103,7 +103,7 @@ public struct CgroupHierarchy: Equatable, Sendable {
   }
 
   /// Space, tab, newline and backslash are written as `\040` and so on.
-  private static func unescape(_ text: String) -> String {
+  static func unescape(_ text: String) -> String {
     guard text.contains("\\") else { return text }
     var bytes: [UInt8] = []
     var rest = Array(text.utf8)[...]

@@ -1,9 +1,15 @@
 /// A file of a group and what is written to it.
-struct CgroupValue: Equatable, Sendable {
-  var file: String
-  var text: String
+public struct CgroupValue: Equatable, Sendable {
+  public var file: String
+  public var text: String
   /// The file may be missing: no swap in this kernel, say.
-  var isOptional = false
+  public var isOptional = false
+
+  public init(file: String, text: String, isOptional: Bool = false) {
+    self.file = file
+    self.text = text
+    self.isOptional = isOptional
+  }
 }
 
 /// Limits as the files of v2 (Documentation/admin-guide/cgroup-v2.rst) and v1 (admin-guide/cgroup-v1) have them.

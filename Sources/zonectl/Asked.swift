@@ -15,7 +15,7 @@ func spelled<Value>(_ value: @autoclosure () throws(SyntaxError) -> Value) throw
 }
 
 /// A call of the kernel layer whose own line says enough: it has the path.
-func plainly<Value>(_ value: @autoclosure () throws(SyscallError) -> Value) throws(ZoneError) -> Value {
+func plainly<Value: ~Copyable>(_ value: @autoclosure () throws(SyscallError) -> Value) throws(ZoneError) -> Value {
   do { return try value() } catch { throw .refused(error.description) }
 }
 

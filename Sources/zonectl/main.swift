@@ -6,6 +6,8 @@ import ZoneRuntime
 // Modes are what the code says, whatever the caller's umask is: control groups made closed would stop their zones.
 umask(0o022)
 
+if OCIName.isOurs { OCIProgram.main(Array(CommandLine.arguments.dropFirst())) }
+
 // Only what a start needs is touched here: the table, the parser, one verb.
 do throws(UsageError) {
   switch try zonectlTable.parse(Array(CommandLine.arguments.dropFirst())) {

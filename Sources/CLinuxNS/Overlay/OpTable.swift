@@ -39,6 +39,25 @@ public struct StageOp: Sendable, Equatable {
     public static let oomScore = Code(STAGE_OP_OOM_SCORE)
     public static let keyring = Code(STAGE_OP_KEYRING)
     public static let deathSignal = Code(STAGE_OP_DEATH_SIGNAL)
+    public static let propagation = Code(STAGE_OP_PROPAGATION)
+    public static let attributes = Code(STAGE_OP_ATTRIBUTES)
+    public static let node = Code(STAGE_OP_NODE)
+    public static let mounted = Code(STAGE_OP_MOUNTED)
+    public static let leaveRoot = Code(STAGE_OP_LEAVE_ROOT)
+    public static let changeRoot = Code(STAGE_OP_CHROOT)
+    public static let domainname = Code(STAGE_OP_DOMAINNAME)
+    public static let console = Code(STAGE_OP_CONSOLE)
+    public static let label = Code(STAGE_OP_LABEL)
+    public static let find = Code(STAGE_OP_FIND)
+    public static let hardLimit = Code(STAGE_OP_HARD_LIMIT)
+    public static let umask = Code(STAGE_OP_UMASK)
+    public static let capabilitySets = Code(STAGE_OP_CAPABILITY_SETS)
+    public static let stdioOwner = Code(STAGE_OP_STDIO_OWNER)
+    public static let personality = Code(STAGE_OP_PERSONALITY)
+    public static let scheduler = Code(STAGE_OP_SCHEDULER)
+    public static let ioPriority = Code(STAGE_OP_IO_PRIORITY)
+    public static let affinity = Code(STAGE_OP_AFFINITY)
+    public static let memoryPolicy = Code(STAGE_OP_MEMORY_POLICY)
   }
 
   public struct Flags: OptionSet, Sendable, Equatable {
@@ -52,13 +71,15 @@ public struct StageOp: Sendable, Equatable {
     public static let optional = Flags(STAGE_OPTIONAL)
     public static let keepGroups = Flags(STAGE_KEEP_GROUPS)
     public static let fresh = Flags(STAGE_FRESH)
+    public static let follow = Flags(STAGE_FOLLOW)
+    public static let copyUp = Flags(STAGE_COPY_UP)
   }
 
   public var code: Code
   public var flags: Flags
   /// A descriptor's number as the stage will see it; a count where the op says so; -1 for none.
   public var fd: Int32
-  /// Up to three texts or blocks of bytes; nil is none.
+  /// Up to four texts or blocks of bytes; nil is none.
   public var blocks: [[UInt8]?]
   public var a: UInt64
   public var b: UInt64
@@ -77,7 +98,7 @@ public struct StageOp: Sendable, Equatable {
 
 /// The block of memory that a launch hands to the stage (stage_plan.h): the only writer of that format.
 public struct StagePlan: Sendable {
-  public enum Mode: Sendable { case launch, exec, files }
+  public enum Mode: Sendable { case launch, exec, files, container, enter }
   public enum Tier: Sendable { case host, user }
 
   public var mode: Mode
@@ -85,6 +106,8 @@ public struct StagePlan: Sendable {
   public var tree: [StageOp] = []
   public var zone: [StageOp] = []
   public var process: [StageOp] = []
+  /// Containers: in the stage itself, for the process to inherit.
+  public var before: [StageOp] = []
   /// clone3(2) flags of the joiner and of the zone's first process; for `exec` the setns(2) flags.
   public var joinerFlags: UInt32 = 0
   public var zoneFlags: UInt32 = 0
@@ -114,7 +137,33 @@ public struct StagePlan: Sendable {
   public var zoneRootUID: UInt32 = 0
   public var zoneRootGID: UInt32 = 0
   public var ownerUID: UInt32 = 0
+  /// Containers: namespaces that the first process makes itself, when it is where they are to begin.
+  public var lateFlags: UInt32 = 0
+  /// The stage puts the root together, on the host's side of a user namespace.
+  public var builder = false
+  /// The text of /proc/PID/timens_offsets.
+  public var timeOffsets: String?
+  /// The launcher has hooks to run when the mounts stand.
+  public var outerHooks = false
+  public var createHooks: [Hook] = []
+  public var startHooks: [Hook] = []
   public var descriptors = Descriptors()
+
+  /// A program of the container's side, with the container's state as its input.
+  public struct Hook: Sendable, Equatable {
+    public var path: String
+    public var arguments: [String]
+    public var environment: [String]
+    /// Seconds; 0: none.
+    public var timeout: UInt32
+
+    public init(path: String, arguments: [String], environment: [String], timeout: UInt32) {
+      self.path = path
+      self.arguments = arguments
+      self.environment = environment
+      self.timeout = timeout
+    }
+  }
 
   /// Descriptors of this process; each is passed on under a number of the stage's.
   public struct Descriptors: Sendable {
@@ -129,6 +178,10 @@ public struct StagePlan: Sendable {
     public var oom: CInt = -1
     public var join: CInt = -1
     public var joinNamespaces: [CInt] = []
+    /// A listening socket: the container's start is told there.
+    public var gate: CInt = -1
+    /// What a container's process gets as 3, 4, …
+    public var preserved: [CInt] = []
     /// Sources of ops; an op's `fd` is an index into these.
     public var sources: [CInt] = []
 
@@ -148,7 +201,7 @@ public struct StagePlan: Sendable {
       fds.append(fd)
       return Int32(STAGE_FD_FIRST) + Int32(fds.count - 1)
     }
-    let ops = tree + zone + process
+    let ops = tree + zone + process + before
     let opsAt = (MemoryLayout<stage_plan>.size + 7) & ~7
     var block = [UInt8](repeating: 0, count: opsAt + MemoryLayout<stage_op>.stride * ops.count)
     block.reserveCapacity(24 << 10)
@@ -161,6 +214,8 @@ public struct StagePlan: Sendable {
       case .launch: UInt32(STAGE_LAUNCH.rawValue)
       case .exec: UInt32(STAGE_EXEC.rawValue)
       case .files: UInt32(STAGE_FILES.rawValue)
+      case .container: UInt32(STAGE_CONTAINER.rawValue)
+      case .enter: UInt32(STAGE_ENTER.rawValue)
       }
     header.tier = UInt32(tier == .host ? STAGE_TIER_HOST.rawValue : STAGE_TIER_USER.rawValue)
     header.joiner_flags = joinerFlags
@@ -176,6 +231,10 @@ public struct StagePlan: Sendable {
     header.zone_root_uid = zoneRootUID
     header.zone_root_gid = zoneRootGID
     header.owner_uid = ownerUID
+    header.late_flags = lateFlags
+    header.builder = builder ? 1 : 0
+    header.outer_hooks = outerHooks ? 1 : 0
+    header.preserved = UInt32(descriptors.preserved.count)
 
     header.fd_stdin = number(descriptors.standardInput)
     header.fd_stdout = number(descriptors.standardOutput)
@@ -186,6 +245,9 @@ public struct StagePlan: Sendable {
     header.fd_zonectl = number(descriptors.zonectl)
     header.fd_oom = number(descriptors.oom)
     header.fd_join = number(descriptors.join)
+    header.fd_gate = number(descriptors.gate)
+    let preserved = descriptors.preserved.map(number)
+    header.fd_preserved = preserved.first ?? -1
     let tasks = descriptors.tasks.map(number)
     let joins = descriptors.joinNamespaces.map(number)
     withUnsafeMutableBytes(of: &header.fd_tasks) { Self.fill($0.assumingMemoryBound(to: Int32.self), tasks) }
@@ -197,11 +259,11 @@ public struct StagePlan: Sendable {
     header.ops = UInt32(opsAt)
     var first: UInt32 = 0
     var ranges: [stage_range] = []
-    for section in [tree, zone, process] {
+    for section in [tree, zone, process, before] {
       ranges.append(stage_range(first: first, count: UInt32(section.count)))
       first += UInt32(section.count)
     }
-    header.section = (ranges[0], ranges[1], ranges[2])
+    header.section = (ranges[0], ranges[1], ranges[2], ranges[3])
     for (index, op) in ops.enumerated() {
       var raw = stage_op()
       raw.code = op.code.rawValue
@@ -209,11 +271,11 @@ public struct StagePlan: Sendable {
       raw.fd = op.code == .ids ? op.fd : (op.fd >= 0 ? sources[Int(op.fd)] : -1)
       raw.a = op.a
       raw.b = op.b
-      var offsets: [UInt32] = [0, 0, 0]
+      var offsets: [UInt32] = [0, 0, 0, 0]
       for (slot, bytes) in op.blocks.enumerated() {
         if let bytes { offsets[slot] = bytes.withUnsafeBufferPointer { Self.append($0, to: &block) } }
       }
-      raw.text = (offsets[0], offsets[1], offsets[2])
+      raw.text = (offsets[0], offsets[1], offsets[2], offsets[3])
       block.withUnsafeMutableBytes {
         $0.storeBytes(of: raw, toByteOffset: opsAt + index * MemoryLayout<stage_op>.stride, as: stage_op.self)
       }
@@ -244,6 +306,17 @@ public struct StagePlan: Sendable {
     header.zonectl_envp = vector(zonectlEnvironment, &block)
     header.zonectl_envc = UInt32(zonectlEnvironment.count)
     header.log_name = text(logName, &block)
+    header.time_offsets = text(timeOffsets, &block)
+    let hooks = (createHooks + startHooks).map { hook in
+      stage_hook(
+        path: text(hook.path, &block), argv: vector(hook.arguments, &block), argc: UInt32(hook.arguments.count),
+        envp: vector(hook.environment, &block), envc: UInt32(hook.environment.count), timeout: hook.timeout)
+    }
+    Self.align(&block)
+    if !hooks.isEmpty { header.hooks = UInt32(block.count) }
+    for hook in hooks { withUnsafeBytes(of: hook) { block.append(contentsOf: $0) } }
+    header.hook_count = UInt32(createHooks.count)
+    header.start_hook_count = UInt32(startHooks.count)
     header.size = UInt32(block.count)
     withUnsafeBytes(of: &header) { block.replaceSubrange(0..<$0.count, with: $0) }
     return (block, fds)

@@ -8,6 +8,8 @@ public struct StageProcess: ~Copyable, Sendable {
     case keeper
     /// Joins a living zone.
     case execution
+    /// Makes an OCI container's process, a child of ours, and ends.
+    case container
   }
 
   public let pid: Int32
@@ -26,7 +28,12 @@ public struct StageProcess: ~Copyable, Sendable {
     }
     let sockets = try DescriptorPair.sockets(SocketType.packets)
     let null = try OwnedFD.open("/dev/null", O_RDWR)
-    let program = kind == .keeper ? "zone-keeper" : "zone-exec"
+    let program =
+      switch kind {
+      case .keeper: "zone-keeper"
+      case .execution: "zone-exec"
+      case .container: "zone-oci"
+      }
     let pidfd = try spawn(
       ProgramStart(
         executable: image.raw, arguments: [program, name], fds: [null.raw, null.raw, null.raw, sockets.second.raw],

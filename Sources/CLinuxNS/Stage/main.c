@@ -1,5 +1,6 @@
-// The stage: keeper, joiner and init of a zone, and the joiner of an execution. One free-standing program, executed
+// The stage: keeper, joiner and init of a zone, the joiner of an execution, and what makes an OCI container. One free-standing program, executed
 // from a sealed memfd, so that no executable of the host is ever entered by a zone (CVE-2019-5736).
+#include "container.h"
 #include "kernel.h"
 #include "orders.h"
 
@@ -14,6 +15,8 @@ __attribute__((noreturn, used)) static void begin(char **stack) {
   SYS4(__NR_rt_sigprocmask, 2 /* SIG_SETMASK */, &all, 0, 8);
   hear_orders();
   if (!plan || plan->mode == STAGE_LAUNCH) keep_zone();
+  if (plan->mode == STAGE_CONTAINER) make_container();
+  if (plan->mode == STAGE_ENTER) enter_container();
   join_zone();
 }
 

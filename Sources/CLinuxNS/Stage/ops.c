@@ -1,4 +1,5 @@
 // Runs the plan's ops. They know no policy: what to do, in which order and with what is the plan's.
+#include "container.h"
 #include "inside.h"
 #include "network.h"
 #include "ops.h"
@@ -81,6 +82,25 @@ static long run_op(const struct stage_op *op) {
     case STAGE_OP_OOM_SCORE: return write_file("/proc/self/oom_score_adj", text(op->text[0]));
     case STAGE_OP_KEYRING: return keyring();
     case STAGE_OP_DEATH_SIGNAL: return sys_prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    case STAGE_OP_PROPAGATION: return propagation(op);
+    case STAGE_OP_ATTRIBUTES: return set_attributes(op->fd, op);
+    case STAGE_OP_NODE: return node(op);
+    case STAGE_OP_MOUNTED: return mounted();
+    case STAGE_OP_LEAVE_ROOT: return leave_root();
+    case STAGE_OP_CHROOT: return change_root();
+    case STAGE_OP_DOMAINNAME: return SYS2(__NR_setdomainname, text(op->text[0]), length(text(op->text[0])));
+    case STAGE_OP_CONSOLE: return console(op);
+    case STAGE_OP_LABEL: return write_file(text(op->text[0]), text(op->text[1]));
+    case STAGE_OP_FIND: return find_command();
+    case STAGE_OP_HARD_LIMIT: return hard_limit(op);
+    case STAGE_OP_UMASK: return SYS1(__NR_umask, op->a), 0;
+    case STAGE_OP_CAPABILITY_SETS: return capability_sets(op);
+    case STAGE_OP_STDIO_OWNER: return stdio_owner(op);
+    case STAGE_OP_PERSONALITY: return SYS1(__NR_personality, op->a);
+    case STAGE_OP_SCHEDULER: return SYS3(__NR_sched_setattr, 0, text(op->text[0]), 0);
+    case STAGE_OP_IO_PRIORITY: return SYS3(__NR_ioprio_set, 1 /* IOPRIO_WHO_PROCESS */, 0, op->a);
+    case STAGE_OP_AFFINITY: return SYS3(__NR_sched_setaffinity, 0, op->a, text(op->text[0]));
+    case STAGE_OP_MEMORY_POLICY: return SYS3(__NR_set_mempolicy, op->a, op->b ? text(op->text[0]) : 0, op->b);
     default: return -ENOSYS;
   }
 }

@@ -47,4 +47,23 @@ long capabilities(uint64_t effective, uint64_t ambient);
 long seccomp(const struct stage_op *op);
 long keyring(void);
 
+// container_ops.c
+long propagation(const struct stage_op *op);
+long node(const struct stage_op *op);
+long leave_root(void);
+long change_root(void);
+long console(const struct stage_op *op);
+long capability_sets(const struct stage_op *op);
+long stdio_owner(const struct stage_op *op);
+long hard_limit(const struct stage_op *op);
+long find_command(void);
+
+// copy_up.c
+/// Mounts op's tmpfs on the working directory, which `to` is, with a copy of what is there.
+long copy_up(int to, const struct stage_op *op, const char *source);
+
+// tree_ops.c
+/// A mount's attributes: before it is attached.
+long set_attributes(int tree, const struct stage_op *op);
+
 #endif

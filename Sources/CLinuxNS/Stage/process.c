@@ -127,19 +127,27 @@ void say_root_stands(void) {
 
 int told_on = -1;
 
-/// Everything but the three, the announcement (3) and the last (4) is closed, not merely marked: execve(2) resolves its
-/// path, and that of a script's interpreter, while marked descriptors are still open, so that a link in a hostile tree
-/// to /proc/self/fd/N/.. would lead to the host (the execve half of CVE-2024-21626).
+/// Everything but the three, what is to be kept, the announcement and the last is closed, not merely marked: execve(2)
+/// resolves its path, and that of a script's interpreter, while marked descriptors are still open, so that a link in a
+/// hostile tree to /proc/self/fd/N/.. would lead to the host (the execve half of CVE-2024-21626).
 static long close_all_but(int *announce, int last) {
-  int first = (int)SYS3(__NR_fcntl, *announce, 1030 /* F_DUPFD_CLOEXEC */, 5);
-  int second = (int)SYS3(__NR_fcntl, last, 1030, 5);
+  int kept = (int)plan->preserved, most = 3 + kept, end = most + 2;
+  int first = (int)SYS3(__NR_fcntl, *announce, 1030 /* F_DUPFD_CLOEXEC */, end);
+  int second = (int)SYS3(__NR_fcntl, last, 1030, end);
   if (first < 0 || second < 0) return -EMFILE;
-  long result = SYS3(__NR_dup3, first, 3, O_CLOEXEC);
-  if (result >= 0) result = SYS3(__NR_dup3, second, 4, O_CLOEXEC);
+  long result = 0;
+  // What is kept lies above all numbers it is to have (STAGE_FD_FIRST), or is moved there first.
+  for (int i = 0; result >= 0 && i < kept; i++) {
+    int from = plan->fd_preserved + i;
+    if (from < end) result = -EMFILE;
+    else result = SYS3(__NR_dup3, from, 3 + i, 0);
+  }
+  if (result >= 0) result = SYS3(__NR_dup3, first, most, O_CLOEXEC);
+  if (result >= 0) result = SYS3(__NR_dup3, second, most + 1, O_CLOEXEC);
   if (result >= 0) {
-    told_on = told_on == last ? 4 : 3;
-    *announce = 3;
-    result = SYS3(__NR_close_range, 5, ~0u, 0);
+    told_on = told_on == last ? most + 1 : most;
+    *announce = most;
+    result = SYS3(__NR_close_range, end, ~0u, 0);
   }
   return result;
 }

@@ -62,7 +62,14 @@ long capabilities(uint64_t effective, uint64_t ambient) {
 
 long seccomp(const struct stage_op *op) {
   struct { unsigned short count; const void *program; } filter = {(unsigned short)op->a, text(op->text[0])};
-  return SYS3(__NR_seccomp, 1 /* SECCOMP_SET_MODE_FILTER */, 0, &filter);
+  long result = SYS3(__NR_seccomp, 1 /* SECCOMP_SET_MODE_FILTER */, op->b, &filter);
+  if (result < 0 || !(op->b & 8 /* SECCOMP_FILTER_FLAG_NEW_LISTENER */)) return result;
+  // What listens is the launcher's to pass on: the socket is none of the container's.
+  int listener = (int)result;
+  char kind = STAGE_SAYS_DESCRIPTORS;
+  result = send_message(told_on, &kind, 1, &listener, 1, 0);
+  sys_close(listener);
+  return result;
 }
 
 long keyring(void) {

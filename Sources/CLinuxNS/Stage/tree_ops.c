@@ -10,7 +10,7 @@ static long source_tree(const struct stage_op *op) {
   return op->fd;
 }
 
-static long set_attributes(int tree, const struct stage_op *op) {
+long set_attributes(int tree, const struct stage_op *op) {
   struct mount_attr attributes = {.attr_set = op->a, .attr_clr = op->b};
   if (op->flags & STAGE_IDMAP) {
     attributes.attr_set |= MOUNT_ATTR_IDMAP;
@@ -82,7 +82,9 @@ long mount_type(const struct stage_op *op) {
   long to = mount_point(op, text(op->text[0]), 0);
   if (to < 0) return to == -ENOENT && op->flags & STAGE_OPTIONAL ? 0 : to;
   long result = SYS1(__NR_fchdir, to);
-  if (result >= 0) result = sys_mount(text(op->text[1]), ".", text(op->text[1]), op->a, text(op->text[2]));
+  const char *type = text(op->text[1]), *source = op->text[3] ? text(op->text[3]) : type;
+  if (result >= 0 && op->flags & STAGE_COPY_UP) result = copy_up((int)to, op, source);
+  else if (result >= 0) result = sys_mount(source, ".", type, op->a, text(op->text[2]));
   forget_parent();
   sys_close((int)to);
   long back = SYS1(__NR_fchdir, root_fd);

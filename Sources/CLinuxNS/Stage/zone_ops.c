@@ -46,9 +46,14 @@ static long open_empty(int to) {
   return result;
 }
 
+/// No link may lead a mask elsewhere where procfs and sysfs are ours, and fresh; in a bundle's tree links stay in the root.
+static long covered(const struct stage_op *op) {
+  uint64_t links = op->flags & STAGE_FOLLOW ? RESOLVE_NO_MAGICLINKS : RESOLVE_NO_SYMLINKS;
+  return sys_resolve(root_fd, text(op->text[0]), O_PATH, 0, RESOLVE_IN_ROOT | links);
+}
+
 long mask(const struct stage_op *op) {
-  // No link may lead a mask elsewhere: procfs and sysfs are ours, and fresh.
-  long to = sys_resolve(root_fd, text(op->text[0]), O_PATH, 0, RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS);
+  long to = covered(op);
   if (to == -ENOENT || to == -EACCES) return 0;
   if (to < 0) return to;
   uint32_t mode;
@@ -59,7 +64,7 @@ long mask(const struct stage_op *op) {
   } else if (result >= 0 && empty_fd < 0) {
     result = open_empty((int)to);
     if (result >= 0) {
-      long fd = sys_resolve(root_fd, text(op->text[0]), O_PATH, 0, RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS);
+      long fd = covered(op);
       if (fd < 0) result = fd;
       else empty_fd = (int)fd;
     }
@@ -69,13 +74,15 @@ long mask(const struct stage_op *op) {
 }
 
 long read_only_path(const struct stage_op *op) {
-  long to = sys_resolve(root_fd, text(op->text[0]), O_PATH, 0, RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS);
+  long to = covered(op);
   if (to == -ENOENT) return 0;
   if (to < 0) return to;
   long tree = SYS3(__NR_open_tree, to, "", AT_EMPTY_PATH | OPEN_TREE_CLOEXEC | OPEN_TREE_CLONE | AT_RECURSIVE);
   long result = tree;
   if (tree >= 0) {
     struct mount_attr attributes = {.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC};
+    // A bundle says read-only, and means no more.
+    if (op->flags & STAGE_FOLLOW) attributes.attr_set = MOUNT_ATTR_RDONLY;
     result = SYS5(__NR_mount_setattr, tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attributes, sizeof attributes);
     if (result >= 0) result = attach((int)tree, (int)to);
     sys_close((int)tree);

@@ -193,6 +193,10 @@ long zns_trust_path(const char *path, uint32_t self, struct zns_trust *result);
 /// namespaces' files, 3 forwarding. 0, or -errno.
 long zns_make_user_network(int *user_namespace, int *network_namespace, int *step);
 
+/// A user namespace with these maps (the texts of /proc/PID/uid_map and gid_map) and nobody in it. A descriptor (CLOEXEC),
+/// or -errno.
+long zns_user_namespace(const char *uid_map, const char *gid_map);
+
 /// As zns_spawn, for a program that is to be root of a user namespace of the caller's: the child joins it first.
 long zns_spawn_in(int user_namespace, const struct zns_spawn *spawn, int *pidfd);
 

@@ -30,6 +30,8 @@ enum stage_mode {
   STAGE_LAUNCH = 1,  // become the keeper of a new zone
   STAGE_EXEC = 2,    // join a living zone and execute in it
   STAGE_FILES = 3,   // join a living zone and open its files for the launcher, who asks on fd_stdin
+  STAGE_CONTAINER = 4,  // make an OCI container's process, a child of the launcher's, and end
+  STAGE_ENTER = 5,      // the same for another process in one that lives
 };
 
 // Who attaches the host's trees.
@@ -42,7 +44,8 @@ enum stage_section {
   STAGE_SECTION_TREE = 0,     // the root is put together, on the host's side
   STAGE_SECTION_ZONE = 1,     // in the zone's namespaces, before the gate
   STAGE_SECTION_PROCESS = 2,  // in the first process, after the gate
-  STAGE_SECTIONS = 3,
+  STAGE_SECTION_BEFORE = 3,   // containers: in the stage itself, for the process to inherit
+  STAGE_SECTIONS = 4,
 };
 
 // Steps outside the op table, told in a failure as step numbers from STAGE_STEP_FIXED on.
@@ -68,7 +71,14 @@ enum stage_step {
   STAGE_STEP_TERMINALS,
   STAGE_STEP_NETWORK,
   STAGE_STEP_DETACH,
+  STAGE_STEP_JOIN,
+  STAGE_STEP_TIME,
+  STAGE_STEP_GATE,
+  STAGE_STEP_HOOK = STAGE_STEP_FIXED + 1000,  // and from here on, one for each; errno: see STAGE_HOOK_EXITED
 };
+
+// How a hook ended, where it was not by an errno.
+enum { STAGE_HOOK_EXITED = 4096, STAGE_HOOK_KILLED = 8192 };
 
 enum stage_op_code {
   STAGE_OP_NONE = 0,
@@ -107,6 +117,26 @@ enum stage_op_code {
   STAGE_OP_OOM_SCORE,    // text[0]
   STAGE_OP_KEYRING,      // a new session keyring: the caller's stays his
   STAGE_OP_DEATH_SIGNAL, // SIGKILL when the keeper dies (a zone with an init of its own)
+  // Of containers alone
+  STAGE_OP_PROPAGATION,  // of the mount at text[0], or at the caller's own "/": mount(2)'s flags a
+  STAGE_OP_ATTRIBUTES,   // of the source, before it is attached
+  STAGE_OP_NODE,         // device a of mode b (type and all) at text[0], owned by uid and gid, u32 each, at text[1]
+  STAGE_OP_MOUNTED,      // the mounts stand: hooks run here
+  STAGE_OP_LEAVE_ROOT,   // pivots, and lets the old root go, whose mounts may be shared with the host
+  STAGE_OP_CHROOT,       // where there is no mount namespace to pivot in
+  STAGE_OP_DOMAINNAME,   // text[0]
+  STAGE_OP_CONSOLE,      // the terminal on /dev/console
+  STAGE_OP_LABEL,        // the security module's file text[0] gets text[1], for the next execve
+  STAGE_OP_FIND,         // the command is there and can be executed
+  STAGE_OP_HARD_LIMIT,   // flags resource: its hard limit is at least b
+  STAGE_OP_UMASK,        // a
+  STAGE_OP_CAPABILITY_SETS,  // effective, permitted, inheritable and ambient, u64 each, at text[0]
+  STAGE_OP_STDIO_OWNER,  // uid a
+  STAGE_OP_PERSONALITY,  // a
+  STAGE_OP_SCHEDULER,    // struct sched_attr at text[0]
+  STAGE_OP_IO_PRIORITY,  // a
+  STAGE_OP_AFFINITY,     // a bytes of mask at text[0]
+  STAGE_OP_MEMORY_POLICY,  // mode a, nodes: a mask of b bits at text[0]
 };
 
 enum stage_op_flag {
@@ -116,16 +146,20 @@ enum stage_op_flag {
   STAGE_OPTIONAL = 8,    // a missing source or target is fine
   STAGE_KEEP_GROUPS = 16,
   STAGE_FRESH = 32,      // the root was made by us in this launch: plain calls resolve nothing foreign
+  STAGE_FOLLOW = 64,     // links on the way are followed, inside the root
+  STAGE_COPY_UP = 128,   // what was there is copied into the new tmpfs
 };
 
 struct stage_op {
   uint16_t code;
   uint16_t flags;
   int32_t fd;        // a descriptor of the plan, or -1
-  uint32_t text[3];
-  uint32_t reserved;
+  uint32_t text[4];  // STAGE_OP_MOUNT: text[3] is the source, where it is not the type
   uint64_t a, b;
 };
+
+/// Of a container: createContainer and startContainer. The container's state is its standard input.
+struct stage_hook { uint32_t path, argv, argc, envp, envc, timeout; };  // seconds; 0: none
 
 struct stage_range { uint32_t first, count; };
 
@@ -150,6 +184,13 @@ struct stage_plan {
   uint64_t log_limit;     // bytes before rotation
   uint32_t zone_root_uid, zone_root_gid;    // host ids
   uint32_t owner_uid;     // who may speak to the keeper, besides root
+  // containers
+  uint32_t late_flags;    // namespaces that the first process makes itself, when it is where they are to begin
+  uint32_t builder;       // the stage puts the root together, on the host's side of a user namespace
+  uint32_t time_offsets;  // the text of /proc/PID/timens_offsets
+  uint32_t outer_hooks;   // the launcher has hooks to run when the mounts stand
+  uint32_t hooks, hook_count, start_hook_count;  // struct stage_hook[]: createContainer's, then startContainer's
+  uint32_t preserved;     // descriptors that the process keeps, from 3 on
   // descriptors, or -1; for stdio -1 is a pipe to the keeper
   int32_t fd_stdin, fd_stdout, fd_stderr;
   int32_t fd_cgroup;                        // v2 directory; in the host tier a launch has them by STAGE_GROUND
@@ -158,8 +199,10 @@ struct stage_plan {
   int32_t fd_log_dir;
   int32_t fd_zonectl;                       // the executable, should its path have gone
   int32_t fd_oom;                           // memory.events or memory.oom_control
-  int32_t fd_join;                          // STAGE_EXEC: pidfd
-  int32_t fd_join_ns[8];                    // STAGE_EXEC in the user tier: the namespaces
+  int32_t fd_join;                          // STAGE_EXEC, STAGE_ENTER: pidfd
+  int32_t fd_join_ns[8];                    // STAGE_EXEC in the user tier, STAGE_CONTAINER: the namespaces, in their order
+  int32_t fd_gate;                          // STAGE_CONTAINER: where its start is told; -1: by the launcher
+  int32_t fd_preserved;                     // the first of them
   int32_t fd_sources;                       // from here on the sources of ops, which nobody needs once the tree stands
 };
 
@@ -175,12 +218,14 @@ enum stage_message {
   STAGE_SAYS_ERROR = 'R',
   STAGE_SAYS_DESCRIPTORS = 'D',  // with SCM_RIGHTS
   STAGE_SAYS_NO = 'N',           // i32 errno
+  STAGE_SAYS_PROCESS = 'P',      // i32 pid of a container's process, a child of the launcher's
+  STAGE_SAYS_MOUNTED = 'H',      // its mounts stand: answer STAGE_GO, with its state
   // to the stage
   STAGE_BEGIN = 'B',         // u32 zone_flags, as in the plan
   STAGE_GROUND = 'g',        // u8 has_group, struct stage_ids; descriptors: as the plan's fd_run, fd_cgroup (if has_group), fd_tasks
   STAGE_PLAN = 'p',          // u8: whether more descriptors follow in another one; the first one's first is the plan
   STAGE_MAPPED = 'm',
-  STAGE_GO = 'G',
+  STAGE_GO = 'G',            // to a container, where it has hooks: with its state
   STAGE_ATTACH = 'A',        // send me the output
   STAGE_INPUT = 'I',
   STAGE_INPUT_END = 'E',

@@ -73,7 +73,9 @@ final class PortRelay {
       }
     }
     if hasDatagramFlows {
-      let oldest = Clock.monotonicNanoseconds() &- Limit.datagramSilence
+      // The clock begins with the machine: in its first minutes nothing is that old.
+      let now = Clock.monotonicNanoseconds()
+      let oldest = now - min(now, Limit.datagramSilence)
       for case .datagrams(let listener) in sources.values { listener.forget(before: oldest, self) }
     }
   }

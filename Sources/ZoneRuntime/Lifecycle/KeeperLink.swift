@@ -12,6 +12,9 @@ enum StageMessage: Equatable {
   case output([UInt8])
   case errors([UInt8])
   case descriptors
+  /// A container's process, and that its mounts stand.
+  case process(pid: Int32)
+  case mounted
   /// 0 is "heard".
   case no(errno: CInt)
 
@@ -35,8 +38,13 @@ enum StageMessage: Equatable {
       self = .descriptors
     } else if is_(STAGE_SAYS_MAP), numbers.count == 1 {
       self = .map(pid: numbers[0])
-    } else if is_(STAGE_SAYS_READY), numbers.count == 1 {
-      self = .ready(pid: numbers[0])
+    } else if is_(STAGE_SAYS_PROCESS), numbers.count == 1 {
+      self = .process(pid: numbers[0])
+    } else if is_(STAGE_SAYS_MOUNTED) {
+      self = .mounted
+    } else if is_(STAGE_SAYS_READY), numbers.count <= 1 {
+      // A container's process was told before.
+      self = .ready(pid: numbers.first ?? 0)
     } else if is_(STAGE_SAYS_STARTED), numbers.count == 1 {
       self = .started(pid: numbers[0])
     } else if is_(STAGE_SAYS_FAILED), numbers.count == 3 {

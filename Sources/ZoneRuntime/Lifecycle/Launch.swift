@@ -310,7 +310,7 @@ extension Zones {
     try attempt("open \(path)") { () throws(SyscallError) in try OwnedFD.open(path, flags) }
   }
 
-  private static func mapText(_ maps: [IdMap]) -> String { maps.map { "\($0)\n" }.joined() }
+  static func mapText(_ maps: [IdMap]) -> String { maps.map { "\($0)\n" }.joined() }
 
   /// The zone's own namespace of an ordinary user maps every id of the first one to itself.
   private static func identity(_ maps: [IdMap]) -> String {
@@ -366,9 +366,7 @@ struct OpenSources: ~Copyable {
       do throws(SyscallError) {
         switch source {
         case .tree(let path, let recursive):
-          // OPEN_TREE_CLONE, AT_RECURSIVE
-          let flags: UInt32 = 1 | (recursive ? 0x8000 : 0)
-          numbers.append(CInt(try check(zns_open_tree(AT_FDCWD, path, flags), "open_tree", path)))
+          numbers.append(try HostTree.open(path, recursive: recursive, .private).take())
         case .content(let path):
           let file = try OwnedFD.open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
           var status = stat()

@@ -16,7 +16,8 @@ enum StepWords {
     (STAGE_STEP_DIED, "reach the first process: it was killed"), (STAGE_STEP_SETNS, "enter the namespaces"),
     (STAGE_STEP_TERMINALS, "open the zone's /dev/pts"),
     (STAGE_STEP_NETWORK, "make the network namespace and bring its lo up"),
-    (STAGE_STEP_DETACH, "let the host's root go"),
+    (STAGE_STEP_DETACH, "let the host's root go"), (STAGE_STEP_JOIN, "enter a namespace that it is to share"),
+    (STAGE_STEP_TIME, "set the clocks of the time namespace"), (STAGE_STEP_GATE, "wait for its start"),
   ]
 
   static func words(_ step: Int) -> String {

@@ -54,6 +54,8 @@ public struct NamespaceFlags: OptionSet, Sendable, Equatable {
   public static let user = NamespaceFlags(rawValue: 0x1000_0000)
   public static let pid = NamespaceFlags(rawValue: 0x2000_0000)
   public static let net = NamespaceFlags(rawValue: 0x4000_0000)
+  /// Of OCI containers alone.
+  public static let time = NamespaceFlags(rawValue: 0x80)
 
   public static let table: [(flag: NamespaceFlags, name: String)] = [
     (.user, "user"), (.mount, "mount"), (.pid, "pid"), (.net, "net"), (.ipc, "ipc"), (.uts, "uts"), (.cgroup, "cgroup"),

@@ -81,12 +81,15 @@ extension PlannedOp {
       words: "make the device \(path) (c \(major):\(minor))")
   }
 
-  static func mask(_ path: String) -> PlannedOp {
-    PlannedOp(op: StageOp(.mask, blocks: [inside(path)]), words: "mask \(path)")
+  /// - Parameter following: links on the way are the tree's own, and stay in it.
+  static func mask(_ path: String, following: Bool = false) -> PlannedOp {
+    PlannedOp(op: StageOp(.mask, flags: following ? .follow : [], blocks: [inside(path)]), words: "mask \(path)")
   }
 
-  static func readOnlyPath(_ path: String) -> PlannedOp {
-    PlannedOp(op: StageOp(.readOnlyPath, blocks: [inside(path)]), words: "make \(path) read-only")
+  static func readOnlyPath(_ path: String, following: Bool = false) -> PlannedOp {
+    PlannedOp(
+      op: StageOp(.readOnlyPath, flags: following ? .follow : [], blocks: [inside(path)]),
+      words: "make \(path) read-only")
   }
 
   static func write(_ path: String, _ text: String, optional: Bool = false) -> PlannedOp {
@@ -149,10 +152,121 @@ extension PlannedOp {
     PlannedOp(op: StageOp(.capabilities, a: set.rawValue), words: "hold \(set); none inheritable, none ambient")
   }
 
-  static func seccomp(_ program: [UInt8]) -> PlannedOp {
+  /// - Parameter flags: SECCOMP_FILTER_FLAG_* of seccomp(2).
+  static func seccomp(_ program: [UInt8], flags: UInt64 = 0) -> PlannedOp {
     let count = program.count / 8
     return PlannedOp(
-      op: StageOp(.seccomp, blocks: [program], a: UInt64(count)), words: "filter system calls (\(count) instructions)")
+      op: StageOp(.seccomp, blocks: [program], a: UInt64(count), b: flags),
+      words: "filter system calls (\(count) instructions)")
+  }
+}
+
+/// Ops that only OCI containers have.
+extension PlannedOp {
+  static func mount(
+    _ type: String, from source: String, on path: String, flags: UInt64, options: String?, copyUp: Bool = false
+  ) -> PlannedOp {
+    PlannedOp(
+      op: StageOp(
+        .mount, flags: copyUp ? [.make, .copyUp] : .make,
+        blocks: [inside(path), bytes(type), options.map(bytes), bytes(source)], a: flags),
+      words: "mount \(type) on \(path)" + detail(flags & 15, options))
+  }
+
+  /// - Parameters:
+  ///   - flags: mount(2)'s MS_SHARED and so on, with MS_REC.
+  ///   - path: nil is the caller's own root.
+  static func propagation(_ flags: UInt64, on path: String?) -> PlannedOp {
+    let name = BundleMount.propagations.first { $0.value == flags }?.name ?? "\(flags)"
+    return PlannedOp(
+      op: StageOp(.propagation, blocks: [path.map(inside)], a: flags), words: "make mounts at \(path ?? "/") \(name)")
+  }
+
+  static func attributes(_ source: Tree, set: UInt64, clear: UInt64, recursive: Bool) -> PlannedOp {
+    var op = source.op(.attributes, at: [])
+    op.flags = recursive ? .recursive : []
+    op.blocks = [nil, op.blocks[1]]
+    op.a = set
+    op.b = clear
+    return PlannedOp(op: op, words: "set the attributes of \(source.path)")
+  }
+
+  static func node(_ device: BundleDevice, uid: UInt32, gid: UInt32) -> PlannedOp {
+    var owner: [UInt8] = []
+    for id in [uid, gid] { withUnsafeBytes(of: id) { owner.append(contentsOf: $0) } }
+    return PlannedOp(
+      op: StageOp(.node, blocks: [inside(device.path), owner], a: device.number, b: UInt64(device.mode)),
+      words: "make the device \(device.path)")
+  }
+
+  static var console: PlannedOp {
+    PlannedOp(
+      op: StageOp(.console, flags: .make, blocks: [bytes("dev/console")]), words: "show the terminal at /dev/console")
+  }
+
+  static func domainname(_ name: String) -> PlannedOp {
+    PlannedOp(op: StageOp(.domainname, blocks: [bytes(name)]), words: "name the domain \(name)")
+  }
+
+  static func label(_ file: String, _ text: String) -> PlannedOp {
+    PlannedOp(op: StageOp(.label, blocks: [bytes(file), bytes(text)]), words: "write '\(text)' to \(file)")
+  }
+
+  static func oomScore(_ score: Int32) -> PlannedOp {
+    PlannedOp(op: StageOp(.oomScore, blocks: [bytes("\(score)")]), words: "set oom_score_adj to \(score)")
+  }
+
+  static func hardLimit(_ limit: BundleProcess.Rlimit) -> PlannedOp {
+    PlannedOp(
+      op: StageOp(.hardLimit, flags: StageOp.Flags(rawValue: limit.resource), b: limit.hard),
+      words: "raise the hard limit of \(limit.name) to \(limit.hard)")
+  }
+
+  static func rlimit(_ limit: BundleProcess.Rlimit) -> PlannedOp {
+    PlannedOp(
+      op: StageOp(.rlimit, flags: StageOp.Flags(rawValue: limit.resource), a: limit.soft, b: limit.hard),
+      words: "set \(limit.name) to \(limit.soft):\(limit.hard)")
+  }
+
+  static func stdioOwner(_ uid: UInt32) -> PlannedOp {
+    PlannedOp(op: StageOp(.stdioOwner, a: UInt64(uid)), words: "give input and output to uid \(uid)")
+  }
+
+  static func umask(_ mask: UInt32) -> PlannedOp {
+    PlannedOp(op: StageOp(.umask, a: UInt64(mask)), words: "set the umask to \(String(mask, radix: 8))")
+  }
+
+  static func capabilitySets(
+    effective: CapabilitySet, permitted: CapabilitySet, inheritable: CapabilitySet, ambient: CapabilitySet
+  ) -> PlannedOp {
+    var sets: [UInt8] = []
+    for set in [effective, permitted, inheritable, ambient] {
+      withUnsafeBytes(of: set.rawValue) { sets.append(contentsOf: $0) }
+    }
+    return PlannedOp(op: StageOp(.capabilitySets, blocks: [sets]), words: "hold \(permitted)")
+  }
+
+  static func scheduler(_ attributes: BundleProcess.SchedulerAttributes) -> PlannedOp {
+    PlannedOp(op: StageOp(.scheduler, blocks: [attributes.bytes]), words: "set the scheduler")
+  }
+
+  static func ioPriority(_ priority: UInt32) -> PlannedOp {
+    PlannedOp(op: StageOp(.ioPriority, a: UInt64(priority)), words: "set the priority of input and output")
+  }
+
+  static func personality(_ domain: UInt32) -> PlannedOp {
+    PlannedOp(op: StageOp(.personality, a: UInt64(domain)), words: "set the personality")
+  }
+
+  static func memoryPolicy(_ policy: BundleLinux.MemoryPolicy) -> PlannedOp {
+    PlannedOp(
+      op: StageOp(
+        .memoryPolicy, blocks: [policy.nodes], a: UInt64(policy.mode),
+        b: policy.nodes.isEmpty ? 0 : UInt64(policy.nodes.count * 8 + 1)), words: "set the memory policy")
+  }
+
+  static func affinity(_ mask: [UInt8]) -> PlannedOp {
+    PlannedOp(op: StageOp(.affinity, blocks: [mask], a: UInt64(mask.count)), words: "run on the CPUs asked for")
   }
 }
 

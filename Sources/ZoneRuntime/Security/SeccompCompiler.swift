@@ -131,7 +131,7 @@ enum SeccompCompiler {
       seccomp_rule_add_array(context, value(of: rule.action), number, 1, &comparison), "seccomp_rule_add \(rule.call)")
   }
 
-  private static func export(_ context: scmp_filter_ctx) throws(SeccompError) -> [UInt8] {
+  static func export(_ context: scmp_filter_ctx) throws(SeccompError) -> [UInt8] {
     let closeOnExec: UInt32 = 1  // MFD_CLOEXEC
     let made = zns_memfd_create("zones-seccomp", closeOnExec)
     guard made >= 0 else { throw SeccompError(step: "memfd_create", errno: CInt(-made)) }

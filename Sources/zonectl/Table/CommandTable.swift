@@ -64,6 +64,13 @@ public struct CommandTable: Sendable {
     return nil
   }
 
+  /// The option of that name as a verb takes it: one that it names itself comes before a global one.
+  func option(_ name: String, of verb: Verb?) -> Option? {
+    guard let verb, verb.options.contains(where: { $0.name == name }) else { return option(name) }
+    for option in options where option.name == name && option.set != globalSet { return option }
+    return option(name)
+  }
+
   /// Whether `verb` takes the option; nil asks for the options before the verb.
   public func takes(_ option: Option, _ verb: Verb?) -> Bool {
     if option.set == globalSet { return true }
@@ -75,7 +82,7 @@ public struct CommandTable: Sendable {
   /// A verb's own options in the order of help: those it names, worded for it.
   public func ownOptions(of verb: Verb) -> [Option] {
     verb.options.compactMap { use in
-      guard let row = option(use.name) else { return nil }
+      guard let row = option(use.name, of: verb) else { return nil }
       guard !use.help.isEmpty else { return row }
       return Option(
         row.name, row.letter, row.metavar, repeats: row.repeats, hint: row.hint, set: row.set, help: use.help)

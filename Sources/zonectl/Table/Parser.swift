@@ -114,14 +114,11 @@ private struct Reader {
 
   /// - Returns: true for `--version`, which ends everything.
   private mutating func option(_ word: String) throws(UsageError) -> Bool {
-    guard word.utf8.dropFirst().first == UInt8(ascii: "-") else {
-      try letters(word)
-      return false
-    }
+    guard word.utf8.dropFirst().first == UInt8(ascii: "-") else { return try letters(word) }
     let body = word.dropFirst(2)
     let equals = body.utf8.firstIndex(of: UInt8(ascii: "="))
     let name = String(equals.map { body[..<$0] } ?? body)
-    guard let option = table.option(name), table.takes(option, invocation?.verb) else {
+    guard let option = table.option(name, of: invocation?.verb), table.takes(option, invocation?.verb) else {
       throw unknown("--\(name)")
     }
     if option.takesValue {
@@ -141,7 +138,8 @@ private struct Reader {
   }
 
   /// `-it`, `-e A=1`, `-eA=1`, `-e=A=1`: flags combine, a value is the rest of the word or the next one.
-  private mutating func letters(_ word: String) throws(UsageError) {
+  /// - Returns: true for the letter of `--version`.
+  private mutating func letters(_ word: String) throws(UsageError) -> Bool {
     var rest = word.dropFirst()
     while let letter = rest.popFirst() {
       let spelled = "-\(letter)"
@@ -152,13 +150,17 @@ private struct Reader {
         if rest.first == "=" {
           rest = rest.dropFirst()
         } else if rest.isEmpty {
-          return set(option, try value(of: option, spelled: spelled))
+          set(option, try value(of: option, spelled: spelled))
+          return false
         }
-        return set(option, String(rest))
+        set(option, String(rest))
+        return false
       }
       if rest.first == "=" { throw .unwantedValue(option: spelled, value: String(rest.dropFirst())) }
+      if option.name == "version" { return true }
       if option.name == "help" { wantsHelp = true } else { set(option, "") }
     }
+    return false
   }
 
   private mutating func value(of option: Option, spelled: String) throws(UsageError) -> String {

@@ -39,9 +39,12 @@ struct Command: Sendable, CustomStringConvertible {
   }
 }
 
+/// How much longer than usual to wait for things: an emulated machine (scripts/guest) is ten times slower.
+private let patience = ProcessInfo.processInfo.environment["ZONES_PATIENCE"].flatMap(Double.init) ?? 1
+
 /// Looks again and again until it is so; false where that many seconds passed first. The way to wait for a state.
 func eventually(_ seconds: Double, _ isSo: () throws -> Bool) rethrows -> Bool {
-  let end = Clock.monotonicNanoseconds() + UInt64(seconds * 1e9)
+  let end = Clock.monotonicNanoseconds() + UInt64(seconds * patience * 1e9)
   while true {
     if try isSo() { return true }
     guard Clock.monotonicNanoseconds() < end else { return false }
@@ -53,7 +56,7 @@ func eventually(_ seconds: Double, _ isSo: () throws -> Bool) rethrows -> Bool {
 func eventually(
   _ seconds: Double, isolation: isolated (any Actor)? = #isolation, _ isSo: () async throws -> Bool
 ) async throws -> Bool {
-  let end = ContinuousClock.now + .seconds(seconds)
+  let end = ContinuousClock.now + .seconds(seconds * patience)
   while true {
     if try await isSo() { return true }
     guard ContinuousClock.now < end else { return false }

@@ -161,6 +161,6 @@ import Testing
       for place in ["/var/lib/zones", "/run/zones"] { _ = try FileSystem.distrust(of: place) }
       return Clock.monotonicNanoseconds() - begun
     }.min()
-    #expect(least.map { $0 < 50_000 } == true, "\(least ?? 0) ns")
+    #expect(least.map { Double($0) < 50_000 * Patience.factor } == true, "\(least ?? 0) ns")
   }
 }

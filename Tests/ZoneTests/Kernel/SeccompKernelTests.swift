@@ -253,7 +253,8 @@ private func outcome(_ profile: SeccompProfile) throws -> [String: Int32] {
     #expect(seen["mount"] == ENOENT)
     #expect(seen["clone-net"] == 0)
     #expect(seen["socket-packet"] == 0)
-    #expect(seen["open_by_handle_at"] == EINVAL)
+    // Which of the two wrong arguments is looked at first differs between kernels.
+    #expect([EINVAL, EBADF].contains(seen["open_by_handle_at"]))
     // A new user namespace would give every capability: that is nesting, whatever is kept.
     for name in ["unshare-user", "clone-user", "unshare-user-high", "unshare-user-and-net"] {
       #expect(seen[name] == EPERM, "\(name)")

@@ -127,7 +127,7 @@ final class Running {
 
   /// Waits until stdout satisfies `condition`; false where the time ran out or the command ended without it.
   func readUntil(timeout: Double = 20, _ condition: (String) -> Bool) -> Bool {
-    let deadline = Date().addingTimeInterval(timeout)
+    let deadline = Date().addingTimeInterval(timeout * Patience.factor)
     while Date() < deadline {
       if condition(output) { return true }
       if !pump(milliseconds: 20) && reap(wait: false) != nil { return condition(output) }
@@ -137,7 +137,7 @@ final class Running {
 
   /// Waits for its end; past the timeout it and its session are killed.
   func finish(timeout: Double = 30) throws -> Outcome {
-    let deadline = Date().addingTimeInterval(timeout)
+    let deadline = Date().addingTimeInterval(timeout * Patience.factor)
     var timedOut = false
     // The streams may outlive the command in a child of it, so the command's own end is what counts.
     while reap(wait: false) == nil {

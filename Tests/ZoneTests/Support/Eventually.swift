@@ -3,7 +3,7 @@ import Glibc
 
 /// Polls `condition` until it holds; false where `timeout` seconds passed first. The way to wait for a state.
 func eventually(timeout: Double = 10, _ condition: () throws -> Bool) rethrows -> Bool {
-  let deadline = Date().addingTimeInterval(timeout)
+  let deadline = Date().addingTimeInterval(timeout * Patience.factor)
   while true {
     if try condition() { return true }
     guard Date() < deadline else { return false }
@@ -27,4 +27,9 @@ func contents(_ path: String) -> String? {
   defer { try? file.close() }
   guard let data = try? file.readToEnd() else { return "" }
   return String(decoding: data, as: UTF8.self)
+}
+
+/// How much longer than usual to wait for things: an emulated machine (scripts/guest) is ten times slower.
+enum Patience {
+  static let factor = ProcessInfo.processInfo.environment["ZONES_PATIENCE"].flatMap(Double.init) ?? 1
 }

@@ -72,9 +72,11 @@ struct Machine {
     }
   }
 
+  /// But for what `ip netns` leaves when it is used for the first time.
   private static func mounts() -> [String] {
-    (contents("/proc/self/mountinfo") ?? "").split(separator: "\n").map { line in
+    (contents("/proc/self/mountinfo") ?? "").split(separator: "\n").compactMap { line in
       let fields = line.split(separator: " ")
+      if fields[4] == "/run/netns" { return nil }
       let type = fields.firstIndex(of: "-").map { fields[($0 + 1)...].prefix(2).joined(separator: " ") } ?? ""
       return "\(fields[3]) on \(fields[4]) \(type)"
     }

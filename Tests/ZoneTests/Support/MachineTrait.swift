@@ -23,5 +23,5 @@ struct MachineTrait: TestTrait, SuiteTrait, TestScoping {
 
 extension Trait where Self == MachineTrait {
   /// The case has the machine to itself and fails where it leaks.
-  static var machine: Self { MachineTrait(settle: 5) }
+  static var machine: Self { MachineTrait(settle: 5 * Patience.factor) }
 }

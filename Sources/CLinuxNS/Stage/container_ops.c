@@ -1,0 +1,139 @@
+// Ops that only containers have: what an OCI bundle may ask for and a zone never does.
+#include "container.h"
+#include "inside.h"
+#include "ops.h"
+#include "process.h"
+
+long propagation(const struct stage_op *op) {
+  if (!op->text[0]) return sys_mount(0, "/", 0, op->a, 0);
+  long fd = inside(text(op->text[0]), O_PATH, 0);
+  if (fd < 0) return fd;
+  struct mount_attr attributes = {.propagation = op->a & ~(uint64_t)MS_REC};
+  unsigned flags = AT_EMPTY_PATH | (op->a & MS_REC ? AT_RECURSIVE : 0);
+  long result = SYS5(__NR_mount_setattr, fd, "", flags, &attributes, sizeof attributes);
+  sys_close((int)fd);
+  return result;
+}
+
+long node(const struct stage_op *op) {
+  const char *name, *path = text(op->text[0]);
+  long parent = parent_of(path, &name);
+  if (parent == -ENOENT) {
+    char folder[4096];
+    size_t n = (size_t)(name - path);
+    memcpy(folder, path, n);
+    folder[n ? n - 1 : 0] = 0;
+    parent = make_directories(folder);
+    if (parent >= 0) parent = parent_of(path, &name);
+  }
+  if (parent < 0) return parent;
+  long result = SYS4(__NR_mknodat, parent, name, op->b, op->a);
+  if (result == -EEXIST) {
+    // A device that is there by the same numbers is the one that was meant.
+    struct statx status;
+    result = SYS5(__NR_statx, parent, name, AT_SYMLINK_NOFOLLOW, STATX_TYPE, &status);
+    if (result >= 0 && ((status.stx_mode & S_IFMT) != (op->b & S_IFMT) ||
+                        (uint64_t)((status.stx_rdev_minor & 0xff) | status.stx_rdev_major << 8 |
+                                   (status.stx_rdev_minor & ~0xffu) << 12) != op->a))
+      result = -EEXIST;
+  }
+  if (result < 0) return result;
+  uint32_t owner[2];
+  memcpy(owner, text(op->text[1]), sizeof owner);
+  return SYS5(__NR_fchownat, parent, name, owner[0], owner[1], AT_SYMLINK_NOFOLLOW);
+}
+
+/// The old root's mounts may be shared with the host's: to take them away there too is not what is meant.
+long leave_root(void) {
+  long old = sys_open(AT_FDCWD, "/", O_PATH | O_DIRECTORY, 0);
+  if (old < 0) return old;
+  long result = SYS1(__NR_fchdir, root_fd);
+  if (result >= 0) result = SYS2(__NR_pivot_root, ".", ".");
+  if (result >= 0) result = SYS1(__NR_fchdir, old);
+  if (result >= 0) result = sys_mount(0, ".", 0, MS_SLAVE | MS_REC, 0);
+  if (result >= 0) result = SYS2(__NR_umount2, ".", MNT_DETACH);
+  if (result >= 0) result = SYS1(__NR_chdir, "/");
+  sys_close((int)old);
+  return result;
+}
+
+long change_root(void) {
+  long result = SYS1(__NR_fchdir, root_fd);
+  if (result >= 0) result = SYS1(__NR_chroot, ".");
+  return result < 0 ? result : SYS1(__NR_chdir, "/");
+}
+
+/// By descriptor, whatever the tree has at /dev/console (CVE-2025-52565).
+long console(const struct stage_op *op) {
+  if (slave_fd < 0) return -ENOTTY;
+  long tree = SYS3(__NR_open_tree, slave_fd, "", AT_EMPTY_PATH | OPEN_TREE_CLOEXEC | OPEN_TREE_CLONE);
+  if (tree < 0) return tree;
+  long to = mount_point(op, text(op->text[0]), 1);
+  long result = to < 0 ? to : attach((int)tree, (int)to);
+  if (to >= 0) sys_close((int)to);
+  sys_close((int)tree);
+  return result;
+}
+
+long capability_sets(const struct stage_op *op) {
+  uint64_t sets[4];  // effective, permitted, inheritable, ambient
+  memcpy(sets, text(op->text[0]), sizeof sets);
+  struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+  struct __user_cap_data_struct data[2] = {
+      {(uint32_t)sets[0], (uint32_t)sets[1], (uint32_t)sets[2]},
+      {(uint32_t)(sets[0] >> 32), (uint32_t)(sets[1] >> 32), (uint32_t)(sets[2] >> 32)}};
+  long result = SYS2(__NR_capset, &header, data);
+  if (result >= 0) result = sys_prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+  for (unsigned long c = 0; result >= 0 && c < 64; c++)
+    if (sets[3] >> c & 1) result = sys_prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, c, 0, 0);
+  return result;
+}
+
+/// What was opened as another user can then be opened again by its /proc/self/fd name. Not the devices that all share.
+long stdio_owner(const struct stage_op *op) {
+  for (int i = 0; i < 3; i++) {
+    struct statx status;
+    long result = SYS5(__NR_statx, i, "", AT_EMPTY_PATH, STATX_TYPE | STATX_UID, &status);
+    if (result < 0) return result;
+    if (status.stx_uid == op->a) continue;
+    if ((status.stx_mode & S_IFMT) == S_IFCHR && status.stx_rdev_major == 1) continue;
+    result = SYS5(__NR_fchownat, i, "", op->a, -1, AT_EMPTY_PATH);
+    // A read-only file system, or an owner that is not mapped: then it stays as it is.
+    if (result < 0 && result != -EPERM && result != -EINVAL && result != -EROFS) return result;
+  }
+  return 0;
+}
+
+/// Raised here, as host root; the process sets the values itself, at the last moment.
+long hard_limit(const struct stage_op *op) {
+  uint64_t now[2];
+  long result = SYS4(__NR_prlimit64, 0, op->flags, 0, now);
+  if (result < 0 || now[1] >= op->b) return result;
+  now[1] = op->b;
+  return SYS4(__NR_prlimit64, 0, op->flags, now, 0);
+}
+
+long find_command(void) {
+  const uint32_t *argv = (const uint32_t *)text(plan->argv);
+  const char *name = text(argv[0]), *path = text(plan->path);
+  for (const char *c = name; *c; c++)
+    if (*c == '/') return SYS3(__NR_faccessat, AT_FDCWD, name, 1 /* X_OK */);
+  long first = -ENOENT;
+  size_t n = length(name);
+  char full[4096];
+  while (*name && path && *path) {
+    size_t folder = 0;
+    while (path[folder] && path[folder] != ':') folder++;
+    if (folder && folder + n + 2 < sizeof full) {
+      memcpy(full, path, folder);
+      full[folder] = '/';
+      memcpy(full + folder + 1, name, n + 1);
+      long result = SYS3(__NR_faccessat, AT_FDCWD, full, 1);
+      if (result >= 0) return 0;
+      if (result == -EACCES) first = result;
+    }
+    path += folder;
+    if (*path == ':') path++;
+  }
+  return first;
+}

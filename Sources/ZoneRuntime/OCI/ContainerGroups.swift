@@ -1,0 +1,110 @@
+internal import Glibc
+internal import LinuxNS
+internal import ResourceControl
+
+/// A container's groups, opened for a process that is to join them.
+struct ContainerGroupFiles: ~Copyable {
+  /// The v2 group's directory; -1 where there is none.
+  let directory: CInt
+  /// The v1 groups' `tasks` files.
+  let tasks: DescriptorList
+
+  deinit { if directory >= 0 { close(directory) } }
+}
+
+extension Containers {
+  /// Makes the groups that a bundle asks for, with their limits, and notes them.
+  func makeGroups(_ config: BundleConfig, _ trees: CgroupTrees, _ record: inout ContainerRecord) throws(ZoneError) {
+    let limits =
+      try config.linux.resources.map { (resources) throws(ZoneError) in try self.limits(resources, trees) }
+      ?? ContainerLimits()
+    let path = try groupPath(config, record)
+    do throws(CgroupError) {
+      if geteuid() == 0 {
+        // Engines look for their containers in every tree; who names no path looks nowhere.
+        let group = try ContainerCgroup.create(
+          trees, path: path, limits: limits, everywhere: config.linux.cgroupsPath != nil)
+        record.unified = group.unified
+        record.v1 = group.v1
+        if config.linux.cgroupsPath == nil { record.parent = "/zone-oci" }
+        return
+      }
+      // An ordinary user's, where something was delegated to him.
+      let hierarchy = try CgroupHierarchy.detect()
+      let own = (try? FileSystem.readLine("/proc/self/cgroup")) ?? ""
+      let base: CgroupBase
+      do throws(CgroupError) {
+        base = try CgroupBase.forUser(hierarchy, selfCgroup: own, uid: geteuid(), tag: nil)
+      } catch {
+        if limits.parts.isEmpty, limits.unified.isEmpty { return }
+        throw error
+      }
+      guard let unified = trees.unified, let place = base.unified, let parent = base.unifiedParents.last,
+        place.hasPrefix(unified)
+      else { return }
+      var delegated = trees
+      delegated.unified = parent
+      delegated.unifiedControllers = ((try? FileSystem.readLine("\(parent)/cgroup.controllers")) ?? "").split(
+        separator: " "
+      ).map(String.init)
+      delegated.v1 = []
+      let group = try ContainerCgroup.create(delegated, path: path, limits: limits, everywhere: false)
+      record.unified = group.unified
+    } catch { throw .refused("\(error)") }
+  }
+
+  /// `cgroupsPath` from the top of each tree; a relative one, and none, lie below `/zone-oci`.
+  private func groupPath(_ config: BundleConfig, _ record: ContainerRecord) throws(ZoneError) -> String {
+    guard let path = config.linux.cgroupsPath else { return "/zone-oci/\(ContainerFiles.name(of: record.id))" }
+    let parts = path.split(separator: "/")
+    guard !parts.contains(".."), !parts.contains("."), !parts.isEmpty else {
+      throw .refused("config.json: linux.cgroupsPath: '\(path)' is no path of a group")
+    }
+    let normal = "/" + parts.joined(separator: "/")
+    return path.hasPrefix("/") ? normal : "/zone-oci\(normal)"
+  }
+
+  /// What is written, in the words of the trees that there are.
+  func limits(_ resources: BundleResources, _ trees: CgroupTrees) throws(ZoneError) -> ContainerLimits {
+    var limits = resources.limits
+    let isV1 = { (name: String) in trees.v1.contains { $0.controllers.contains(name) } }
+    if let io = resources.blockIO { limits.parts.append(isV1("blkio") ? io.v1 : io.v2) }
+    guard !resources.devices.isEmpty else { return limits }
+    if isV1("devices") {
+      limits.parts.append(.init("devices", v1: Self.deviceLines(resources.devices + BundleDeviceRule.defaults)))
+    }
+    return limits
+  }
+
+  /// devices.allow and devices.deny, in the rules' order: the last that fits decides.
+  static func deviceLines(_ rules: [BundleDeviceRule]) -> [CgroupValue] {
+    rules.flatMap { rule -> [CgroupValue] in
+      let file = rule.allow ? "devices.allow" : "devices.deny"
+      guard rule.type == "a" else { return [CgroupValue(file: file, text: rule.line)] }
+      // `a` alone is the file's own word for everything; with numbers it would not be looked at in full.
+      if rule.major == nil, rule.minor == nil, rule.access.count == 3 { return [CgroupValue(file: file, text: "a")] }
+      return [Character("b"), Character("c")].map { type in
+        var one = rule
+        one.type = type
+        return CgroupValue(file: file, text: one.line)
+      }
+    }
+  }
+
+  func openGroups(_ record: ContainerRecord) throws(ZoneError) -> ContainerGroupFiles {
+    let cgroup = record.cgroup
+    do throws(CgroupError) {
+      let directory = try cgroup.openDirectory()?.take() ?? -1
+      return ContainerGroupFiles(directory: directory, tasks: try cgroup.openJoinFiles())
+    } catch { throw .refused("\(error)") }
+  }
+
+  func removeGroups(_ record: ContainerRecord) throws(ZoneError) {
+    do throws(CgroupError) { try record.cgroup.remove() } catch { throw .refused("\(error)") }
+    guard let parent = record.parent else { return }
+    for path in record.cgroup.paths {
+      let above = FileSystem.parent(of: path)
+      if above.hasSuffix(parent) { rmdir(above) }  // EBUSY while there are other containers
+    }
+  }
+}

@@ -1,0 +1,402 @@
+internal import CLinuxNS
+internal import Glibc
+public import LinuxNS
+internal import ResourceControl
+
+/// How a container is to be made.
+public struct ContainerRequest: Sendable {
+  public var bundle: String
+  /// A socket that is sent the terminal's master (runc's console.sock protocol).
+  public var consoleSocket: String?
+  public var pidFile: String?
+  public var noPivot = false
+  public var noNewKeyring = false
+  /// The process keeps this many descriptors of the caller's, from 3 on.
+  public var preservedDescriptors = 0
+
+  public init(bundle: String) { self.bundle = bundle }
+}
+
+/// A container's process that waits for its start, or one that was executed in a container; a child of ours.
+public struct ContainerProcess: ~Copyable {
+  public let pid: Int32
+  public let process: Pidfd
+  /// The terminal, where it has one and nobody else was sent it.
+  public var terminal: OwnedFD?
+  let control: OwnedFD
+}
+
+extension Containers {
+  /// none -> created. The process waits at the container's gate for `start`, or, in the foreground, for us.
+  /// - Throws: nothing is left then.
+  func make(_ id: String, _ request: ContainerRequest, foreground: Bool) throws(ZoneError) -> ContainerProcess {
+    let files = try files(id)
+    let bundle = try Self.real(request.bundle, "bundle")
+    let text = try attempt("read the bundle's configuration") { () throws(SyscallError) in
+      try FileSystem.read("\(bundle)/config.json", limit: 64 << 20)
+    }
+    let config = try BundleConfig.parse(text, name: "\(bundle)/config.json")
+    try check(config, request, foreground: foreground)
+    let rootPath = config.root?.path ?? ""
+    let rootfs = try Self.real(rootPath.hasPrefix("/") ? rootPath : "\(bundle)/\(rootPath)", "root")
+
+    try attempt("make the runtime's directory") { () throws(SyscallError) in
+      try FileSystem.makeDirectories(root, mode: 0o700)
+    }
+    guard mkdir(files.directory, 0o700) == 0 else {
+      let error = errno
+      if error == EEXIST { throw .refused("container with id exists already: '\(id)' (delete it, or take another id)") }
+      throw .call("make the container's directory", SyscallError(call: "mkdir", errno: error, path: files.directory))
+    }
+    var record = ContainerRecord(
+      id: id, bundle: bundle, rootfs: rootfs, bootId: "", owner: geteuid())
+    do throws(ZoneError) {
+      record.bootId = try attempt("read the boot id") { () throws(SyscallError) in try RunRecord.bootId() }
+      let now = Clock.realtimeNanoseconds()
+      record.createdSeconds = Int64(now / 1_000_000_000)
+      record.createdNanoseconds = Int64(now % 1_000_000_000)
+      try attempt("save \(files.config)") { () throws(SyscallError) in try FileSystem.replace(files.config, with: text)
+      }
+      let made = try launch(files, config, request, &record, foreground: foreground)
+      return made
+    } catch {
+      undo(files, record)
+      throw error
+    }
+  }
+
+  /// Best effort: the error that led here is the one to report.
+  private func undo(_ files: ContainerFiles, _ record: ContainerRecord) {
+    try? end(record)
+    if !record.cgroup.paths.isEmpty { try? record.cgroup.group.kill() }
+    try? removeGroups(record)
+    _ = try? TreeRemoval.remove(files.directory)
+  }
+
+  static func real(_ path: String, _ what: String) throws(ZoneError) -> String {
+    guard let resolved = realpath(path, nil) else {
+      throw .call("find the \(what)", SyscallError(call: "realpath", errno: errno, path: path))
+    }
+    defer { free(resolved) }
+    return String(cString: resolved)
+  }
+
+  private func check(_ config: BundleConfig, _ request: ContainerRequest, foreground: Bool) throws(ZoneError) {
+    guard config.root != nil else { throw .refused("config.json: root: is missing") }
+    guard let process = config.process else { throw .refused("config.json: process: is missing") }
+    if process.arguments.isEmpty { throw .refused("config.json: process.args: is empty") }
+    if process.terminal, request.consoleSocket == nil, !foreground {
+      throw .refused(
+        "cannot allocate a terminal: config.json asks for one (process.terminal), and there is no --console-socket to send it to"
+      )
+    }
+    if !process.terminal, request.consoleSocket != nil {
+      throw .refused("--console-socket is given, and config.json asks for no terminal (process.terminal)")
+    }
+    guard (0...40).contains(request.preservedDescriptors) else {
+      throw .usage("--preserve-fds '\(request.preservedDescriptors)': 0 to 40")
+    }
+    if request.noPivot {
+      throw .refused(
+        "--no-pivot is not supported: a root that cannot be pivoted into would leave the host's mounts in reach")
+    }
+    if !config.linux.networkDevices.isEmpty {
+      throw .refused(
+        "config.json: linux.netDevices: moving the host's network devices is not supported by this runtime")
+    }
+  }
+
+  private func launch(
+    _ files: ContainerFiles, _ config: BundleConfig, _ request: ContainerRequest, _ record: inout ContainerRecord,
+    foreground: Bool
+  ) throws(ZoneError) -> ContainerProcess {
+    let trees: CgroupTrees
+    do throws(CgroupError) { trees = try CgroupTrees.detect() } catch { throw .refused("\(error)") }
+    try makeGroups(config, trees, &record)
+    // Written before anything runs: whoever cleans up finds the groups.
+    try files.writeRecord(record)
+
+    let facts = try facts(config, request, trees, record)
+    let plan = try ContainerPlanner.plan(config, facts)
+    var stage = try stagePlan(config, plan)
+    let sources = try ContainerSources(plan)
+    let spaces = try NamespaceFiles(config, isRoot: facts.isRoot)
+    stage.descriptors.sources = sources.numbers
+    stage.descriptors.joinNamespaces = spaces.numbers
+    stage.descriptors.preserved = (0..<request.preservedDescriptors).map { CInt(3 + $0) }
+    let group = try openGroups(record)
+    stage.descriptors.cgroup = group.directory
+    stage.descriptors.tasks = group.tasks.raw
+    let gate: CInt = foreground ? -1 : try listen(files)
+    defer { if gate >= 0 { close(gate) } }
+    stage.descriptors.gate = gate
+    if !(config.process?.terminal ?? false) {
+      (stage.descriptors.standardInput, stage.descriptors.standardOutput, stage.descriptors.standardError) = (0, 1, 2)
+    }
+    let process = try attempt("make container \(record.id)") { () throws(SyscallError) -> StageProcess in
+      let process = try StageProcess.begin(.container, name: record.id)
+      try process.send(stage)
+      return process
+    }
+    var made = try awaitReady(process, config, plan, files, &record)
+    if let socket = request.consoleSocket { try Self.send(&made, to: socket) }
+    if let path = request.pidFile { try Self.write(made.pid, to: path) }
+    return made
+  }
+
+  private func facts(
+    _ config: BundleConfig, _ request: ContainerRequest, _ trees: CgroupTrees, _ record: ContainerRecord
+  ) throws(ZoneError) -> ContainerFacts {
+    let capabilities = Self.heldCapabilities()
+    return ContainerFacts(
+      isRoot: geteuid() == 0 && capabilities.contains(.sysAdmin), root: record.rootfs, trees: trees,
+      cgroup: record.cgroup, hasSELinux: FileSystem.exists("/sys/fs/selinux/enforce"), hasAppArmor: Self.hasAppArmor(),
+      // In a user namespace of its own every capability is there to give.
+      capabilities: config.linux.isNew(.user) ? CapabilitySet(rawValue: ~0) : capabilities,
+      filter: try filter(config), newKeyring: !request.noNewKeyring, noPivot: request.noPivot)
+  }
+
+  func filter(_ config: BundleConfig) throws(ZoneError) -> [UInt8]? {
+    guard let seccomp = config.linux.seccomp else { return nil }
+    return try BundleFilter.program(seccomp, cache: "\(root)/.filters")
+  }
+
+  static func heldCapabilities() -> CapabilitySet {
+    var (effective, permitted, inheritable): (UInt64, UInt64, UInt64) = (0, 0, 0)
+    _ = zns_capget(&effective, &permitted, &inheritable)
+    return CapabilitySet(rawValue: permitted)
+  }
+
+  static func hasAppArmor() -> Bool {
+    (try? FileSystem.readLine("/sys/module/apparmor/parameters/enabled")) == "Y"
+  }
+
+  private func stagePlan(_ config: BundleConfig, _ plan: ContainerPlan) throws(ZoneError) -> StagePlan {
+    var stage = StagePlan(mode: .container, tier: .host)
+    stage.before = plan.before.map { $0.op }
+    stage.tree = plan.tree.map { $0.op }
+    stage.zone = plan.zone.map { $0.op }
+    stage.process = plan.process.map { $0.op }
+    stage.zoneFlags = plan.namespaces.rawValue
+    stage.lateFlags = plan.late.rawValue
+    stage.builder = plan.builder
+    stage.timeOffsets = config.linux.timeOffsets
+    if config.linux.isNew(.user) {
+      // More than the caller's own id is newuidmap's to map for an ordinary user.
+      let isOwn = { (maps: [IdMap], own: UInt32) in maps.count == 1 && maps[0].count == 1 && maps[0].outside == own }
+      let single = isOwn(config.linux.uidMappings, geteuid()) && isOwn(config.linux.gidMappings, getegid())
+      if geteuid() == 0 || single {
+        stage.uidMap = Zones.mapText(config.linux.uidMappings)
+        stage.gidMap = Zones.mapText(config.linux.gidMappings)
+        stage.denySetgroups = geteuid() != 0
+      }
+    }
+    let process = config.process
+    stage.terminal = process?.terminal ?? false
+    stage.arguments = process?.arguments ?? []
+    stage.environment = Self.environment(process?.environment ?? [], uid: process?.uid ?? 0)
+    stage.searchPath = Self.searchPath(stage.environment)
+    stage.ownerUID = geteuid()
+    stage.outerHooks =
+      !config.hooks.prestart.isEmpty || !config.hooks.createRuntime.isEmpty || !config.hooks.createContainer.isEmpty
+    stage.createHooks = config.hooks.createContainer.map { $0.stageHook }
+    stage.startHooks = config.hooks.startContainer.map { $0.stageHook }
+    return stage
+  }
+
+  /// runc's: HOME is there for programs that count on it.
+  static func environment(_ wanted: [String], uid: UInt32) -> [String] {
+    if wanted.contains(where: { $0.hasPrefix("HOME=") }) { return wanted }
+    return wanted + ["HOME=\(uid == 0 ? "/root" : "/")"]
+  }
+
+  static func searchPath(_ environment: [String]) -> String {
+    for variable in environment where variable.hasPrefix("PATH=") { return String(variable.dropFirst(5)) }
+    return LaunchPlanner.searchPath
+  }
+
+  // MARK: the stage's words
+
+  private func awaitReady(
+    _ stage: consuming StageProcess, _ config: BundleConfig, _ plan: ContainerPlan, _ files: ContainerFiles,
+    _ record: inout ContainerRecord
+  ) throws(ZoneError) -> ContainerProcess {
+    let link = try attempt("make container \(record.id)") { () throws(SyscallError) in try stage.control.duplicate() }
+    let helper = stage.split { (process, _) in process }
+    var pid: Int32 = 0
+    var process: Pidfd?
+    while true {
+      var fds: [CInt] = []
+      let message = try attempt("make container \(record.id)") { () throws(SyscallError) in
+        try KeeperLink.receive(from: link, timeout: -1, descriptors: &fds)
+      }
+      switch message {
+      case .process(let number):
+        // A child of ours that nobody has waited for: the number is its own.
+        pid = number
+        process = try attempt("look at the container's process") { () throws(SyscallError) in try Pidfd.open(number) }
+        record.process = try attempt("look at the container's process") { () throws(SyscallError) in
+          try ProcessIdentity.of(number)
+        }
+        try files.writeRecord(record)
+      case .map(let number):
+        try attempt("map the ids of container \(record.id)") { () throws(SyscallError) in
+          try UserIdMaps(uids: config.linux.uidMappings, gids: config.linux.gidMappings).write(to: number)
+          try Self.say(StageRequest.mapped, to: link)
+        }
+      case .mounted:
+        try runCreateHooks(config, files, record)
+        try say(go: link, state: .creating, config, files, record)
+      case .ready:
+        _ = try? helper.reap()  // it ends by itself
+        guard let process = process.take() else {
+          throw .refused("cannot make container \(record.id): it has no process")
+        }
+        return ContainerProcess(
+          pid: pid, process: process, terminal: fds.first.map { OwnedFD(raw: $0) }, control: link)
+      case .failed(let section, let step, let number):
+        if let process = process.take() {
+          try? process.signal(SIGKILL)  // best effort: it is about to end by itself
+          _ = try? process.waitUntilEnd(timeout: 5000)
+          _ = try? process.reap()
+          record.process = nil
+        }
+        throw failure(config, plan, section, step, number)
+      case nil:
+        throw .refused("cannot make container \(record.id): its process was killed")
+      default: continue
+      }
+    }
+  }
+
+  func say(
+    go link: borrowing OwnedFD, state: ContainerState, _ config: BundleConfig, _ files: ContainerFiles,
+    _ record: ContainerRecord
+  ) throws(ZoneError) {
+    let memory = try stateFile(state, config, record)
+    let word = StageRequest.go.bytes
+    _ = try attempt("start container \(record.id)") { () throws(SyscallError) in
+      try LinuxNS.check(zns_send_fds(link.raw, word, word.count, [memory.raw], 1), "sendmsg")
+    }
+  }
+
+  static func say(_ request: StageRequest, to link: borrowing OwnedFD) throws(SyscallError) {
+    let bytes = request.bytes
+    try LinuxNS.check(zns_send_fds(link.raw, bytes, bytes.count, nil, 0), "sendmsg")
+  }
+
+  /// The words of a failure; a command that is not there has runc's, which engines look for.
+  func failure(_ config: BundleConfig, _ plan: ContainerPlan, _ section: Int, _ step: Int, _ number: CInt) -> ZoneError
+  {
+    // Steps count through tree, zone, process and before.
+    let ops = plan.tree + plan.zone + plan.process + plan.before
+    let command = config.process?.arguments.first ?? ""
+    if ops.indices.contains(step), ops[step].op.code == .find { return Self.notFound(command, number) }
+    if step == Int(STAGE_STEP_EXECUTE.rawValue) { return Self.notFound(command, number) }
+    let hooks = config.hooks.createContainer + config.hooks.startContainer
+    let hook = step - Int(STAGE_STEP_HOOK.rawValue)
+    if hooks.indices.contains(hook) {
+      let kind = hook < config.hooks.createContainer.count ? "createContainer" : "startContainer"
+      return .refused("cannot run the \(kind) hook \(hooks[hook].path): \(Self.hookEnd(number, hooks[hook]))")
+    }
+    let words = ops.indices.contains(step) ? ops[step].words : StepWords.words(step)
+    return .refused("cannot make the container: cannot \(words): \(SyscallError.describe(number))")
+  }
+
+  /// runc's words, by which engines know 127 from 126.
+  static func notFound(_ command: String, _ number: CInt) -> ZoneError {
+    let why =
+      number == ENOENT
+      ? (command.utf8.contains(UInt8(ascii: "/")) ? "no such file or directory" : "executable file not found in $PATH")
+      : number == EACCES ? "permission denied" : SyscallError.describe(number)
+    return .refused("unable to start container process: exec: \"\(command)\": \(why)")
+  }
+
+  static func hookEnd(_ number: CInt, _ hook: BundleHook) -> String {
+    if number >= CInt(STAGE_HOOK_KILLED) { return "killed by signal \(number - CInt(STAGE_HOOK_KILLED))" }
+    if number >= CInt(STAGE_HOOK_EXITED) { return "exit status \(number - CInt(STAGE_HOOK_EXITED))" }
+    if number == ETIMEDOUT { return "it ran longer than its \(hook.timeout ?? 0) s, and was killed" }
+    return SyscallError.describe(number)
+  }
+
+  // MARK: files of others
+
+  /// The console socket's protocol: one message with the terminal's name and its master.
+  static func send(_ made: inout ContainerProcess, to path: String) throws(ZoneError) {
+    guard let terminal = made.terminal.take() else { return }
+    _ = try attempt("send the terminal to \(path)") { () throws(SyscallError) in
+      let socket = try UnixSocket.connect(path, SocketType.stream)
+      let name = Array("/dev/ptmx".utf8)
+      try LinuxNS.check(zns_send_fds(socket.raw, name, name.count, [terminal.raw], 1), "sendmsg", path)
+    }
+  }
+
+  static func write(_ pid: Int32, to path: String) throws(ZoneError) {
+    try attempt("write \(path)") { () throws(SyscallError) in
+      try FileSystem.replace(path, with: Array("\(pid)".utf8), mode: 0o644)
+    }
+  }
+
+  private func listen(_ files: ContainerFiles) throws(ZoneError) -> CInt {
+    try attempt("make the container's gate") { () throws(SyscallError) in
+      try UnixSocket.listen(files.directory, "gate.sock").take()
+    }
+  }
+}
+
+extension BundleHook {
+  var stageHook: StagePlan.Hook {
+    StagePlan.Hook(path: path, arguments: arguments, environment: environment, timeout: timeout ?? 0)
+  }
+}
+
+/// The trees that ops attach, opened by host root before anything of the container's runs.
+struct ContainerSources: ~Copyable {
+  private(set) var numbers: [CInt] = []
+
+  init(_ plan: ContainerPlan) throws(ZoneError) {
+    for source in plan.sources {
+      guard case .tree(let path, let recursive, let propagation, let uids, let gids) = source else { continue }
+      do throws(SyscallError) {
+        let number = try HostTree.open(path, recursive: recursive, propagation).take()
+        numbers.append(number)
+        if !uids.isEmpty {
+          let space = try UserNamespace.make(Zones.mapText(uids), Zones.mapText(gids))
+          // AT_EMPTY_PATH, AT_RECURSIVE; MOUNT_ATTR_IDMAP
+          try check(
+            zns_mount_setattr(number, "", 0x1000 | (recursive ? 0x8000 : 0), 0x0010_0000, 0, 0, space.raw),
+            "mount_setattr", path)
+        }
+      } catch { throw .call("use \(path) for the container", error) }
+    }
+  }
+
+  deinit { for number in numbers { close(number) } }
+}
+
+/// Namespaces that stand already, opened and looked at.
+struct NamespaceFiles: ~Copyable {
+  private(set) var numbers: [CInt] = []
+
+  /// In the order in which they can be entered: an ordinary user has no power over any but by the user namespace, and host
+  /// root loses his with it.
+  init(_ config: BundleConfig, isRoot: Bool) throws(ZoneError) {
+    let entered = config.linux.namespaces.filter { $0.path != nil }
+    let users = entered.filter { $0.flag == .user }
+    let others = entered.filter { $0.flag != .user }
+    for namespace in isRoot ? others + users : users + others {
+      let path = namespace.path ?? ""
+      try attempt("enter the \(namespace.name) namespace \(path)") { () throws(SyscallError) in
+        let file = try OwnedFD.open(path, O_RDONLY)
+        // ioctl_nsfs(2), NS_GET_NSTYPE
+        let type = try check(zns_ioctl(file.raw, 0xb703, 0), "ioctl NS_GET_NSTYPE", path)
+        guard UInt32(type) == namespace.flag.rawValue else {
+          throw SyscallError(call: "ioctl NS_GET_NSTYPE", errno: EINVAL, path: path)
+        }
+        numbers.append(file.take())
+      }
+    }
+  }
+
+  deinit { for number in numbers { close(number) } }
+}

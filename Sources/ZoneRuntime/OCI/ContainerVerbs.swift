@@ -1,0 +1,283 @@
+internal import CLinuxNS
+internal import Glibc
+internal import LinuxNS
+internal import ResourceControl
+
+extension Containers {
+  /// none -> created.
+  public func create(_ id: String, _ request: ContainerRequest) throws(ZoneError) {
+    let made = try make(id, request, foreground: false)
+    _ = made.pid
+  }
+
+  /// none -> running, and stays the parent of its process.
+  public func run(_ id: String, _ request: ContainerRequest) throws(ZoneError) -> ContainerProcess {
+    let made = try make(id, request, foreground: true)
+    do throws(ZoneError) {
+      let files = try files(id)
+      let record = try record(files)
+      let config = try files.readConfig()
+      try go(made.control, config, files, record)
+      return made
+    } catch {
+      try? made.process.signal(SIGKILL)  // best effort: the first error is told
+      _ = try? made.process.reap()
+      try? delete(id, force: true)
+      throw error
+    }
+  }
+
+  /// created -> running.
+  public func start(_ id: String) throws(ZoneError) {
+    let files = try files(id)
+    let lock = try lock(files)
+    let record = try record(files)
+    let state = try state(files, record)
+    guard state == .created else {
+      throw .refused(
+        state == .running || state == .paused
+          ? "cannot start an already running container" : "cannot start a container that has stopped")
+    }
+    let config = try files.readConfig()
+    let link: OwnedFD
+    do throws(SyscallError) { link = try UnixSocket.connect(files.gate, SocketType.packets) } catch {
+      throw .call("start container \(id)", error)
+    }
+    try go(link, config, files, record)
+    withExtendedLifetime(lock) {}
+  }
+
+  /// Says that it is to start, and hears whether it has: nothing more is said where the process was executed.
+  private func go(
+    _ link: borrowing OwnedFD, _ config: BundleConfig, _ files: ContainerFiles, _ record: ContainerRecord
+  ) throws(ZoneError) {
+    try say(go: link, state: .created, config, files, record)
+    let failed = try hearExecuted(link, config, record)
+    if let failed {
+      // What could not be executed has ended; it is not started again.
+      unlink(files.gate)
+      throw failed
+    }
+    unlink(files.gate)  // its end: `state` says running from here on
+    do throws(ZoneError) { try run(config.hooks.poststart, "poststart", .running, config, record) } catch {
+      // config.md, "Poststart": the container is stopped.
+      if let process = try? living(record) { try? process.signal(SIGKILL) }  // the hook's error is told
+      throw error
+    }
+  }
+
+  /// nil: it was executed, for the socket closed with it.
+  private func hearExecuted(_ link: borrowing OwnedFD, _ config: BundleConfig, _ record: ContainerRecord)
+    throws(ZoneError)
+    -> ZoneError?
+  {
+    var said = false
+    while true {
+      var fds: [CInt] = []
+      let message = try attempt("start container \(record.id)") { () throws(SyscallError) in
+        try KeeperLink.receive(from: link, timeout: -1, descriptors: &fds)
+      }
+      switch message {
+      case .started: said = true
+      case .descriptors:
+        guard let first = fds.first else { continue }
+        let listener = OwnedFD(raw: first)
+        try tellListener(listener.raw, config, record)
+      case .failed(let section, let step, let number):
+        let facts = ContainerFacts(
+          isRoot: true, root: record.rootfs, trees: CgroupTrees(unified: nil, unifiedControllers: [], v1: []),
+          cgroup: record.cgroup, hasSELinux: true, hasAppArmor: true, capabilities: [], filter: [],
+          newKeyring: true, noPivot: false)
+        // The same plan has the same steps: it is made again for its words.
+        let plan = (try? ContainerPlanner.plan(config, facts)) ?? ContainerPlan()
+        return failure(config, plan, section, step, number)
+      case nil: return said ? nil : .refused("cannot start container \(record.id): its process was killed on the way")
+      default: continue
+      }
+    }
+  }
+
+  /// seccomp notification: the listener, and who it listens for, to the socket that the bundle names (config-linux.md,
+  /// "The Container Process State").
+  private func tellListener(_ listener: CInt, _ config: BundleConfig, _ record: ContainerRecord) throws(ZoneError) {
+    guard let wish = config.linux.seccomp, let path = wish.listenerPath else { return }
+    let state = ContainerStatus(
+      id: record.id, state: .created, pid: record.process?.pid ?? 0, bundle: record.bundle, rootfs: "", created: "",
+      owner: "", annotations: config.annotations)
+    let form = ListenerState(metadata: wish.listenerMetadata, pid: record.process?.pid ?? 0, state: state)
+    let bytes: [UInt8]
+    do throws(JSONError) { bytes = try JSON.encode(form, name: "container process state") } catch { throw .json(error) }
+    _ = try attempt("hand the seccomp listener to \(path)") { () throws(SyscallError) in
+      let socket = try UnixSocket.connect(path, SocketType.stream)
+      try LinuxNS.check(zns_send_fds(socket.raw, bytes, bytes.count, [listener], 1), "sendmsg", path)
+    }
+  }
+
+  /// - Parameter all: every process of its groups, as far as there are any, and not only the first.
+  public func kill(_ id: String, signal: CInt, all: Bool) throws(ZoneError) {
+    let files = try files(id)
+    let record = try record(files)
+    guard let process = try living(record) else {
+      if all, signal == SIGKILL { return try killGroups(record) }
+      throw .refused("container not running")
+    }
+    if all {
+      if signal == SIGKILL { return try killGroups(record) }
+      for pid in (try? record.cgroup.group.processes()) ?? [] {
+        if let one = try? Pidfd.open(pid) { try? one.signal(signal) }  // gone in the meantime is gone
+      }
+      return
+    }
+    try attempt("signal container \(id)") { () throws(SyscallError) in try process.signal(signal) }
+    // A frozen process cannot die: its groups are let go for the signal that asks it to.
+    if signal == SIGKILL, try state(files, record) == .paused { try? record.cgroup.group.thaw() }
+  }
+
+  private func killGroups(_ record: ContainerRecord) throws(ZoneError) {
+    do throws(CgroupError) { try record.cgroup.group.kill() } catch { throw .refused("\(error)") }
+  }
+
+  /// stopped -> none; with force from any state.
+  public func delete(_ id: String, force: Bool) throws(ZoneError) {
+    let files = try files(id)
+    let record: ContainerRecord
+    do throws(ZoneError) {
+      guard let found = try files.readRecord() else {
+        // A create that was killed before it wrote anything: the directory is all there is.
+        if FileSystem.exists(files.directory) { return try remove(files) }
+        if force { return }
+        throw ZoneError.refused("container '\(id)' does not exist")
+      }
+      record = found
+    } catch {
+      guard force, FileSystem.exists(files.directory) else { throw error }
+      return try remove(files)
+    }
+    let lock = try lock(files)
+    let state = try state(files, record)
+    switch state {
+    case .stopped: break
+    case .creating where try isAbandoned(record, files): break
+    case .created:
+      // A container that was never started is ended without --force, as runc does.
+      try end(record)
+    default:
+      guard force else { throw .refused("cannot delete container \(id) that is not stopped: \(state.rawValue)") }
+      try end(record)
+    }
+    // What it left beside its first process: a shared pid namespace ends with nobody.
+    if record.unified != nil || !record.v1.isEmpty { try killGroups(record) }
+    try removeGroups(record)
+    let config = try? files.readConfig()
+    try remove(files)
+    withExtendedLifetime(lock) {}
+    guard let config else { return }
+    do throws(ZoneError) { try run(config.hooks.poststop, "poststop", .stopped, config, record) } catch {
+      warn("\(error)")
+    }
+  }
+
+  /// Whoever was making it has gone: the lock of its directory is free, which we hold.
+  private func isAbandoned(_ record: ContainerRecord, _ files: ContainerFiles) throws(ZoneError) -> Bool {
+    record.process == nil
+  }
+
+  func end(_ record: ContainerRecord) throws(ZoneError) {
+    guard let process = try living(record) else { return }
+    let ended = try attempt("end container \(record.id)") { () throws(SyscallError) -> Bool in
+      try process.signal(SIGKILL)
+      // A frozen process dies when it is let go.
+      try? record.cgroup.group.thaw()
+      return try process.waitUntilEnd(timeout: 10_000)
+    }
+    guard ended else { throw .timedOut("cannot end container \(record.id): its process does not die") }
+  }
+
+  private func remove(_ files: ContainerFiles) throws(ZoneError) {
+    try attempt("remove \(files.directory)") { () throws(SyscallError) in try TreeRemoval.remove(files.directory) }
+  }
+
+  /// One verb at a time for a container.
+  func lock(_ files: ContainerFiles) throws(ZoneError) -> FileLock {
+    do throws(SyscallError) { return try FileLock(files.directory) } catch {
+      if error.errno == ENOENT { throw .refused("container '\(files.id)' does not exist") }
+      throw .call("lock container \(files.id)", error)
+    }
+  }
+
+  // MARK: living containers
+
+  func running(_ id: String, verb: String) throws(ZoneError) -> (ContainerFiles, ContainerRecord) {
+    let files = try files(id)
+    let record = try record(files)
+    let state = try state(files, record)
+    guard state == .running || state == .created || state == .paused else {
+      throw .refused("cannot \(verb) a container that has \(state == .stopped ? "stopped" : "not been made yet")")
+    }
+    return (files, record)
+  }
+
+  /// running -> paused.
+  public func pause(_ id: String) throws(ZoneError) {
+    let (_, record) = try running(id, verb: "pause")
+    do throws(CgroupError) { try record.cgroup.group.freeze() } catch { throw .refused("\(error)") }
+  }
+
+  /// paused -> running.
+  public func resume(_ id: String) throws(ZoneError) {
+    let (_, record) = try running(id, verb: "resume")
+    do throws(CgroupError) { try record.cgroup.group.thaw() } catch { throw .refused("\(error)") }
+  }
+
+  /// The host's numbers of its processes.
+  public func processes(_ id: String) throws(ZoneError) -> [Int32] {
+    let (_, record) = try running(id, verb: "list the processes of")
+    do throws(CgroupError) { return try record.cgroup.group.processes().sorted() } catch { throw .refused("\(error)") }
+  }
+
+  /// Changes limits.
+  /// - Parameter text: `linux.resources` as JSON.
+  public func update(_ id: String, _ text: [UInt8]) throws(ZoneError) {
+    let (_, record) = try running(id, verb: "update")
+    let resources = try BundleResources(BundleNode.parse(text, name: "resources"))
+    let trees: CgroupTrees
+    do throws(CgroupError) {
+      trees = try CgroupTrees.detect()
+      var wanted = try Self.asCgroupError { () throws(ZoneError) in try limits(resources, trees) }
+      wanted.parts.removeAll { $0.controller == "devices" }
+      if let limit = resources.checkedLimit, let used = try record.cgroup.group.statistics().memory,
+        used > UInt64(limit)
+      {
+        throw .inUse(limit: "memory", value: limit, used: Int64(clamping: used))
+      }
+      try record.cgroup.write(wanted, trees)
+    } catch { throw .refused("\(error)") }
+  }
+
+  private static func asCgroupError<Result>(_ body: () throws(ZoneError) -> Result) throws(CgroupError) -> Result {
+    do { return try body() } catch { throw .unavailable(why: "\(error)") }
+  }
+}
+
+/// What a seccomp listener is told.
+private struct ListenerState: JSONValue {
+  var metadata: String
+  var pid: Int32
+  var state: ContainerStatus
+
+  init(metadata: String, pid: Int32, state: ContainerStatus) {
+    (self.metadata, self.pid, self.state) = (metadata, pid, state)
+  }
+
+  init(json: JSONNode) throws(JSONError) { throw JSONError(why: "it is only written") }
+
+  func write(to json: inout JSONWriter) throws(JSONError) {
+    json.open("{")
+    try json.member("ociVersion", Containers.specification)
+    try json.member("fds", ["seccompFd"])
+    try json.member("pid", Int(pid))
+    try json.member("metadata", metadata)
+    try json.member("state", ContainerStatus.Form(status: state, forHooks: true))
+    json.close("}")
+  }
+}

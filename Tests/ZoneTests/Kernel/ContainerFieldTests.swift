@@ -1,0 +1,399 @@
+import Foundation
+import Glibc
+import Testing
+
+/// Each field of config.json does what it says, seen from inside (docs/OCI.md names these cases).
+@Suite(.serialized, .machine, .needs(.root, .program("busybox")), .timeLimit(.minutes(10)))
+struct ContainerFieldTests {
+  // MARK: process
+
+  @Test func user() throws {
+    try OCIBundle.with { (bundle) throws in
+      bundle["process.user"] = ["uid": 1000, "gid": 1001, "umask": 0o27, "additionalGids": [5, 6]]
+      #expect(
+        try bundle.printed("id -u; id -g; id -G; umask").split(separator: "\n") == ["1000", "1001", "1001 5 6", "0027"])
+    }
+  }
+
+  @Test func inputAndOutputBelongToTheUser() throws {
+    try OCIBundle.with { (bundle) throws in
+      bundle["process.user"] = ["uid": 1000, "gid": 1000]
+      #expect(try bundle.printed("echo again > /proc/self/fd/1") == "again")
+    }
+  }
+
+  @Test func environmentAndDirectory() throws {
+    try OCIBundle.with { (bundle) throws in
+      bundle["process.env"] = ["PATH=/bin", "A=1", "B=x y"]
+      bundle["process.cwd"] = "/made/here"
+      bundle["root.readonly"] = false
+      #expect(try bundle.printed("echo $A; echo \"$B\"; echo $HOME; pwd") == "1\nx y\n/root\n/made/here")
+    }
+  }
+
+  @Test func capabilities() throws {
+    try OCIBundle.with { (bundle) throws in
+      let sets = { (names: [String]) in
+        ["bounding", "effective", "permitted", "inheritable", "ambient"].reduce(into: [String: Any]()) {
+          $0[$1] = names
+        }
+      }
+      bundle["process.capabilities"] = sets(["CAP_KILL", "CAP_CHOWN"])
+      bundle["process.user"] = ["uid": 1000, "gid": 1000]
+      let lines = try bundle.printed("grep Cap /proc/self/status").split(separator: "\n")
+      #expect(lines.count == 5 && lines.allSatisfy { $0.hasSuffix("0000000000000021") }, "\(lines)")
+      bundle["process.capabilities"] = [String: Any]()
+      bundle["process.user"] = ["uid": 0, "gid": 0]
+      let none = try bundle.printed("grep Cap /proc/self/status").split(separator: "\n")
+      #expect(none.allSatisfy { $0.hasSuffix("0000000000000000") }, "\(none)")
+    }
+  }
+
+  @Test func rlimits() throws {
+    try OCIBundle.with { (bundle) throws in
+      bundle["process.rlimits"] = [
+        ["type": "RLIMIT_NOFILE", "soft": 100, "hard": 200], ["type": "RLIMIT_CORE", "soft": 0, "hard": 0],
+        ["type": "RLIMIT_STACK", "soft": 1 << 20, "hard": NSNumber(value: UInt64.max)],
+      ]
+      #expect(
+        try bundle.printed("ulimit -Sn; ulimit -Hn; ulimit -c; ulimit -Ss; ulimit -Hs")
+          == "100\n200\n0\n1024\nunlimited")
+      bundle["process.rlimits"] = [["type": "RLIMIT_NOFILE", "soft": 2, "hard": 1]]
+      #expect(try bundle.refusal().contains("process.rlimits[0].soft"))
+    }
+  }
+
+  @Test func noNewPrivilegesAndOOMScore() throws {
+    try OCIBundle.with { (bundle) throws in
+      bundle["process.oomScoreAdj"] = 333
+      #expect(
+        try bundle.printed("grep NoNewPrivs /proc/self/status; cat /proc/self/oom_score_adj") == "NoNewPrivs:\t1\n333")
+      bundle["process.noNewPrivileges"] = false
+      #expect(try bundle.printed("grep NoNewPrivs /proc/self/status") == "NoNewPrivs:\t0")
+    }
+  }
+
+  @Test func schedulerPriorityAndPersonality() throws {
+    try OCIBundle.with { (bundle) throws in
+      bundle["process.scheduler"] = ["policy": "SCHED_BATCH", "nice": 5]
+      bundle["process.ioPriority"] = ["class": "IOPRIO_CLASS_IDLE", "priority": 0]
+      bundle["linux.personality"] = ["domain": "LINUX32"]
+      let lines = try bundle.printed("cut -d' ' -f19,41 /proc/self/stat; ionice -p $$; uname -m").split(separator: "\n")
+      #expect(lines.first == "5 3" && lines.dropFirst().first?.hasPrefix("idle") == true, "\(lines)")
+      #expect(["i686", "armv8l"].contains(lines.last), "\(lines)")
+    }
+  }
+
+  @Test(arguments: [
+    ("process.apparmorProfile", "nosuch" as any Sendable), ("process.selinuxLabel", "system_u:x:y:s0"),
+  ])
+  func labelsNeedTheirModule(field: String, value: any Sendable) throws {
+    guard !FileManager.default.fileExists(atPath: "/sys/fs/selinux/enforce"),
+      !(contents("/sys/kernel/security/lsm") ?? "").contains("apparmor")
+    else { return }
+    try OCIBundle.with { (bundle) throws in
+      bundle[field] = value
+      #expect(try bundle.refusal().contains(field))
+    }
+  }
+
+  @Test func terminal() throws {
+    try OCIBundle.with { (bundle) throws in
+      bundle["process.terminal"] = true
+      bundle["process.consoleSize"] = ["height": 33, "width": 99]
+      bundle.shell("test -t 0 && test -t 2 && tty && stty size && ls -l /dev/console | cut -c1")
+      let outcome = try bundle.start()
+      #expect(
+        outcome.lines.map { $0.trimmingCharacters(in: .whitespacesAndNewlines) } == ["/dev/pts/0", "33 99", "c"],
+        "\(outcome)")
+    }
+  }
+
+  // MARK: names and namespaces
+
+  @Test func names() throws {
+    try OCIBundle.with { (bundle) throws in
+      bundle["hostname"] = "thisone"
+      bundle["domainname"] = "of.mine"
+      #expect(try bundle.printed("hostname; cat /proc/sys/kernel/domainname") == "thisone\nof.mine")
+      bundle["linux.namespaces"] = (bundle["linux.namespaces"] as? [[String: Any]])?.filter {
+        $0["type"] as? String != "uts"
+      }
+      #expect(try bundle.refusal().contains("hostname"))
+    }
+  }
+
+  @Test func namespacesByPath() throws {
+    try OCIBundle.with { (bundle) throws in
+      bundle["process.args"] = ["sleep", "1000"]
+      try bundle.create("first")
+      try bundle.ok("start", "first")
+      let pid = try #require(try bundle.state("first")?["pid"] as? Int)
+      let shared = ["network": "net", "ipc": "ipc", "uts": "uts", "pid": "pid"]
+      bundle["hostname"] = nil
+      bundle["linux.namespaces"] = (bundle["linux.namespaces"] as? [[String: Any]])?.map { namespace in
+        guard let type = namespace["type"] as? String, let file = shared[type] else { return namespace }
+        return ["type": type, "path": "/proc/\(pid)/ns/\(file)"]
+      }
+      let printed = try bundle.printed(
+        "for n in net ipc uts pid mnt; do readlink /proc/self/ns/$n; done; ps | grep -c 'sleep 1000'")
+      let lines = printed.split(separator: "\n").map(String.init)
+      for (at, file) in ["net", "ipc", "uts", "pid"].enumerated() {
+        let its = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(pid)/ns/\(file)")
+        #expect(lines[at] == its, "\(file)")
+      }
+      #expect(lines[4] != (try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(pid)/ns/mnt")))
+      #expect(lines.last != "0")
+      bundle["linux.namespaces"] = [["type": "mount"], ["type": "network", "path": "/proc/\(pid)/ns/ipc"]]
+      #expect(try bundle.start("b").err.contains("network namespace"))
+    }
+  }
+
+  @Test func userNamespace() throws {
+    try OCIBundle.with { (bundle) throws in
+      bundle.add("linux.namespaces", ["type": "user"])
+      bundle["linux.uidMappings"] = [["containerID": 0, "hostID": 300_000, "size": 65536]]
+      bundle["linux.gidMappings"] = [["containerID": 0, "hostID": 400_000, "size": 65536]]
+      bundle.add(
+        "mounts", ["destination": "/mine", "type": "tmpfs", "source": "tmpfs", "options": ["uid=7", "mode=700"]])
+      mkdir(bundle.folder + "/rootfs/mine", 0o755)
+      let lines = try bundle.printed(
+        "cat /proc/self/uid_map; stat -c '%u %g' /dev/null; stat -c %u /mine; echo x > /dev/null && echo written; id -u"
+      )
+      #expect(
+        lines.split(separator: "\n").map { $0.split(separator: " ").joined(separator: " ") } == [
+          "0 300000 65536", "0 0", "7", "written", "0",
+        ])
+    }
+  }
+
+  @Test func aReadOnlyBindIsLockedInAUserNamespace() throws {
+    try OCIBundle.with { (bundle) throws in
+      mkdir(bundle.folder + "/shared", 0o777)
+      chmod(bundle.folder + "/shared", 0o777)
+      bundle.add("linux.namespaces", ["type": "user"])
+      for key in ["uidMappings", "gidMappings"] {
+        bundle["linux.\(key)"] = [["containerID": 0, "hostID": 300_000, "size": 65536]]
+      }
+      let all = ["CAP_SYS_ADMIN", "CAP_DAC_OVERRIDE"]
+      bundle["process.capabilities"] = ["bounding": all, "effective": all, "permitted": all]
+      bundle["root.readonly"] = false
+      bundle.add(
+        "mounts",
+        ["destination": "/shared", "type": "bind", "source": bundle.folder + "/shared", "options": ["bind", "ro"]])
+      mkdir(bundle.folder + "/rootfs/shared", 0o755)
+      bundle.shell(
+        "mount -o remount,bind,rw /shared; echo x > /shared/written; umount /shared; test -e /shared/written")
+      #expect(try bundle.start().status != 0)
+      #expect(!FileManager.default.fileExists(atPath: bundle.folder + "/shared/written"))
+    }
+  }
+
+  @Test func timeOffsets() throws {
+    try OCIBundle.with { (bundle) throws in
+      bundle.add("linux.namespaces", ["type": "time"])
+      bundle["linux.timeOffsets"] = ["boottime": ["secs": 1_000_000, "nanosecs": 5], "monotonic": ["secs": 7]]
+      let up = try #require(Double(try bundle.printed("cut -d' ' -f1 /proc/uptime")))
+      #expect(up > 1_000_000)
+    }
+  }
+
+  // MARK: mounts
+
+  @Test func bindsAndTheirAttributes() throws {
+    try OCIBundle.with { (bundle) throws in
+      for name in ["data", "data/below", "file"] { mkdir(bundle.folder + "/" + name, 0o755) }
+      rmdir(bundle.folder + "/file")
+      try "content".write(toFile: bundle.folder + "/file", atomically: false, encoding: .utf8)
+      bundle["root.readonly"] = false
+      bundle.add(
+        "mounts",
+        [
+          "destination": "/deep/in/data", "source": bundle.folder + "/data",
+          "options": ["rbind", "ro", "nosuid", "noexec"],
+        ],
+        [
+          "destination": "/etc/one/file", "type": "bind", "source": bundle.folder + "/file",
+          "options": ["bind", "rro"],
+        ],
+        ["destination": "/scratch", "type": "tmpfs", "source": "tmp", "options": ["size=64k", "mode=1770", "nodev"]])
+      let printed = try bundle.printed(
+        """
+        touch /deep/in/data/x 2>&1; cat /etc/one/file; echo; echo y > /etc/one/file; grep -E '/deep/in/data|/scratch' /proc/mounts \
+        | cut -d' ' -f2,4; stat -c %a /scratch; dd if=/dev/zero of=/scratch/big bs=1k count=100 2>&1 | grep -c 'No space'
+        """)
+      let lines = printed.split(separator: "\n")
+      #expect(lines.first?.contains("Read-only") == true && lines.dropFirst().first == "content", "\(printed)")
+      #expect(lines.contains { $0.hasPrefix("/deep/in/data ro,nosuid,noexec") }, "\(printed)")
+      #expect(lines.contains { $0.hasPrefix("/scratch rw,nodev") && $0.contains("size=64k") }, "\(printed)")
+      #expect(lines.suffix(2) == ["1770", "1"], "\(printed)")
+    }
+  }
+
+  @Test func aTmpfsBeginsWithWhatWasThere() throws {
+    try OCIBundle.with { (bundle) throws in
+      let there = bundle.folder + "/rootfs/there"
+      mkdir(there, 0o751)
+      mkdir(there + "/sub", 0o700)
+      try "text".write(toFile: there + "/sub/file", atomically: false, encoding: .utf8)
+      chmod(there + "/sub/file", 0o640)
+      chown(there + "/sub/file", 12, 34)
+      symlink("/etc/passwd", there + "/link")
+      bundle.add(
+        "mounts", ["destination": "/there", "type": "tmpfs", "source": "tmpfs", "options": ["tmpcopyup", "ro"]])
+      let printed = try bundle.printed(
+        "cat /there/sub/file; echo; stat -c '%a %u %g' /there/sub/file; stat -c %a /there/sub; readlink /there/link; touch /there/x 2>&1"
+      )
+      let lines = printed.split(separator: "\n")
+      #expect(
+        Array(lines.prefix(4)) == ["text", "640 12 34", "700", "/etc/passwd"]
+          && lines.last?.contains("Read-only") == true, "\(printed)")
+    }
+  }
+
+  @Test func aLinkInTheRootLeadsNoMountOut() throws {
+    try OCIBundle.with { (bundle) throws in
+      mkdir(bundle.folder + "/outside", 0o755)
+      symlink("../../../../../../..\(bundle.folder)/outside", bundle.folder + "/rootfs/out")
+      bundle["root.readonly"] = false
+      bundle.add("mounts", ["destination": "/out/made", "type": "tmpfs", "source": "tmpfs"])
+      bundle["linux.maskedPaths"] = ["/out"]
+      _ = try bundle.printed("true")
+      #expect(try FileManager.default.contentsOfDirectory(atPath: bundle.folder + "/outside").isEmpty)
+      #expect(FileManager.default.fileExists(atPath: bundle.folder + "/rootfs\(bundle.folder)/outside/made"))
+    }
+  }
+
+  @Test func idMappedMounts() throws {
+    try OCIBundle.with { (bundle) throws in
+      mkdir(bundle.folder + "/data", 0o755)
+      try "x".write(toFile: bundle.folder + "/data/file", atomically: false, encoding: .utf8)
+      chown(bundle.folder + "/data/file", 5, 6)
+      bundle.add(
+        "mounts",
+        [
+          "destination": "/mnt", "source": bundle.folder + "/data", "options": ["bind"],
+          "uidMappings": [["containerID": 5, "hostID": 1005, "size": 1]],
+          "gidMappings": [["containerID": 6, "hostID": 1006, "size": 1]],
+        ])
+      mkdir(bundle.folder + "/rootfs/mnt", 0o755)
+      #expect(try bundle.printed("stat -c '%u %g' /mnt/file") == "1005 1006")
+    }
+  }
+
+  @Test func propagation() throws {
+    try OCIBundle.with { (bundle) throws in
+      mkdir(bundle.folder + "/data", 0o755)
+      mkdir(bundle.folder + "/rootfs/mnt", 0o755)
+      bundle.add("mounts", ["destination": "/mnt", "source": bundle.folder + "/data", "options": ["bind", "rshared"]])
+      #expect(try bundle.printed("grep ' /mnt ' /proc/self/mountinfo").contains("shared:"))
+      #expect(!(try bundle.printed("grep ' / / ' /proc/self/mountinfo; true").contains("shared:")))
+      bundle["linux.rootfsPropagation"] = "shared"
+      #expect(try bundle.printed("grep ' / ' /proc/self/mountinfo").contains("shared:"))
+    }
+  }
+
+  @Test func rootAndCoveredPaths() throws {
+    try OCIBundle.with { (bundle) throws in
+      try "secret".write(toFile: bundle.folder + "/rootfs/etc/hidden", atomically: false, encoding: .utf8)
+      mkdir(bundle.folder + "/rootfs/var/dir", 0o755)
+      try "in".write(toFile: bundle.folder + "/rootfs/var/dir/x", atomically: false, encoding: .utf8)
+      bundle.add("linux.maskedPaths", "/etc/hidden", "/var/dir", "/not/there")
+      bundle.add("linux.readonlyPaths", "/tmp", "/not/there/either")
+      #expect(try bundle.printed("touch /x 2>&1; true").contains("Read-only"))
+      bundle["root.readonly"] = false
+      let printed = try bundle.printed(
+        "cat /etc/hidden; ls /var/dir; touch /tmp/x 2>&1; touch /x; echo k > /proc/sys/kernel/hostname; cat /proc/kcore | wc -c"
+      )
+      #expect(printed.contains("Read-only") && !printed.contains("secret") && printed.hasSuffix("\n0"), "\(printed)")
+    }
+  }
+
+  @Test func sysctls() throws {
+    try OCIBundle.with { (bundle) throws in
+      bundle["linux.sysctl"] = ["net.ipv4.ip_forward": "1", "kernel.msgmax": "4242"]
+      #expect(try bundle.printed("cat /proc/sys/net/ipv4/ip_forward /proc/sys/kernel/msgmax") == "1\n4242")
+      bundle["linux.sysctl"] = ["kernel.panic": "1"]
+      #expect(try bundle.refusal().contains("kernel.panic"))
+    }
+  }
+
+  @Test func devices() throws {
+    try OCIBundle.with { (bundle) throws in
+      bundle["linux.devices"] = [
+        ["type": "c", "path": "/dev/mine", "major": 1, "minor": 5, "fileMode": 0o640, "uid": 3, "gid": 4],
+        ["type": "p", "path": "/dev/sub/pipe", "fileMode": 0o600],
+      ]
+      bundle.add("linux.resources.devices", ["allow": true, "type": "c", "major": 1, "minor": 5, "access": "r"])
+      let printed = try bundle.printed(
+        "stat -c '%F %a %u %g %t:%T' /dev/mine /dev/sub/pipe; head -c 3 /dev/mine | wc -c; ls /dev | grep -c -E '^(null|zero|full|random|urandom|tty)$'"
+      )
+      #expect(printed == "character special file 640 3 4 1:5\nfifo 600 0 0 0:0\n3\n6", "\(printed)")
+    }
+  }
+
+  @Test func deviceRules() throws {
+    try OCIBundle.with { (bundle) throws in
+      bundle["linux.devices"] = [["type": "c", "path": "/dev/kmsg2", "major": 1, "minor": 11, "fileMode": 0o666]]
+      let refused = try bundle.printed("head -c 1 /dev/kmsg2 2>&1 >/dev/null; echo > /dev/null && echo fine")
+      #expect(refused.contains("not permitted") && refused.hasSuffix("fine"), "\(refused)")
+      bundle.add("linux.resources.devices", ["allow": true, "type": "c", "major": 1, "minor": 11, "access": "rw"])
+      #expect(!(try bundle.printed("head -c 1 /dev/kmsg2 2>&1 >/dev/null; true").contains("not permitted")))
+    }
+  }
+
+  // MARK: seccomp
+
+  @Test func seccomp() throws {
+    try OCIBundle.with { (bundle) throws in
+      bundle["linux.seccomp"] = [
+        "defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"],
+        "syscalls": [
+          ["names": ["mkdir", "mkdirat", "nosuchcall"], "action": "SCMP_ACT_ERRNO", "errnoRet": 77],
+          [
+            "names": ["kill"], "action": "SCMP_ACT_ERRNO",
+            "args": [["index": 1, "value": 10, "op": "SCMP_CMP_EQ"]],
+          ],
+        ],
+      ]
+      for noNew in [true, false] {
+        bundle["process.noNewPrivileges"] = noNew
+        bundle["process.capabilities.bounding"] = ["CAP_SYS_ADMIN"]
+        let printed = try bundle.printed(
+          "mkdir /tmp/x 2>&1; kill -10 1 2>&1; kill -0 1 && echo alive; grep Seccomp: /proc/self/status")
+        #expect(printed.contains("File descriptor in bad state") || printed.contains("77"), "\(printed)")
+        #expect(printed.contains("not permitted") && printed.contains("alive") && printed.hasSuffix("2"), "\(printed)")
+      }
+      #expect(
+        try FileManager.default.contentsOfDirectory(atPath: bundle.folder + "/state/.filters").count == 1,
+        "compiled once")
+    }
+  }
+
+  // MARK: groups
+
+  @Test func resources() throws {
+    try OCIBundle.with { (bundle) throws in
+      bundle["linux.resources"] = [
+        "memory": ["limit": 64 << 20, "swap": 64 << 20], "pids": ["limit": 33],
+        "cpu": ["shares": 512, "quota": 20000, "period": 100_000, "cpus": "0"],
+      ]
+      let printed = try bundle.printed(
+        """
+        cd /sys/fs/cgroup; cat memory/memory.limit_in_bytes pids/pids.max cpu/cpu.shares cpu/cpu.cfs_quota_us cpuset/cpuset.cpus 2>/dev/null \
+        || cat memory.max pids.max cpu.weight cpu.max cpuset.cpus
+        """)
+      #expect(
+        ["\(64 << 20)\n33\n512\n20000\n0", "\(64 << 20)\n33\n20\n20000 100000\n0"].contains(printed), "\(printed)")
+      bundle["linux.resources"] = ["memory": ["limit": 10, "swap": 5]]
+      #expect(try bundle.refusal().contains("linux.resources.memory.swap"))
+    }
+  }
+
+  @Test func aGroupWithProcessesIsRefused() throws {
+    try OCIBundle.with { (bundle) throws in
+      bundle["linux.cgroupsPath"] = "../../up"
+      #expect(try bundle.refusal().contains("linux.cgroupsPath"))
+    }
+  }
+}

@@ -1,0 +1,90 @@
+import Foundation
+import Glibc
+import Testing
+
+/// The six hooks: where each runs, in which order, with what state; and what a failure of one means.
+@Suite(.serialized, .machine, .needs(.root, .program("busybox")), .timeLimit(.minutes(5)))
+struct ContainerHookTests {
+  /// A hook that notes its name, the state's status and pid, and which hostname it sees.
+  private func hook(_ name: String, _ bundle: OCIBundle, inside: Bool = false, end: String = "") -> [String: Any] {
+    let shell = inside ? "/bin/busybox" : "/bin/sh"
+    let log = inside ? "/log" : bundle.folder + "/rootfs/log"
+    let script =
+      "read s; echo \(name) $(echo \"$s\" | sed 's/.*\"status\":\"\\([a-z]*\\)\".*/\\1/') $(hostname) $HOOK >> \(log); \(end)"
+    return [
+      "path": shell, "args": inside ? ["busybox", "sh", "-c", script] : ["sh", "-c", script],
+      "env": ["HOOK=\(name)", "PATH=/usr/sbin:/usr/bin:/sbin:/bin"],
+    ]
+  }
+
+  private func all(_ bundle: OCIBundle) -> [String: Any] {
+    [
+      "prestart": [hook("prestart", bundle)], "createRuntime": [hook("createRuntime", bundle)],
+      "createContainer": [hook("createContainer", bundle)],
+      "startContainer": [hook("startContainer", bundle, inside: true)], "poststart": [hook("poststart", bundle)],
+      "poststop": [hook("poststop", bundle)],
+    ]
+  }
+
+  @Test func eachRunsAtItsPlace() throws {
+    try OCIBundle.with { (bundle) throws in
+      let host = ProcessInfo.processInfo.hostName.split(separator: ".").first.map(String.init) ?? ""
+      bundle["root.readonly"] = false
+      bundle["hooks"] = all(bundle)
+      bundle.shell("echo process >> /log; sleep 1000")
+      let log = { (contents(bundle.folder + "/rootfs/log") ?? "").split(separator: "\n").map(String.init) }
+      try bundle.create()
+      let made = log()
+      #expect(
+        made.map { $0.split(separator: " ").first ?? "" } == ["prestart", "createRuntime", "createContainer"], "\(made)"
+      )
+      #expect(made.allSatisfy { $0.contains(" creating ") }, "\(made)")
+      #expect(made.last?.contains(" zone ") == true && made.first?.contains(" \(host) ") == true, "\(made)")
+      try bundle.ok("start", "a")
+      #expect(eventually { log().count == 6 }, "\(log())")
+      let started = log().dropFirst(3)
+      #expect(started.first == "startContainer created zone startContainer", "\(started)")
+      #expect(
+        started.contains("process") && started.contains { $0.hasPrefix("poststart running \(host)") }, "\(started)")
+      try bundle.ok("delete", "--force", "a")
+      #expect(log().last?.hasPrefix("poststop stopped \(host)") == true, "\(log())")
+    }
+  }
+
+  @Test(arguments: ["prestart", "createRuntime", "createContainer", "startContainer"])
+  func aFailureBeforeTheProcessEndsTheContainer(kind: String) throws {
+    try OCIBundle.with { (bundle) throws in
+      bundle["root.readonly"] = false
+      for (end, words) in [("exit 3", "exit status 3"), ("kill -9 $$", "killed by signal 9")] {
+        bundle["hooks"] = [kind: [hook(kind, bundle, inside: kind == "startContainer", end: end)]]
+        bundle.shell("echo process >> /log")
+        let line = try bundle.refusal()
+        #expect(line.contains(kind) && line.contains(words), "\(line)")
+      }
+      bundle["hooks"] = [kind: [["path": "/nosuch"]]]
+      #expect(try bundle.refusal().contains("/nosuch"))
+      #expect(contents(bundle.folder + "/rootfs/log")?.contains("process") != true)
+    }
+  }
+
+  @Test(arguments: ["createRuntime", "createContainer"])
+  func aHookThatTakesTooLongIsKilled(kind: String) throws {
+    try OCIBundle.with { (bundle) throws in
+      var slow = hook(kind, bundle, end: "sleep 1000")
+      slow["timeout"] = 1
+      bundle["hooks"] = [kind: [slow]]
+      #expect(try bundle.refusal().contains("longer than its 1 s"))
+    }
+  }
+
+  @Test func aFailureAfterTheProcessStopsIt() throws {
+    try OCIBundle.with { (bundle) throws in
+      bundle["hooks"] = ["poststart": [hook("poststart", bundle, end: "exit 1")]]
+      bundle.shell("sleep 1000")
+      try bundle.create()
+      let outcome = try bundle.run("start", "a")
+      #expect(outcome.status == 1 && outcome.err.contains("poststart"), "\(outcome)")
+      #expect(try eventually { try bundle.status() == "stopped" })
+    }
+  }
+}

@@ -1,0 +1,154 @@
+import Foundation
+import Glibc
+import Testing
+
+/// `zone-oci`'s verbs, from nothing to running and back.
+@Suite(.serialized, .machine, .needs(.root, .program("busybox")), .timeLimit(.minutes(5)))
+struct ContainerLifeTests {
+  @Test func fromNothingToRunningAndBack() throws {
+    let before = try Machine.snapshot()
+    try OCIBundle.with { (bundle) throws in
+      bundle.shell("trap 'exit 3' TERM; echo up > /tmp/up; while :; do sleep 0.05; done")
+      bundle["root.readonly"] = false
+      try bundle.create()
+      var state = try #require(try bundle.state())
+      #expect(state["status"] as? String == "created")
+      #expect(state["ociVersion"] as? String == "1.3.0" && state["id"] as? String == "a")
+      #expect(state["bundle"] as? String == bundle.folder)
+      let pid = try #require(state["pid"] as? Int)
+      #expect(kill(pid_t(pid), 0) == 0)
+      #expect(contents("/proc/\(pid)/comm") == "zone-oci:init\n", "nothing of the bundle runs yet")
+      #expect(try bundle.run("create", "a").err.contains("exists already"))
+      try bundle.ok("start", "a")
+      #expect(try bundle.status() == "running")
+      #expect(try bundle.run("start", "a").err.contains("already running"))
+      #expect(eventually { contents(bundle.folder + "/rootfs/tmp/up") == "up\n" })
+      #expect(try bundle.run("delete", "a").err.contains("not stopped"))
+      try bundle.ok("pause", "a")
+      #expect(try bundle.status() == "paused")
+      #expect(try bundle.run("exec", "a", "true").err.contains("paused"))
+      try bundle.ok("resume", "a")
+      #expect(try bundle.ok("list", "-q").text == "a")
+      #expect(try bundle.ok("ps", "--format", "json", "a").text.contains("\(pid)"))
+      try bundle.ok("kill", "a", "TERM")
+      #expect(try eventually { try bundle.status() == "stopped" })
+      state = try #require(try bundle.state())
+      #expect(state["pid"] as? Int == 0)
+      #expect(try bundle.run("kill", "a", "KILL").err.contains("container not running"))
+      #expect(try bundle.run("start", "a").err.contains("stopped"))
+      #expect(try bundle.run("exec", "a", "true").status == 255)
+      try bundle.ok("delete", "a")
+      #expect(try bundle.state() == nil)
+      #expect(try bundle.run("delete", "a").err.contains("does not exist"))
+      try bundle.ok("delete", "--force", "a")
+    }
+    try before.expectNoLeak()
+  }
+
+  @Test func theStatusIsTheProcesses() throws {
+    try OCIBundle.with { (bundle) throws in
+      bundle.shell("exit 7")
+      #expect(try bundle.start().status == 7)
+      bundle.shell("kill -9 $$")
+      // Pid 1 of a pid namespace does not die of its own signals.
+      bundle["linux.namespaces"] = (bundle["linux.namespaces"] as? [[String: Any]])?.filter {
+        $0["type"] as? String != "pid"
+      }
+      #expect(try bundle.start().status == 137)
+      #expect(try bundle.left().isEmpty)
+    }
+  }
+
+  @Test func signalsArePassedOn() throws {
+    try OCIBundle.with { (bundle) throws in
+      bundle.shell("trap 'echo got; exit 5' USR1; echo up; while :; do sleep 0.05; done")
+      let running = try bundle.prepared().start()
+      #expect(running.readUntil { $0.contains("up") })
+      running.signal(SIGUSR1)
+      let outcome = try running.finish()
+      #expect(outcome.status == 5 && outcome.out == "up\ngot\n", "\(outcome)")
+    }
+  }
+
+  @Test func aCommandThatIsNotThereIsTold() throws {
+    try OCIBundle.with { (bundle) throws in
+      for (command, words) in [
+        ("nosuch", "executable file not found in $PATH"), ("/nosuch", "no such file or directory"),
+        ("/etc", "permission denied"),
+      ] {
+        bundle["process.args"] = [command]
+        let line = try bundle.refusal()
+        #expect(line.contains("exec: \"\(command)\": \(words)"))
+      }
+    }
+  }
+
+  @Test func aProcessIsExecuted() throws {
+    try OCIBundle.with { (bundle) throws in
+      bundle["process.args"] = ["sleep", "1000"]
+      bundle["process.env"] = ["PATH=/bin", "FROM=bundle"]
+      try bundle.create()
+      try bundle.ok("start", "a")
+      #expect(try bundle.run("exec", "a", "sh", "-c", "echo $FROM; exit 9").status == 9)
+      let words = try bundle.ok(
+        "exec", "--user", "12:34", "-g", "56", "--env", "MORE=x", "--cwd", "/tmp", "a", "sh", "-c",
+        "id -u; id -g; id -G; echo $FROM $MORE; pwd; ls /proc/self/fd | wc -l; cat /proc/self/cgroup | grep -v ':/$'")
+      #expect(words.lines == ["12", "34", "34 56", "bundle x", "/tmp", "4"])
+      #expect(try bundle.ok("exec", "a", "sh", "-c", "ps | grep -c 'sleep 1000'").text != "0", "the same pid namespace")
+      let process: [String: Any] = [
+        "args": ["id", "-u"], "cwd": "/", "user": ["uid": 77, "gid": 0], "env": ["PATH=/bin"],
+      ]
+      try JSONSerialization.data(withJSONObject: process).write(
+        to: URL(fileURLWithPath: bundle.folder + "/process.json"))
+      #expect(try bundle.ok("exec", "--process", bundle.folder + "/process.json", "a").text == "77")
+      let detached = try bundle.command([]).through(
+        "\"$@\" exec -d --pid-file \(bundle.folder)/pid a sleep 999 </dev/null >/dev/null 2>&1"
+      ).run()
+      #expect(detached.status == 0)
+      let pid = try #require(Int(contents(bundle.folder + "/pid") ?? ""))
+      #expect(contents("/proc/\(pid)/cmdline") == "sleep\0999\0")
+      let missing = try bundle.run("exec", "a", "nosuch")
+      #expect(missing.status == 255 && missing.err.contains("executable file not found in $PATH"))
+    }
+  }
+
+  @Test func descriptorsAreKeptWhenAskedFor() throws {
+    try OCIBundle.with { (bundle) throws in
+      bundle.shell("cat <&3; ls /proc/self/fd | tr '\\n' ' '")
+      try JSONSerialization.data(withJSONObject: bundle.config).write(
+        to: URL(fileURLWithPath: bundle.folder + "/config.json"))
+      try "kept".write(toFile: bundle.folder + "/three", atomically: false, encoding: .utf8)
+      let script = "exec 3<\(bundle.folder)/three 4</dev/null; \"$@\" run --bundle \(bundle.folder)"
+      let kept = try bundle.command([]).through("\(script) --preserve-fds 1 a").run()
+      #expect(kept.text == "kept0 1 2 3 4", "ls itself opens 4: \(kept)")
+      let none = try bundle.command([]).through("\(script) a").run()
+      #expect(none.status != 0 && !none.out.contains("kept"), "\(none)")
+    }
+  }
+
+  @Test func limitsAreChanged() throws {
+    try OCIBundle.with { (bundle) throws in
+      bundle["process.args"] = ["sleep", "1000"]
+      bundle["linux.cgroupsPath"] = "/zones-test-oci/\(getpid())"
+      bundle["linux.resources.memory"] = ["limit": 64 << 20]
+      defer {
+        for tree in (try? FileManager.default.contentsOfDirectory(atPath: "/sys/fs/cgroup")) ?? [] {
+          rmdir("/sys/fs/cgroup/\(tree)/zones-test-oci")
+        }
+        rmdir("/sys/fs/cgroup/zones-test-oci")
+      }
+      try bundle.create()
+      try bundle.ok("start", "a")
+      let limit = { (v1: String, v2: String) throws -> String in
+        try bundle.ok("exec", "a", "sh", "-c", "cat /sys/fs/cgroup/\(v1) /sys/fs/cgroup/\(v2) 2>/dev/null").text
+      }
+      #expect(try limit("memory/memory.limit_in_bytes", "memory.max") == "\(64 << 20)")
+      try bundle.ok("update", "--memory", "\(128 << 20)", "--pids-limit", "77", "a")
+      #expect(try limit("memory/memory.limit_in_bytes", "memory.max") == "\(128 << 20)")
+      #expect(try limit("pids/pids.max", "pids.max") == "77")
+      let stats = try bundle.ok("events", "--stats", "a").text
+      #expect(stats.hasPrefix("{\"type\":\"stats\",\"id\":\"a\"") && stats.contains("\(128 << 20)"))
+      try bundle.ok("delete", "--force", "a")
+    }
+  }
+}
