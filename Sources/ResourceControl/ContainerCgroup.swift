@@ -26,6 +26,8 @@ public struct ContainerLimits: Equatable, Sendable {
   }
 
   public var parts: [Part]
+  /// Which devices may be used: instructions of `DeviceProgram`, for a v2 group; empty: all.
+  public var deviceProgram: [UInt64] = []
   /// Files of the v2 group as they were asked for, by their own names (`unified`).
   public var unified: [CgroupValue]
 
@@ -132,6 +134,11 @@ public struct ContainerCgroup: Equatable, Sendable {
         for value in part.v2 { try Self.write(value, in: unified) }
       } else {
         throw .limit(part.controller, why: "this kernel has no such controller, or it is mounted nowhere")
+      }
+    }
+    if !limits.deviceProgram.isEmpty, let unified {
+      try CgroupError.wrap("attach the device rules to the control group") { () throws(SyscallError) in
+        try DeviceProgram.attach(limits.deviceProgram, to: try OwnedFD.open(unified, O_RDONLY | O_DIRECTORY))
       }
     }
     guard !limits.unified.isEmpty else { return }

@@ -193,6 +193,10 @@ long zns_trust_path(const char *path, uint32_t self, struct zns_trust *result);
 /// namespaces' files, 3 forwarding. 0, or -errno.
 long zns_make_user_network(int *user_namespace, int *network_namespace, int *step);
 
+/// Loads a program of BPF_PROG_TYPE_CGROUP_DEVICE and attaches it to a v2 group (a descriptor of its directory), beside those
+/// of other groups. It goes with the group. 0, or -errno.
+long zns_attach_device_program(int group, const uint64_t *instructions, unsigned count);
+
 /// A user namespace with these maps (the texts of /proc/PID/uid_map and gid_map) and nobody in it. A descriptor (CLOEXEC),
 /// or -errno.
 long zns_user_namespace(const char *uid_map, const char *gid_map);

@@ -256,6 +256,13 @@ struct BundleDeviceRule: Sendable, Equatable {
     (self.allow, self.type, self.major, self.minor, self.access) = (allow, type, major, minor, access)
   }
 
+  /// For a v2 group.
+  var rule: DeviceProgram.Rule {
+    DeviceProgram.Rule(
+      allow: allow, type: type == "b" ? .block : type == "c" ? .character : nil, major: major, minor: minor,
+      access: access.reduce(0) { $0 | ($1 == "m" ? 1 : $1 == "r" ? 2 : 4) })
+  }
+
   /// A v1 group's line, in devices.allow or devices.deny.
   var line: String {
     "\(type) \(major.map { "\($0)" } ?? "*"):\(minor.map { "\($0)" } ?? "*") \(access)"

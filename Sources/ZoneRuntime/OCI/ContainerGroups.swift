@@ -70,8 +70,12 @@ extension Containers {
     let isV1 = { (name: String) in trees.v1.contains { $0.controllers.contains(name) } }
     if let io = resources.blockIO { limits.parts.append(isV1("blkio") ? io.v1 : io.v2) }
     guard !resources.devices.isEmpty else { return limits }
+    let rules = resources.devices + BundleDeviceRule.defaults
     if isV1("devices") {
-      limits.parts.append(.init("devices", v1: Self.deviceLines(resources.devices + BundleDeviceRule.defaults)))
+      limits.parts.append(.init("devices", v1: Self.deviceLines(rules)))
+    } else if geteuid() == 0 {
+      // An ordinary user may attach no program; in his namespace no device can be made either.
+      limits.deviceProgram = DeviceProgram.instructions(rules.map { $0.rule })
     }
     return limits
   }

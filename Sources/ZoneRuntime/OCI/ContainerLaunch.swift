@@ -96,6 +96,10 @@ extension Containers {
     guard (0...40).contains(request.preservedDescriptors) else {
       throw .usage("--preserve-fds '\(request.preservedDescriptors)': 0 to 40")
     }
+    if systemdCgroup {
+      throw .refused(
+        "--systemd-cgroup is not supported: groups are made by this runtime (use the engine's cgroupfs driver)")
+    }
     if request.noPivot {
       throw .refused(
         "--no-pivot is not supported: a root that cannot be pivoted into would leave the host's mounts in reach")

@@ -92,10 +92,10 @@ struct ContainerPlanner {
   private static let insiders = ["proc", "sysfs", "mqueue", "cgroup", "cgroup2"]
 
   private mutating func planMounts() throws(ZoneError) {
-    let propagation = linux.rootfsPropagation ?? (1 << 19 | BundleMount.recursive)
-    // Of a private copy nothing comes back; a shared one stays as the host has it.
-    plan.tree.append(
-      .propagation(propagation & ~(1 << 20) == propagation ? propagation : 1 << 20 | BundleMount.recursive, on: nil))
+    // Never shared, whatever is asked for: the root is attached below it. What is to stay the host's peer is a bind's tree.
+    let below = BundleMount.recursive
+    let asked = linux.rootfsPropagation ?? 0
+    plan.tree.append(.propagation((asked & (1 << 18 | 1 << 17) != 0 ? 1 << 18 : 1 << 19) | below, on: nil))
     let root = try source(facts.root, recursive: true, isRoot: true)
     plan.tree.append(.rootTree(root, on: facts.root))
     // pivot_root(2) wants it, and what is mounted on it is the container's alone.

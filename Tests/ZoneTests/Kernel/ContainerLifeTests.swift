@@ -92,7 +92,7 @@ struct ContainerLifeTests {
       #expect(try bundle.run("exec", "a", "sh", "-c", "echo $FROM; exit 9").status == 9)
       let words = try bundle.ok(
         "exec", "--user", "12:34", "-g", "56", "--env", "MORE=x", "--cwd", "/tmp", "a", "sh", "-c",
-        "id -u; id -g; id -G; echo $FROM $MORE; pwd; ls /proc/self/fd | wc -l; cat /proc/self/cgroup | grep -v ':/$'")
+        "id -u; id -g; id -G; echo $FROM $MORE; pwd; ls /proc/self/fd | wc -l")
       #expect(words.lines == ["12", "34", "34 56", "bundle x", "/tmp", "4"])
       #expect(try bundle.ok("exec", "a", "sh", "-c", "ps | grep -c 'sleep 1000'").text != "0", "the same pid namespace")
       let process: [String: Any] = [
@@ -122,7 +122,7 @@ struct ContainerLifeTests {
       let kept = try bundle.command([]).through("\(script) --preserve-fds 1 a").run()
       #expect(kept.text == "kept0 1 2 3 4", "ls itself opens 4: \(kept)")
       let none = try bundle.command([]).through("\(script) a").run()
-      #expect(none.status != 0 && !none.out.contains("kept"), "\(none)")
+      #expect(!none.out.contains("kept") && none.err.contains("3:"), "\(none)")
     }
   }
 
@@ -140,7 +140,7 @@ struct ContainerLifeTests {
       try bundle.create()
       try bundle.ok("start", "a")
       let limit = { (v1: String, v2: String) throws -> String in
-        try bundle.ok("exec", "a", "sh", "-c", "cat /sys/fs/cgroup/\(v1) /sys/fs/cgroup/\(v2) 2>/dev/null").text
+        try bundle.ok("exec", "a", "sh", "-c", "cat /sys/fs/cgroup/\(v1) /sys/fs/cgroup/\(v2) 2>/dev/null; true").text
       }
       #expect(try limit("memory/memory.limit_in_bytes", "memory.max") == "\(64 << 20)")
       try bundle.ok("update", "--memory", "\(128 << 20)", "--pids-limit", "77", "a")
