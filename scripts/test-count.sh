@@ -1,8 +1,12 @@
 # Sourced by scripts/test: reads the runner's log, counts cases and skips, holds them against Tests/skips and
 # Tests/counts, and ends with the runner's own closing line. Wants $log $mode $status $record $filters and the times.
 
-# Whether a condition that Tests/skips names holds on this machine.
+# Whether a condition that Tests/skips names holds on this machine, or in the guest.
+where=host
 condition() {
+  if [ $where = guest ]; then
+    case $1 in always | v2-only) return 0 ;; *) return 1 ;; esac
+  fi
   case $1 in
     always) true ;;
     no-landlock) ! grep -qw landlock /sys/kernel/security/lsm 2>/dev/null ;;
@@ -31,27 +35,40 @@ allowed() {
 
 # "Test foo() passed", "Test foo(x:) with 3 test cases passed": one line a test, its cases in the line. The mark that
 # leads the line is left to the runner, for it differs between terminals. A known issue counts as passed.
-count_lines() { # verb
-  { grep -E "^[^ ]+ +Test .* $1 after [0-9.]+ seconds" "$log" || true; } | { grep -vE '^[^ ]+ +Test run with ' || true; } |
+count_lines() { # verb log
+  { grep -aE "^[^ ]+ +Test .* $1 after [0-9.]+ seconds" "$2" || true; } | { grep -vE '^[^ ]+ +Test run with ' || true; } |
     awk '{ n = 1; if (match($0, /with [0-9]+ test cases? /)) { split(substr($0, RSTART, RLENGTH), w, " "); n = w[2] }
            tests++; cases += n } END { print tests + 0, cases + 0 }'
 }
-read -r passed passed_cases <<<"$(count_lines passed)"
-read -r failed failed_cases <<<"$(count_lines failed)"
+read -r passed passed_cases <<<"$(count_lines passed "$log")"
+read -r failed failed_cases <<<"$(count_lines failed "$log")"
 ran=$((passed_cases + failed_cases))
 
 skipped=0 unexpected=0
-while IFS= read -r line; do
-  skipped=$((skipped + 1))
-  name=$(sed -E 's/^[^ ]+ +Test (.*) skipped(: .*)?$/\1/; s/^"(.*)"$/\1/' <<<"$line")
-  reason=$(allowed "$name")
-  if [ -n "$reason" ]; then
-    printf 'skipped, as Tests/skips allows (%s): %s\n' "$reason" "${line#* }"
-  else
-    unexpected=$((unexpected + 1))
-    printf '%sskipped, and nothing in Tests/skips allows it: %s%s\n' "$red" "${line#* }" "$plain"
-  fi
-done < <(grep -E '^[^ ]+ +Test .* skipped(: .*)?$' "$log" || true)
+# look_at_skips LOG
+look_at_skips() {
+  local line name reason
+  while IFS= read -r line; do
+    skipped=$((skipped + 1))
+    name=$(sed -E 's/^[^ ]+ +Test (.*) skipped(: .*)?$/\1/; s/^"(.*)"$/\1/' <<<"$line")
+    reason=$(allowed "$name")
+    if [ -n "$reason" ]; then
+      printf 'skipped, as Tests/skips allows (%s): %s\n' "$reason" "${line#* }"
+    else
+      unexpected=$((unexpected + 1))
+      printf '%sskipped, and nothing in Tests/skips allows it: %s%s\n' "$red" "${line#* }" "$plain"
+    fi
+  done < <(grep -aE '^[^ ]+ +Test .* skipped(: .*)?$' "$1" || true)
+}
+look_at_skips "$log"
+guest_cases=0
+if [ -n "$guest" ]; then
+  where=guest
+  look_at_skips "$guest_log"
+  read -r guest_passed guest_cases <<<"$(count_lines passed "$guest_log")"
+  read -r guest_failed _ <<<"$(count_lines failed "$guest_log")"
+  where=host
+fi
 
 closing=$(grep -E '^[^ ]+ +Test run with [0-9]+ tests? .*(passed|failed) after' "$log" | tail -n 1 || true)
 problems=()
@@ -60,27 +77,37 @@ problems=()
 [ "$failed" = 0 ] || problems+=("$failed tests failed")
 [ "$unexpected" = 0 ] || problems+=("$unexpected tests were skipped unexpectedly")
 [ "$ran" -gt 0 ] || problems+=("no case ran")
+if [ -n "$guest" ] && [ "$guest_status" != 0 ]; then
+  problems+=("in the guest $guest_failed tests failed, or it gave no answer")
+  grep -aE '^[^ ]+ +Test .* failed after' "$guest_log" | grep -avE 'Test run with' | sed 's/^[^ ]* */  in the guest: /' || true
+fi
 
 if [ "$failed" != 0 ]; then
   echo "failed:"
   grep -E '^[^ ]+ +Test .* failed after' "$log" | grep -vE 'Test run with' | sed 's/^[^ ]* */  /'
 fi
 
-# Neither run may shrink without a reason that the change of Tests/counts shows.
-if [ ${#filters[@]} -eq 0 ] && ! runtime_only; then
-  before=$(awk -v mode="$mode" '$1 == mode { print $2 }' Tests/counts)
+# No run may shrink without a reason that the change of Tests/counts shows.
+hold_count() { # mode cases
+  local before
+  before=$(awk -v mode="$1" '$1 == mode { print $2 }' Tests/counts)
   if [ -n "$record" ]; then
-    awk -v mode="$mode" -v ran="$ran" '$1 == mode { $2 = ran } { print }' Tests/counts >Tests/counts.new
+    awk -v mode="$1" -v ran="$2" '$1 == mode { $2 = ran } { print }' Tests/counts >Tests/counts.new
     mv Tests/counts.new Tests/counts
-  elif [ "$ran" -lt "${before:-0}" ]; then
-    problems+=("$ran cases ran where Tests/counts has $before (say why, and run scripts/test --record)")
-  elif [ "$ran" -gt "${before:-0}" ]; then
-    echo "$((ran - ${before:-0})) cases more than Tests/counts has; scripts/test --record notes it"
+  elif [ "$2" -lt "${before:-0}" ]; then
+    problems+=("$2 cases ran ($1) where Tests/counts has $before (say why, and run scripts/test --record)")
+  elif [ "$2" -gt "${before:-0}" ]; then
+    echo "$(($2 - ${before:-0})) cases ($1) more than Tests/counts has; scripts/test --record notes it"
   fi
+}
+if [ ${#filters[@]} -eq 0 ] && ! runtime_only; then
+  hold_count "$mode" "$ran"
+  [ -z "$guest" ] || hold_count "$mode-guest" "$guest_cases"
 fi
 
 printf 'built in %d s, tested in %d s\n' $((built - started)) $((ended - built))
 printf 'cases run (%s): %d, in %d tests\n' "$mode" "$ran" $((passed + failed))
+[ -z "$guest" ] || printf 'cases run in the guest (%s): %d, in %d tests\n' "$mode" "$guest_cases" $((guest_passed + guest_failed))
 for problem in "${problems[@]}"; do printf '%sscripts/test: %s%s\n' "$red" "$problem" "$plain" >&2; done
 [ -z "$closing" ] || echo "$closing"
 echo "$passed passed, $failed failed, $skipped skipped"
