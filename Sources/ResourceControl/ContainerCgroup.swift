@@ -128,7 +128,7 @@ public struct ContainerCgroup: Equatable, Sendable {
     for part in limits.parts {
       if let directory = v1[part.controller] {
         if let why = part.whyNotV1 { throw .limit(part.controller, why: why) }
-        for value in part.v1 { try Self.write(value, in: directory) }
+        try Self.write(part.v1, in: directory)
       } else if let unified, trees.unifiedControllers.contains(part.controller) {
         if let why = part.whyNotV2 { throw .limit(part.controller, why: why) }
         for value in part.v2 { try Self.write(value, in: unified) }
@@ -144,6 +144,27 @@ public struct ContainerCgroup: Equatable, Sendable {
     guard !limits.unified.isEmpty else { return }
     guard let unified else { throw .limit("unified", why: "there is no v2 tree on this machine") }
     for value in limits.unified { try Self.write(value, in: unified) }
+  }
+
+  /// A file that is written to more than once, with device rules, is opened once.
+  private static func write(_ values: [CgroupValue], in group: String) throws(CgroupError) {
+    var at = 0
+    while at < values.count {
+      let file = values[at].file
+      var end = at + 1
+      while end < values.count, values[end].file == file { end += 1 }
+      if end == at + 1 {
+        try write(values[at], in: group)
+      } else {
+        try CgroupError.wrap("write to the control group") { () throws(SyscallError) in
+          let open = try OwnedFD.open("\(group)/\(file)", O_WRONLY)
+          for value in values[at..<end] {
+            try FileSystem.write(Array(value.text.utf8), to: open, name: "\(group)/\(file)")
+          }
+        }
+      }
+      at = end
+    }
   }
 
   private static func write(_ value: CgroupValue, in group: String) throws(CgroupError) {

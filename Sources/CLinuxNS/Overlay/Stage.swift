@@ -48,6 +48,13 @@ public struct StageProcess: ~Copyable, Sendable {
     try check(zns_send_fds(control.raw, message, message.count, nil, 0), "sendmsg")
   }
 
+  /// Has a container's stage make namespaces before there is a plan.
+  /// - Parameter flags: unshare(2) flags, of those that the plan will have.
+  public borrowing func make(ahead flags: UInt32) throws(SyscallError) {
+    let message = [UInt8(STAGE_AHEAD.rawValue)] + withUnsafeBytes(of: flags) { Array($0) }
+    try check(zns_send_fds(control.raw, message, message.count, nil, 0), "sendmsg")
+  }
+
   /// Tells such a keeper what the zone's first process is born on.
   /// - Parameters:
   ///   - uidMap: the text of /proc/PID/uid_map, as `gidMap` of gid_map; at most 255 bytes each.

@@ -1,7 +1,7 @@
 // An OCI container's process. It is the launcher's child, not ours: engines wait for it as the subreaper above the runtime
 // (conmon, containerd's shim), so nobody of ours may stay between. Three parts:
 //
-//   stage    is put where the process is to begin (groups, namespaces by path), makes it, and ends; where there is a user
+//   stage    makes what namespaces it can while the launcher plans; is put where the process is to begin (groups, namespaces by path), makes it, and ends; where there is a user
 //            namespace it first puts the root together in a mount namespace of the host's, whose copy locks each mount
 //   process  its namespaces, its root, the hooks of its own side; then it waits: for the launcher, or, where that one goes,
 //            at a socket that `start` connects to
@@ -10,6 +10,7 @@
 #include "inside.h"
 #include "kernel.h"
 #include "ops.h"
+#include "orders.h"
 #include "process.h"
 
 // Between the stage and the process
@@ -174,7 +175,7 @@ void make_container(void) {
   if (result < 0) fail(0, STAGE_STEP_CGROUP, result);
   result = enter_by_path();
   if (result < 0) fail(0, STAGE_STEP_JOIN, result);
-  uint32_t flags = plan->zone_flags;
+  uint32_t flags = plan->zone_flags & ~made_ahead;
   if (flags & CLONE_NEWTIME) result = make_time();
   if (result < 0) fail(0, STAGE_STEP_TIME, result);
   flags &= ~(uint32_t)CLONE_NEWTIME;

@@ -7,6 +7,9 @@ struct orders { uint32_t zone_flags; };
 extern struct orders orders;
 static inline int is_begun(void) { return orders.zone_flags != 0; }
 
+/// The namespaces that a container's stage has made already (STAGE_AHEAD).
+extern uint32_t made_ahead;
+
 /// The plan's memory, while it is open: a child that was made before the plan came gets it from here.
 extern int plan_fd;
 

@@ -222,6 +222,7 @@ enum stage_message {
   STAGE_SAYS_MOUNTED = 'H',      // its mounts stand: answer STAGE_GO, with its state
   // to the stage
   STAGE_BEGIN = 'B',         // u32 zone_flags, as in the plan
+  STAGE_AHEAD = 'b',         // u32 flags of namespaces that a container's stage makes while the launcher plans
   STAGE_GROUND = 'g',        // u8 has_group, struct stage_ids; descriptors: as the plan's fd_run, fd_cgroup (if has_group), fd_tasks
   STAGE_PLAN = 'p',          // u8: whether more descriptors follow in another one; the first one's first is the plan
   STAGE_MAPPED = 'm',

@@ -17,6 +17,14 @@ public struct ContainerRequest: Sendable {
   public init(bundle: String) { self.bundle = bundle }
 }
 
+/// What was made, with all that is known of it.
+struct MadeContainer: ~Copyable {
+  let process: ContainerProcess
+  let files: ContainerFiles
+  let record: ContainerRecord
+  let config: BundleConfig
+}
+
 /// A container's process that waits for its start, or one that was executed in a container; a child of ours.
 public struct ContainerProcess: ~Copyable {
   public let pid: Int32
@@ -29,7 +37,7 @@ public struct ContainerProcess: ~Copyable {
 extension Containers {
   /// none -> created. The process waits at the container's gate for `start`, or, in the foreground, for us.
   /// - Throws: nothing is left then.
-  func make(_ id: String, _ request: ContainerRequest, foreground: Bool) throws(ZoneError) -> ContainerProcess {
+  func make(_ id: String, _ request: ContainerRequest, foreground: Bool) throws(ZoneError) -> MadeContainer {
     let files = try files(id)
     let bundle = try Self.real(request.bundle, "bundle")
     let text = try attempt("read the bundle's configuration") { () throws(SyscallError) in
@@ -37,6 +45,29 @@ extension Containers {
     }
     let config = try BundleConfig.parse(text, name: "\(bundle)/config.json")
     try check(config, request, foreground: foreground)
+    // Where the rest fails it ends as its socket closes.
+    return try make(files, bundle, text, config, request, begin(id, config), foreground: foreground)
+  }
+
+  /// The stage begins early: the namespaces are made while we plan.
+  private func begin(_ id: String, _ config: BundleConfig) throws(ZoneError) -> StageProcess {
+    // In a user namespace they are to be that one's, which there is none of yet.
+    var ahead: NamespaceFlags = []
+    if !config.linux.has(.user) {
+      for flag in [NamespaceFlags.mount, .net, .ipc, .uts] where config.linux.isNew(flag) { ahead.insert(flag) }
+    }
+    return try attempt("make container \(id)") { () throws(SyscallError) -> StageProcess in
+      let stage = try StageProcess.begin(.container, name: id)
+      if !ahead.isEmpty { try stage.make(ahead: ahead.rawValue) }
+      return stage
+    }
+  }
+
+  private func make(
+    _ files: ContainerFiles, _ bundle: String, _ text: [UInt8], _ config: BundleConfig, _ request: ContainerRequest,
+    _ stage: consuming StageProcess, foreground: Bool
+  ) throws(ZoneError) -> MadeContainer {
+    let id = files.id
     let rootPath = config.root?.path ?? ""
     let rootfs = try Self.real(rootPath.hasPrefix("/") ? rootPath : "\(bundle)/\(rootPath)", "root")
 
@@ -57,8 +88,8 @@ extension Containers {
       record.createdNanoseconds = Int64(now % 1_000_000_000)
       try attempt("save \(files.config)") { () throws(SyscallError) in try FileSystem.replace(files.config, with: text)
       }
-      let made = try launch(files, config, request, &record, foreground: foreground)
-      return made
+      let process = try launch(files, config, request, stage, &record, foreground: foreground)
+      return MadeContainer(process: process, files: files, record: record, config: config)
     } catch {
       undo(files, record)
       throw error
@@ -111,8 +142,8 @@ extension Containers {
   }
 
   private func launch(
-    _ files: ContainerFiles, _ config: BundleConfig, _ request: ContainerRequest, _ record: inout ContainerRecord,
-    foreground: Bool
+    _ files: ContainerFiles, _ config: BundleConfig, _ request: ContainerRequest, _ process: consuming StageProcess,
+    _ record: inout ContainerRecord, foreground: Bool
   ) throws(ZoneError) -> ContainerProcess {
     let trees: CgroupTrees
     do throws(CgroupError) { trees = try CgroupTrees.detect() } catch { throw .refused("\(error)") }
@@ -137,10 +168,9 @@ extension Containers {
     if !(config.process?.terminal ?? false) {
       (stage.descriptors.standardInput, stage.descriptors.standardOutput, stage.descriptors.standardError) = (0, 1, 2)
     }
-    let process = try attempt("make container \(record.id)") { () throws(SyscallError) -> StageProcess in
-      let process = try StageProcess.begin(.container, name: record.id)
-      try process.send(stage)
-      return process
+    do throws(SyscallError) { try process.send(stage) } catch {
+      // One that does not listen any more has said why.
+      guard error.errno == EPIPE else { throw .call("make container \(record.id)", error) }
     }
     var made = try awaitReady(process, config, plan, files, &record)
     if let socket = request.consoleSocket { try Self.send(&made, to: socket) }

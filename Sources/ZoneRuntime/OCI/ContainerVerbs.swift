@@ -6,25 +6,27 @@ internal import ResourceControl
 extension Containers {
   /// none -> created.
   public func create(_ id: String, _ request: ContainerRequest) throws(ZoneError) {
-    let made = try make(id, request, foreground: false)
-    _ = made.pid
+    _ = try make(id, request, foreground: false)
   }
 
-  /// none -> running, and stays the parent of its process.
-  public func run(_ id: String, _ request: ContainerRequest) throws(ZoneError) -> ContainerProcess {
+  /// none -> running -> stopped, and none again unless it is to be kept.
+  /// - Parameter wait: stays with the process until it has been reaped; its status.
+  public func run(
+    _ id: String, _ request: ContainerRequest, keep: Bool,
+    _ wait: (consuming ContainerProcess) throws(ZoneError) -> Int32
+  ) throws(ZoneError) -> Int32 {
     let made = try make(id, request, foreground: true)
-    do throws(ZoneError) {
-      let files = try files(id)
-      let record = try record(files)
-      let config = try files.readConfig()
-      try go(made.control, config, files, record)
-      return made
-    } catch {
-      try? made.process.signal(SIGKILL)  // best effort: the first error is told
-      _ = try? made.process.reap()
-      try? delete(id, force: true)
+    let (files, record, config) = (made.files, made.record, made.config)
+    let process = made.process
+    do throws(ZoneError) { try go(process.control, config, files, record) } catch {
+      try? process.process.signal(SIGKILL)  // best effort: the first error is told
+      _ = try? process.process.reap()
+      try? takeAway(files, record, config)
       throw error
     }
+    let status = try wait(process)
+    if !keep { try takeAway(files, record, config) }
+    return status
   }
 
   /// created -> running.
@@ -165,12 +167,18 @@ extension Containers {
       guard force else { throw .refused("cannot delete container \(id) that is not stopped: \(state.rawValue)") }
       try end(record)
     }
-    // What it left beside its first process: a shared pid namespace ends with nobody.
-    if record.unified != nil || !record.v1.isEmpty { try killGroups(record) }
-    try removeGroups(record)
-    let config = try? files.readConfig()
-    try remove(files)
+    try takeAway(files, record, try? files.readConfig())
     withExtendedLifetime(lock) {}
+  }
+
+  /// What is left of one whose process has ended.
+  /// - Parameter config: nil where it cannot be read any more.
+  private func takeAway(_ files: ContainerFiles, _ record: ContainerRecord, _ config: BundleConfig?) throws(ZoneError) {
+    // A new pid namespace ends with its first process; in another one there may be more of them.
+    let ended = config?.linux.isNew(.pid) ?? false
+    if !ended, !record.cgroup.paths.isEmpty { try killGroups(record) }
+    try removeGroups(record)
+    try remove(files)
     guard let config else { return }
     do throws(ZoneError) { try run(config.hooks.poststop, "poststop", .stopped, config, record) } catch {
       warn("\(error)")
@@ -194,6 +202,10 @@ extension Containers {
   }
 
   private func remove(_ files: ContainerFiles) throws(ZoneError) {
+    // Most often that is all there is.
+    unlink(files.record)
+    unlink(files.config)
+    if rmdir(files.directory) == 0 { return }
     try attempt("remove \(files.directory)") { () throws(SyscallError) in try TreeRemoval.remove(files.directory) }
   }
 

@@ -156,10 +156,7 @@ struct OCIContext {
       }
       return 0
     }
-    let process = try containers.run(id, request)
-    let status = try OCIForeground.wait(process)
-    if !invocation.has("keep") { try containers.delete(id, force: true) }
-    return status
+    return try containers.run(id, request, keep: invocation.has("keep"), OCIForeground.wait)
   }
 
   private func exec() throws(ZoneError) -> Int32 {
