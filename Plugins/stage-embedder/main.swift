@@ -34,7 +34,7 @@ let process = Process()
 process.executableURL = URL(filePath: findClang())
 process.arguments =
   [
-    "-std=c17", "-Os", "-ffreestanding", "-fno-builtin", "-nostdlib", "-static", "-fno-stack-protector",
+    "-std=c17", "-Oz", "-ffreestanding", "-fno-builtin", "-nostdlib", "-static", "-fno-stack-protector",
     "-fno-asynchronous-unwind-tables", "-fno-unwind-tables", "-ffunction-sections", "-fdata-sections",
     "-fvisibility=hidden", "-fuse-ld=lld", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter",
     "-Wl,--gc-sections", "-Wl,--build-id=none", "-Wl,-z,noexecstack", "-Wl,-z,norelro", "-Wl,-z,max-page-size=4096",

@@ -35,21 +35,15 @@ static int hear_go(int from) {
   return count > 0 ? state : -1;
 }
 
-static void run_hooks(uint32_t from, uint32_t count, int state) {
-  const struct stage_hook *hooks = (const struct stage_hook *)text(plan->hooks);
-  for (uint32_t i = from; i < from + count; i++) {
-    long result = run_hook(&hooks[i], state);
-    if (result < 0) fail(STAGE_SECTION_ZONE, STAGE_STEP_HOOK + (int32_t)i, result);
-  }
-}
-
 long mounted(void) {
   if (!plan->outer_hooks && !plan->hook_count) return 0;
   char kind = STAGE_SAYS_MOUNTED;
   long result = send_message(told, &kind, 1, 0, 0, 0);
   if (result < 0) return result;
   int state = hear_go(told);
-  run_hooks(0, plan->hook_count, state);
+  int32_t step = 0;
+  result = run_hooks(0, plan->hook_count, state, &step);
+  if (result < 0) fail(STAGE_SECTION_ZONE, step, result);
   if (state >= 0) sys_close(state);
   return 0;
 }
@@ -102,8 +96,6 @@ static void be_process(int link) {
     if (receive_message(link, message, sizeof message, 0, 0, 0, 0) != 1 || message[0] != LINK_MAPPED) sys_exit(125);
     result = become_root(!plan->deny_setgroups);
     if (result < 0) fail(0, STAGE_STEP_IDENTITY, result);
-    // The change of ids closed our /proc files to ourselves.
-    sys_prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
   }
   if (plan->late_flags) result = SYS1(__NR_unshare, plan->late_flags);
   if (result < 0) fail(0, STAGE_STEP_CLONE, result);
@@ -131,7 +123,7 @@ static void be_process(int link) {
       if (hear_start(told, &state)) break;
       sys_close(told);
     }
-  run_hooks(plan->hook_count, plan->start_hook_count, state);
+  hook_state = state;
   int32_t step = 0;
   result = execute_process(told, told, &step);
   told = told_on;
@@ -173,6 +165,8 @@ void make_container(void) {
   run(STAGE_SECTION_BEFORE);
   long result = join_groups(plan->fd_tasks, 12);
   if (result < 0) fail(0, STAGE_STEP_CGROUP, result);
+  // Whoever lives in what we are about to enter may not trace us, nor read our descriptors through /proc.
+  if (plan->fd_join_ns[0] >= 0) sys_prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   result = enter_by_path();
   if (result < 0) fail(0, STAGE_STEP_JOIN, result);
   uint32_t flags = plan->zone_flags & ~made_ahead;
@@ -219,6 +213,10 @@ void make_container(void) {
 static void enter(void) __attribute__((noreturn));
 static void enter(void) {
   sys_prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+  // No directory of the host's comes along.
+  if (plan->fd_cgroup >= 0) sys_close(plan->fd_cgroup);
+  for (int i = 0; i < 12; i++)
+    if (plan->fd_tasks[i] >= 0) sys_close(plan->fd_tasks[i]);
   long result = plan->zone_flags ? SYS2(__NR_setns, plan->fd_join, plan->zone_flags) : 0;
   if (result < 0) fail(0, STAGE_STEP_SETNS, result);
   if (plan->zone_flags & CLONE_NEWUSER) result = become_root(!plan->deny_setgroups);

@@ -32,7 +32,7 @@ static long copy_entry(int from, int to, const char *name, int depth) {
       break;
     }
     case S_IFREG: {
-      long below = sys_open(from, name, O_RDONLY | O_NOFOLLOW, 0);
+      long below = sys_open(from, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
       long above = below < 0 ? below : sys_open(to, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
       result = above < 0 ? above : copy_content((int)below, (int)above);
       if (above >= 0) sys_close((int)above);

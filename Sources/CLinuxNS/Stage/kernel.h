@@ -23,7 +23,7 @@
 #include "stage_plan.h"
 
 #if defined(__x86_64__)
-static inline long sys6(long n, long a, long b, long c, long d, long e, long f) {
+__attribute__((always_inline)) static inline long sys6(long n, long a, long b, long c, long d, long e, long f) {
   register long r10 __asm__("r10") = d;
   register long r8 __asm__("r8") = e;
   register long r9 __asm__("r9") = f;
@@ -35,7 +35,7 @@ static inline long sys6(long n, long a, long b, long c, long d, long e, long f) 
   return result;
 }
 #elif defined(__aarch64__)
-static inline long sys6(long n, long a, long b, long c, long d, long e, long f) {
+__attribute__((always_inline)) static inline long sys6(long n, long a, long b, long c, long d, long e, long f) {
   register long x8 __asm__("x8") = n;
   register long x0 __asm__("x0") = a;
   register long x1 __asm__("x1") = b;
@@ -115,7 +115,8 @@ static inline long sys_mount(const char *s, const char *t, const char *type, uns
 static inline long sys_prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d) {
   return SYS5(__NR_prctl, option, a, b, c, d);
 }
-static inline long sys_clone3(struct clone_args *args) { return SYS2(__NR_clone3, args, sizeof *args); }
+/// In its caller's own frame, always: a child on our memory and stack would return over the parent's return address.
+__attribute__((always_inline)) static inline long sys_clone3(struct clone_args *args) { return SYS2(__NR_clone3, args, sizeof *args); }
 static inline long sys_poll(struct pollfd *fds, unsigned n) { return SYS5(__NR_ppoll, fds, n, 0, 0, 0); }
 __attribute__((noreturn)) static inline void sys_exit(int status) {
   for (;;) SYS1(__NR_exit_group, status);

@@ -1,4 +1,5 @@
 // What start and exec share: becoming root of the zone's user namespace, its groups, and the way into the command.
+#include "container.h"
 #include "kernel.h"
 #include "process.h"
 
@@ -125,16 +126,17 @@ void say_root_stands(void) {
   SYS3(__NR_futex, root_stands, FUTEX_WAKE, 1);
 }
 
-int told_on = -1;
+int told_on = -1, hook_state = -1;
 
 /// Everything but the three, what is to be kept, the announcement and the last is closed, not merely marked: execve(2)
 /// resolves its path, and that of a script's interpreter, while marked descriptors are still open, so that a link in a
 /// hostile tree to /proc/self/fd/N/.. would lead to the host (the execve half of CVE-2024-21626).
 static long close_all_but(int *announce, int last) {
-  int kept = (int)plan->preserved, most = 3 + kept, end = most + 2;
+  int kept = (int)plan->preserved, most = 3 + kept, end = most + 2 + (hook_state >= 0);
   int first = (int)SYS3(__NR_fcntl, *announce, 1030 /* F_DUPFD_CLOEXEC */, end);
   int second = (int)SYS3(__NR_fcntl, last, 1030, end);
-  if (first < 0 || second < 0) return -EMFILE;
+  int third = hook_state < 0 ? 0 : (int)SYS3(__NR_fcntl, hook_state, 1030, end);
+  if (first < 0 || second < 0 || third < 0) return -EMFILE;
   long result = 0;
   // What is kept lies above all numbers it is to have (STAGE_FD_FIRST), or is moved there first.
   for (int i = 0; result >= 0 && i < kept; i++) {
@@ -144,6 +146,7 @@ static long close_all_but(int *announce, int last) {
   }
   if (result >= 0) result = SYS3(__NR_dup3, first, most, O_CLOEXEC);
   if (result >= 0) result = SYS3(__NR_dup3, second, most + 1, O_CLOEXEC);
+  if (result >= 0 && hook_state >= 0) result = SYS3(__NR_dup3, third, hook_state = most + 2, O_CLOEXEC);
   if (result >= 0) {
     told_on = told_on == last ? most + 1 : most;
     *announce = most;
@@ -178,6 +181,8 @@ long execute_process(int announce, int last, int32_t *step) {
   result = close_all_but(&announce, last);
   if (result < 0) return result;
   result = run_section(STAGE_SECTION_PROCESS, step);
+  if (result >= 0 && plan->mode == STAGE_CONTAINER)
+    result = run_hooks(plan->hook_count, plan->start_hook_count, hook_state, step);
   if (result < 0) return result;
   *step = STAGE_STEP_EXECUTE;
   char kind = plan->mode == STAGE_LAUNCH ? GATE_PROCESS : STAGE_SAYS_STARTED;

@@ -19,6 +19,10 @@ long execute_process(int announce, int last, int32_t *step);
 /// 0 where there is nothing to wait for.
 extern volatile uint32_t *root_stands;
 
+/// The container's state for its startContainer hooks, or -1. They are programs of the container's, executed as its process
+/// is: with its ids and powers, behind its filter.
+extern int hook_state;
+
 /// Waits until the root stands, and goes there: what was the working directory until now lies outside of it.
 long wait_for_root(void);
 void say_root_stands(void);

@@ -78,7 +78,19 @@ long attach_source(const struct stage_op *op) {
   return result;
 }
 
+/// What shows the kernel itself is mounted where it is said, not where a link of the tree's leads (CVE-2019-19921).
+static long is_straight(const struct stage_op *op) {
+  const char *type = text(op->text[1]);
+  if (memcmp(type, "proc", 5) && memcmp(type, "sysfs", 6)) return 0;
+  long fd = sys_resolve(root_fd, text(op->text[0]), O_PATH, 0, RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS);
+  if (fd == -ELOOP) return fd;
+  if (fd >= 0) sys_close((int)fd);
+  return 0;
+}
+
 long mount_type(const struct stage_op *op) {
+  long straight = is_straight(op);
+  if (straight < 0) return straight;
   long to = mount_point(op, text(op->text[0]), 0);
   if (to < 0) return to == -ENOENT && op->flags & STAGE_OPTIONAL ? 0 : to;
   long result = SYS1(__NR_fchdir, to);

@@ -115,14 +115,25 @@ long loopback(void) {
 long kernel_file(const struct stage_op *op) {
   long fd = sys_resolve(root_fd, text(op->text[0]), O_WRONLY, 0, RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS);
   if (fd < 0) return fd == -ENOENT && op->flags & STAGE_OPTIONAL ? 0 : fd;
+  // Whatever the tree has there: nothing but the kernel's own files is written to (CVE-2019-16884, CVE-2025-52881).
+  struct statfs system;
+  long result = SYS2(__NR_fstatfs, fd, &system);
+  if (result >= 0 && system.f_type != 0x9fa0 /* PROC_SUPER_MAGIC */) result = -EXDEV;
   const char *content = text(op->text[1]);
-  long result = sys_write((int)fd, content, length(content));
+  if (result >= 0) result = sys_write((int)fd, content, length(content));
   sys_close((int)fd);
   return result;
 }
 
 /// A pair from the zone's own devpts, before anything foreign ran in it; TIOCGPTPEER opens no path (CVE-2025-52565).
 long terminal(const struct stage_op *op) {
+  // A tree without a devpts of its own may have anything there.
+  long look = inside("dev/pts/ptmx", O_PATH | O_NOFOLLOW, 0);
+  if (look < 0) return look;
+  struct statfs system;
+  long kind = SYS2(__NR_fstatfs, look, &system);
+  sys_close((int)look);
+  if (kind < 0 || system.f_type != 0x1cd1 /* DEVPTS_SUPER_MAGIC */) return -ENODEV;
   long master = inside("dev/pts/ptmx", O_RDWR | O_NOCTTY, 0);
   if (master < 0) return master;
   int unlock = 0;

@@ -259,12 +259,22 @@ extension Containers {
     let helper = stage.split { (process, _) in process }
     var pid: Int32 = 0
     var process: Pidfd?
+    var held: (message: StageMessage?, fds: [CInt])?
     while true {
       var fds: [CInt] = []
-      let message = try attempt("make container \(record.id)") { () throws(SyscallError) in
-        try KeeperLink.receive(from: link, timeout: -1, descriptors: &fds)
+      let message: StageMessage?
+      if let early = held, pid != 0 {
+        (message, fds) = early
+        held = nil
+      } else {
+        message = try attempt("make container \(record.id)") { () throws(SyscallError) in
+          try KeeperLink.receive(from: link, timeout: -1, descriptors: &fds)
+        }
       }
       switch message {
+      case .mounted where pid == 0, .ready where pid == 0:
+        // The process may be faster than the stage, which tells us who it is.
+        held = (message, fds)
       case .process(let number):
         // A child of ours that nobody has waited for: the number is its own.
         pid = number

@@ -3,7 +3,8 @@ import Glibc
 import Testing
 
 /// `zone-oci`'s verbs, from nothing to running and back.
-@Suite(.serialized, .machine, .needs(.root, .program("busybox")), .timeLimit(.minutes(5)))
+@Suite(
+  .serialized, .machine, .needs(.root, .ordinaryUser, .program("busybox"), .program("strace")), .timeLimit(.minutes(5)))
 struct ContainerLifeTests {
   @Test func fromNothingToRunningAndBack() throws {
     let before = try Machine.snapshot()
@@ -123,6 +124,37 @@ struct ContainerLifeTests {
       #expect(kept.text == "kept0 1 2 3 4", "ls itself opens 4: \(kept)")
       let none = try bundle.command([]).through("\(script) a").run()
       #expect(!none.out.contains("kept") && none.err.contains("3:"), "\(none)")
+    }
+  }
+
+  /// The stage is held up where it has made the process, which goes on meanwhile.
+  @Test(arguments: [false, true]) func theProcessMayBeFasterThanWhoTellsOfIt(hooks: Bool) throws {
+    try OCIBundle.with { (bundle) throws in
+      if hooks { bundle["hooks"] = ["createRuntime": [["path": "/bin/true"]]] }
+      bundle.shell("echo ran")
+      var command = try bundle.prepared()
+      command.argv =
+        ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "inject=clone3:delay_exit=300000", "--"] + command.argv
+      let outcome = try command.run()
+      #expect(outcome.status == 0 && outcome.text == "ran", "\(outcome)")
+    }
+  }
+
+  @Test func anOrdinaryUsersContainer() throws {
+    try OCIBundle.with(.ordinaryUser) { (bundle) throws in
+      #expect(
+        try bundle.printed("id -u; echo x > /dev/null && echo written; touch /x 2>&1; true").hasPrefix("0\nwritten\n"))
+      bundle["process.args"] = ["sleep", "1000"]
+      try bundle.create()
+      #expect(try bundle.status() == "created")
+      try bundle.ok("start", "a")
+      let outcome = try bundle.ok("exec", "a", "sh", "-c", "id -u; hostname; cat /proc/1/cmdline | tr '\\0' ' '")
+      #expect(outcome.lines == ["0", "zone", "sleep 1000 "], "\(outcome)")
+      try bundle.ok("kill", "a", "KILL")
+      #expect(try eventually { try bundle.status() == "stopped" })
+      try bundle.ok("delete", "a")
+      bundle["linux.resources"] = ["memory": ["limit": 64 << 20]]
+      #expect(try bundle.start().err.contains("cgroup"), "limits that nobody delegated are refused")
     }
   }
 

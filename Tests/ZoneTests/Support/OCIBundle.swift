@@ -10,20 +10,25 @@ final class OCIBundle {
   var timeout: Double = 30
 
   /// A bundle with a busybox root, made by `spec`, without a terminal.
-  static func with<Result>(_ body: (OCIBundle) throws -> Result) throws -> Result {
-    let bundle = try OCIBundle()
+  static func with<Result>(_ who: Zonectl.Who = .root, _ body: (OCIBundle) throws -> Result) throws -> Result {
+    let bundle = try OCIBundle(who)
     defer { bundle.end() }
     return try body(bundle)
   }
 
-  private init() throws {
+  private let who: Zonectl.Who
+
+  private init(_ who: Zonectl.Who) throws {
+    self.who = who
     folder = try makeTemporaryFolder()
     chmod(folder, 0o755)
+    if who == .ordinaryUser, let user = OrdinaryUser.found { chown(folder, user.uid, user.gid) }
     try FileManager.default.copyItem(atPath: Zonectl.program, toPath: folder + "/zone-oci")
     chmod(folder + "/zone-oci", 0o755)
     try BusyboxRoot.make(at: folder + "/rootfs")
     config = [:]
-    let spec = try command(["spec", "--bundle", folder]).run()
+    let rootless = who == .root ? [] : ["--rootless"]
+    let spec = try command(["spec", "--bundle", folder] + rootless).run()
     guard spec.status == 0, let bytes = FileManager.default.contents(atPath: folder + "/config.json") else {
       throw CommandFailed(outcome: spec)
     }
@@ -59,7 +64,8 @@ final class OCIBundle {
   }
 
   func command(_ words: [String]) -> Command {
-    var command = Command([folder + "/zone-oci", "--root", folder + "/state"] + words)
+    let prefix = who == .root ? [] : OrdinaryUser.prefix
+    var command = Command(prefix + [folder + "/zone-oci", "--root", folder + "/state"] + words)
     command.directory = folder
     command.timeout = timeout
     return command

@@ -1,0 +1,154 @@
+import Foundation
+import Glibc
+import Testing
+
+/// What broke other OCI runtimes, tried against `zone-oci`: hostile trees, hostile configurations, foreign code on our way.
+@Suite(.serialized, .machine, .needs(.root, .program("busybox")), .timeLimit(.minutes(5)))
+struct AttackContainerTests {
+  /// CVE-2019-19921: the image's /proc is a link.
+  @Test(arguments: ["proc", "sys"]) func aLinkForAKernelViewIsRefused(name: String) throws {
+    try OCIBundle.with { (bundle) throws in
+      rmdir(bundle.folder + "/rootfs/" + name)
+      symlink("/tmp", bundle.folder + "/rootfs/" + name)
+      #expect(try bundle.refusal().contains("/" + name))
+    }
+  }
+
+  /// CVE-2019-16884, CVE-2025-52881: what is to be written to the kernel lands in a file of the tree's.
+  @Test func aFalseProcIsNotWrittenTo() throws {
+    try OCIBundle.with { (bundle) throws in
+      let place = bundle.folder + "/rootfs/proc/sys/net/ipv4"
+      try FileManager.default.createDirectory(atPath: place, withIntermediateDirectories: true)
+      try "0".write(toFile: place + "/ip_forward", atomically: false, encoding: .utf8)
+      bundle["mounts"] = (bundle["mounts"] as? [[String: Any]])?.filter { $0["destination"] as? String != "/proc" }
+      bundle["linux.maskedPaths"] = [String]()
+      bundle["linux.readonlyPaths"] = [String]()
+      bundle["linux.sysctl"] = ["net.ipv4.ip_forward": "1"]
+      #expect(try bundle.refusal().contains("ip_forward"))
+      #expect(contents(place + "/ip_forward") == "0")
+    }
+  }
+
+  /// CVE-2019-5736: the process is to be the runtime's own executable, to be written over from inside.
+  @Test func theHostsExecutableIsNotInReach() throws {
+    try OCIBundle.with { (bundle) throws in
+      bundle["process.args"] = ["/proc/self/exe", "--version"]
+      let outcome = try bundle.start()
+      #expect(outcome.status == 125 && outcome.out.isEmpty, "\(outcome)")
+      // A script whose interpreter it is.
+      try "#!/proc/self/exe\n".write(toFile: bundle.folder + "/rootfs/bin/script", atomically: false, encoding: .utf8)
+      chmod(bundle.folder + "/rootfs/bin/script", 0o755)
+      bundle["process.args"] = ["/bin/script"]
+      #expect(try bundle.start().status == 125)
+      let before = try FileManager.default.attributesOfItem(atPath: bundle.folder + "/zone-oci")[.size] as? Int
+      bundle["process.args"] = ["sleep", "1000"]
+      try bundle.create()
+      try bundle.ok("start", "a")
+      // While processes of the runtime come in, somebody inside opens what they are.
+      let catcher = try bundle.command([
+        "exec", "a", "sh", "-c",
+        "n=0; while [ $n -lt 400 ]; do for p in /proc/[0-9]*; do case $p in */1) ;; *) (: >> $p/exe) 2>/dev/null && echo caught $p $(readlink $p/exe); esac; done; n=$((n + 1)); done; echo end",
+      ]).start()
+      for _ in 0..<30 { _ = try bundle.run("exec", "a", "true") }
+      let caught = try catcher.finish(timeout: 60)
+      #expect(caught.text.hasSuffix("end"), "\(caught)")
+      #expect(!caught.lines.contains { $0.contains("zone-oci") || $0.contains("zonectl") }, "\(caught)")
+      #expect(try FileManager.default.attributesOfItem(atPath: bundle.folder + "/zone-oci")[.size] as? Int == before)
+    }
+  }
+
+  /// CVE-2024-21626: the working directory is a descriptor of the runtime's that leads to the host.
+  @Test func noDescriptorIsAWayOut() throws {
+    try OCIBundle.with { (bundle) throws in
+      bundle["process.args"] = ["cat", "../../../../../../../../etc/hostname"]
+      for number in 3..<64 {
+        bundle["process.cwd"] = "/proc/self/fd/\(number)"
+        let outcome = try bundle.start()
+        #expect(outcome.status != 0 && outcome.out.isEmpty, "\(number): \(outcome)")
+      }
+      bundle["process.cwd"] = "/"
+      bundle["process.args"] = ["sleep", "1000"]
+      try bundle.create()
+      try bundle.ok("start", "a")
+      for number in 3..<64 {
+        let outcome = try bundle.run(
+          "exec", "--cwd", "/proc/self/fd/\(number)", "a", "cat", "../../../../../../../etc/hostname")
+        #expect(outcome.status != 0 && outcome.out.isEmpty, "\(number): \(outcome)")
+      }
+      // The same by the path of the command.
+      for number in 3..<64 {
+        bundle["process.args"] = ["/proc/self/fd/\(number)/../../../../../../../bin/true"]
+        #expect(try bundle.start("b").status != 0)
+      }
+    }
+  }
+
+  /// What the image has in the place of a terminal is not opened.
+  @Test func aPlantedTerminalIsRefused() throws {
+    try OCIBundle.with { (bundle) throws in
+      mkdir(bundle.folder + "/rootfs/dev/pts", 0o755)
+      try Command.text("mknod", "-m", "666", bundle.folder + "/rootfs/dev/pts/ptmx", "c", "5", "2")
+      bundle["mounts"] = (bundle["mounts"] as? [[String: Any]])?.filter {
+        !($0["destination"] as? String ?? "").hasPrefix("/dev")
+      }
+      bundle["process.terminal"] = true
+      #expect(try bundle.refusal().contains("terminal"))
+    }
+  }
+
+  /// A startContainer hook is a program of the image's: it has the process's ids and powers, and no more.
+  @Test func aHookInsideHasTheProcessesPowers() throws {
+    try OCIBundle.with { (bundle) throws in
+      bundle["process.user"] = ["uid": 1000, "gid": 1000]
+      let none = [String]()
+      bundle["process.capabilities"] = ["bounding": none, "effective": none, "permitted": none]
+      bundle["linux.seccomp"] = [
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "syscalls": [["names": ["mkdir", "mkdirat", "clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38]],
+      ]
+      bundle.add(
+        "mounts", ["destination": "/log", "type": "bind", "source": bundle.folder + "/log", "options": ["bind"]])
+      mkdir(bundle.folder + "/rootfs/log", 0o755)
+      mkdir(bundle.folder + "/log", 0o777)
+      chmod(bundle.folder + "/log", 0o777)
+      let script =
+        "{ id -u; grep -E 'CapEff|CapBnd|NoNewPrivs|Seccomp:' /proc/self/status; mkdir /log/x; ls /proc/self/fd; cat; } > /log/said 2>&1; true"
+      bundle["hooks"] = [
+        "startContainer": [["path": "/bin/busybox", "args": ["busybox", "sh", "-c", script], "env": ["PATH=/bin"]]]
+      ]
+      _ = try bundle.printed("true")
+      let said = contents(bundle.folder + "/log/said") ?? ""
+      #expect(
+        said.hasPrefix("1000\n") && said.contains("CapEff:\t0000000000000000") && said.contains("NoNewPrivs:\t1"),
+        "\(said)")
+      #expect(said.contains("CapBnd:\t0000000000000000") && said.contains("Seccomp:\t2"), "\(said)")
+      #expect(!FileManager.default.fileExists(atPath: bundle.folder + "/log/x"), "the filter stands")
+      #expect(said.contains("\"status\":\"created\""), "\(said)")
+    }
+  }
+
+  /// A masked path may be a link of the image's: nothing outside of the root is covered, and nothing is left uncovered.
+  @Test func aLinkedMaskCoversWhatItLeadsTo() throws {
+    try OCIBundle.with { (bundle) throws in
+      try "secret".write(toFile: bundle.folder + "/rootfs/etc/real", atomically: false, encoding: .utf8)
+      symlink("/etc/real", bundle.folder + "/rootfs/etc/linked")
+      bundle.add("linux.maskedPaths", "/etc/linked")
+      #expect(try bundle.printed("cat /etc/real /etc/linked; echo end") == "end")
+    }
+  }
+
+  /// What the caller was set to is not the container's.
+  @Test func nothingOfTheCallersIsPassedOn() throws {
+    try OCIBundle.with { (bundle) throws in
+      bundle.shell("env; umask; grep SigIgn /proc/self/status; ls /proc/self/fd | tr '\\n' ' '")
+      var command = try bundle.prepared()
+      command.environment["SECRET"] = "leaks"
+      let outcome = try command.through(
+        "umask 077; trap '' HUP USR1; exec 5</etc/passwd 6</; exec \"$@\""
+      ).run()
+      #expect(outcome.status == 0 && !outcome.out.contains("leaks"), "\(outcome)")
+      #expect(outcome.out.contains("0022") && outcome.out.contains("SigIgn:\t0000000000000000"), "\(outcome)")
+      #expect(outcome.text.hasSuffix("0 1 2 3"), "\(outcome)")
+    }
+  }
+}
