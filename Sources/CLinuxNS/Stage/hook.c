@@ -13,6 +13,7 @@ static void execute(const struct stage_hook *hook, int state, int error) {
   for (uint32_t i = 0; i < hook->envc; i++) environment[i] = text(envp[i]);
   environment[hook->envc] = 0;
   long result = 0;
+  SYS0(__NR_setsid);
   if (state >= 0) {
     SYS3(__NR_lseek, state, 0, 0);
     result = SYS3(__NR_dup3, state, 0, 0);
@@ -36,6 +37,7 @@ long run_hook(const struct stage_hook *hook, int state) {
   result = SYS5(__NR_clone, CLONE_PIDFD | SIGCHLD, 0, &process, 0, 0);
   if (result == 0) execute(hook, state, error[1]);
   sys_close(error[1]);
+  long pid = result;
   if (result < 0) {
     sys_close(error[0]);
     return result;
@@ -50,7 +52,8 @@ long run_hook(const struct stage_hook *hook, int state) {
   do ended = SYS5(__NR_ppoll, &end, 1, hook->timeout ? until : 0, 0, 0);
   while (ended == -EINTR);
   if (ended == 0) {
-    SYS4(__NR_pidfd_send_signal, process, SIGKILL, 0, 0);
+    // With all that it has started: the session is its own.
+    SYS2(__NR_kill, -pid, SIGKILL);
     late = -ETIMEDOUT;
   }
   struct child_info info;

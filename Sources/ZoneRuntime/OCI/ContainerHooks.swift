@@ -36,10 +36,12 @@ extension Containers {
       let null = try OwnedFD.open("/dev/null", O_RDWR)
       let started = try spawn(
         ProgramStart(
-          path: hook.path, arguments: hook.arguments, environment: hook.environment, fds: [state.raw, null.raw, 2]))
+          path: hook.path, arguments: hook.arguments, environment: hook.environment, fds: [state.raw, null.raw, 2],
+          newSession: true))
       let process = Pidfd(OwnedFD(raw: started.pidfd))
       if let timeout = hook.timeout, try !process.waitUntilEnd(timeout: CInt(clamping: Int(timeout) * 1000)) {
-        try process.signal(SIGKILL)
+        // With all that it has started: the session is its own.
+        Glibc.kill(-started.pid, SIGKILL)
         _ = try process.reap()
         return nil
       }

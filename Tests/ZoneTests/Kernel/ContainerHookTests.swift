@@ -70,10 +70,12 @@ struct ContainerHookTests {
   @Test(arguments: ["createRuntime", "createContainer"])
   func aHookThatTakesTooLongIsKilled(kind: String) throws {
     try OCIBundle.with { (bundle) throws in
-      var slow = hook(kind, bundle, end: "sleep 1000")
+      var slow = hook(kind, bundle, end: "sleep 4321")
       slow["timeout"] = 1
       bundle["hooks"] = [kind: [slow]]
       #expect(try bundle.refusal().contains("longer than its 1 s"))
+      let left = try Command("pgrep", "-f", "^sleep 4321$").run()
+      #expect(left.status == 1, "what the hook started goes with it: \(left)")
     }
   }
 
