@@ -76,6 +76,14 @@ extension Cgroup {
     }
   }
 
+  /// Sends a signal to every process that is there now.
+  public func signal(_ number: CInt) throws(CgroupError) {
+    for pid in try processes() {
+      // Gone in the meantime is gone.
+      if let process = try? Pidfd.open(pid), try isMember(pid) { try? process.signal(number) }
+    }
+  }
+
   /// Asked after the pidfd is open, so that a number in use again by another process is not killed.
   private func isMember(_ pid: Int32) throws(CgroupError) -> Bool { try processes().contains(pid) }
 

@@ -1,8 +1,9 @@
 // An OCI container's process. It is the launcher's child, not ours: engines wait for it as the subreaper above the runtime
 // (conmon, containerd's shim), so nobody of ours may stay between. Three parts:
 //
-//   stage    makes what namespaces it can while the launcher plans; is put where the process is to begin (groups, namespaces by path), makes it, and ends; where there is a user
-//            namespace it first puts the root together in a mount namespace of the host's, whose copy locks each mount
+//   stage    makes what namespaces it can while the launcher plans; is put where the process is to begin (groups,
+//            namespaces by path), makes it, and ends; where there is a user namespace it first puts the root together in a
+//            mount namespace of the host's, whose copy locks each mount
 //   process  its namespaces, its root, the hooks of its own side; then it waits: for the launcher, or, where that one goes,
 //            at a socket that `start` connects to
 //   enter    for another process in a living container
@@ -87,6 +88,16 @@ static void run(int section) {
   if (result < 0) fail(section, step, result);
 }
 
+/// No directory of the host's is held where foreign code may run beside us: CAP_SYS_PTRACE reads /proc/PID/fd.
+static void close_hosts(void) {
+  if (plan->fd_cgroup >= 0) sys_close(plan->fd_cgroup);
+  for (int i = 0; i < 12; i++)
+    if (plan->fd_tasks[i] >= 0) sys_close(plan->fd_tasks[i]);
+  for (int i = 0; i < 8; i++)
+    if (plan->fd_join_ns[i] >= 0) sys_close(plan->fd_join_ns[i]);
+  SYS3(__NR_close_range, plan->fd_sources, ~0u, 0);
+}
+
 static void be_process(int link) __attribute__((noreturn));
 static void be_process(int link) {
   long result = 0;
@@ -107,6 +118,7 @@ static void be_process(int link) {
   // From here on foreign code may run beside us (a shared pid namespace, an entered container): nothing of ours may be
   // traced or read through /proc.
   sys_prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+  close_hosts();
   payload_in = plan->fd_stdin, payload_out = plan->fd_stdout, payload_err = plan->fd_stderr;
   char ready = STAGE_SAYS_READY;
   result = send_message(told, &ready, 1, &master_fd, master_fd >= 0, 0);
@@ -213,10 +225,7 @@ void make_container(void) {
 static void enter(void) __attribute__((noreturn));
 static void enter(void) {
   sys_prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-  // No directory of the host's comes along.
-  if (plan->fd_cgroup >= 0) sys_close(plan->fd_cgroup);
-  for (int i = 0; i < 12; i++)
-    if (plan->fd_tasks[i] >= 0) sys_close(plan->fd_tasks[i]);
+  close_hosts();
   long result = plan->zone_flags ? SYS2(__NR_setns, plan->fd_join, plan->zone_flags) : 0;
   if (result < 0) fail(0, STAGE_STEP_SETNS, result);
   if (plan->zone_flags & CLONE_NEWUSER) result = become_root(!plan->deny_setgroups);

@@ -136,6 +136,9 @@ long terminal(const struct stage_op *op) {
   if (kind < 0 || system.f_type != 0x1cd1 /* DEVPTS_SUPER_MAGIC */) return -ENODEV;
   long master = inside("dev/pts/ptmx", O_RDWR | O_NOCTTY, 0);
   if (master < 0) return master;
+  // Again: in a living container somebody may have put another thing there meanwhile.
+  kind = SYS2(__NR_fstatfs, master, &system);
+  if (kind < 0 || system.f_type != 0x1cd1) return -ENODEV;
   int unlock = 0;
   struct { uint16_t rows, columns, x, y; } size = {(uint16_t)op->a, (uint16_t)op->b, 0, 0};
   long result = SYS3(__NR_ioctl, master, TIOCSPTLCK, &unlock);

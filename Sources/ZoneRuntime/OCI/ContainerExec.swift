@@ -47,12 +47,7 @@ extension Containers {
       throw .usage("--preserve-fds '\(request.preservedDescriptors)': 0 to 40")
     }
 
-    let filter = try filter(config)
-    let facts = ContainerFacts(
-      isRoot: geteuid() == 0, root: record.rootfs, trees: CgroupTrees(unified: nil, unifiedControllers: [], v1: []),
-      cgroup: record.cgroup, hasSELinux: FileSystem.exists("/sys/fs/selinux/enforce"), hasAppArmor: Self.hasAppArmor(),
-      capabilities: config.linux.has(.user) ? CapabilitySet(rawValue: ~0) : Self.heldCapabilities(), filter: filter,
-      newKeyring: false, noPivot: false)
+    let facts = try facts(config, CgroupTrees(unified: nil, unifiedControllers: [], v1: []), record)
     var plan = ContainerPlan()
     // The labels for its execve too: here /proc is the host's, in there it is what the container made of it
     // (CVE-2019-16884), and a child inherits them.
@@ -167,7 +162,12 @@ extension Containers {
         try attempt("execute in container \(record.id)") { () throws(SyscallError) in
           try Self.say(StageRequest.go, to: link)
         }
-      case .descriptors: terminal = fds.first.map { OwnedFD(raw: $0) }
+      // Its terminal comes before it is made, a seccomp listener after.
+      case .descriptors where pid == 0: terminal = fds.first.map { OwnedFD(raw: $0) }
+      case .descriptors:
+        guard let first = fds.first else { continue }
+        let listener = OwnedFD(raw: first)
+        try tellListener(listener.raw, of: pid, config, record)
       case .started: started = true
       case .failed(_, let step, let number):
         if let made = made.take() { _ = try? made.reap() }

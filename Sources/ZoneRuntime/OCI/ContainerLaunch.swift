@@ -80,7 +80,10 @@ extension Containers {
       throw .call("make the container's directory", SyscallError(call: "mkdir", errno: error, path: files.directory))
     }
     var record = ContainerRecord(
-      id: id, bundle: bundle, rootfs: rootfs, bootId: "", owner: geteuid())
+      id: id, bundle: bundle, rootfs: rootfs, bootId: "", owner: geteuid(), newKeyring: !request.noNewKeyring)
+    // Held until it is made: who deletes it meanwhile waits.
+    let lock = try lock(files)
+    defer { withExtendedLifetime(lock) {} }
     do throws(ZoneError) {
       record.bootId = try attempt("read the boot id") { () throws(SyscallError) in try RunRecord.bootId() }
       let now = Clock.realtimeNanoseconds()
@@ -151,7 +154,7 @@ extension Containers {
     // Written before anything runs: whoever cleans up finds the groups.
     try files.writeRecord(record)
 
-    let facts = try facts(config, request, trees, record)
+    let facts = try facts(config, trees, record)
     let plan = try ContainerPlanner.plan(config, facts)
     var stage = try stagePlan(config, plan)
     let sources = try ContainerSources(plan)
@@ -178,24 +181,25 @@ extension Containers {
     return made
   }
 
-  private func facts(
-    _ config: BundleConfig, _ request: ContainerRequest, _ trees: CgroupTrees, _ record: ContainerRecord
-  ) throws(ZoneError) -> ContainerFacts {
+  /// Those of a container, for its making and for every process that comes in later.
+  func facts(_ config: BundleConfig, _ trees: CgroupTrees, _ record: ContainerRecord) throws(ZoneError)
+    -> ContainerFacts
+  {
     let capabilities = Self.heldCapabilities()
     return ContainerFacts(
       isRoot: geteuid() == 0 && capabilities.contains(.sysAdmin), root: record.rootfs, trees: trees,
       cgroup: record.cgroup, hasSELinux: FileSystem.exists("/sys/fs/selinux/enforce"), hasAppArmor: Self.hasAppArmor(),
-      // In a user namespace of its own every capability is there to give.
-      capabilities: config.linux.isNew(.user) ? CapabilitySet(rawValue: ~0) : capabilities,
-      filter: try filter(config), newKeyring: !request.noNewKeyring, noPivot: request.noPivot)
+      // In a user namespace that is not the caller's every capability is there to give.
+      capabilities: config.linux.has(.user) ? CapabilitySet(rawValue: ~0) : capabilities,
+      filter: try filter(config), newKeyring: record.newKeyring)
   }
 
-  func filter(_ config: BundleConfig) throws(ZoneError) -> [UInt8]? {
+  private func filter(_ config: BundleConfig) throws(ZoneError) -> [UInt8]? {
     guard let seccomp = config.linux.seccomp else { return nil }
-    return try BundleFilter.program(seccomp, cache: "\(root)/.filters")
+    return try BundleFilter.program(seccomp, cache: "\(root)/=filters")
   }
 
-  static func heldCapabilities() -> CapabilitySet {
+  private static func heldCapabilities() -> CapabilitySet {
     var (effective, permitted, inheritable): (UInt64, UInt64, UInt64) = (0, 0, 0)
     _ = zns_capget(&effective, &permitted, &inheritable)
     return CapabilitySet(rawValue: permitted)

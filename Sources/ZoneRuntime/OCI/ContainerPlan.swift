@@ -37,8 +37,6 @@ struct ContainerFacts: Sendable {
   var filter: [UInt8]?
   /// A session keyring of the container's own (not with --no-new-keyring).
   var newKeyring: Bool
-  /// MS_MOVE in place of pivot_root(2) (--no-pivot).
-  var noPivot: Bool
 }
 
 struct ContainerPlanner {

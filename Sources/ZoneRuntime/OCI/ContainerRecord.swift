@@ -24,7 +24,8 @@ struct ContainerRecord: Sendable {
   var v1: [String: String] = [:]
   /// A parent group that was made for it alone and goes with it, where it is empty.
   var parent: String?
-  var scope: String?
+  /// Its processes have a session keyring of their own.
+  var newKeyring = true
 
   var cgroup: ContainerCgroup { ContainerCgroup(unified: unified, v1: v1) }
 }
@@ -38,11 +39,11 @@ extension ContainerRecord: JSONObject {
     try json.field("createdNanoseconds", &createdNanoseconds)
     try json.field("createdSeconds", &createdSeconds)
     try json.field("id", &id)
+    try json.field("newKeyring", &newKeyring)
     try json.field("owner", &owner)
     try json.field("parent", &parent)
     try json.field("process", &process)
     try json.field("rootfs", &rootfs)
-    try json.field("scope", &scope)
     try json.field("unified", &unified)
     try json.field("v1", &v1)
     try json.field("version", &version)

@@ -24,7 +24,12 @@ extension Containers {
       try? takeAway(files, record, config)
       throw error
     }
-    let status = try wait(process)
+    let status: Int32
+    do throws(ZoneError) { status = try wait(process) } catch {
+      try? end(record)  // nobody stays with it: the first error is told
+      try? takeAway(files, record, config)
+      throw error
+    }
     if !keep { try takeAway(files, record, config) }
     return status
   }
@@ -84,14 +89,14 @@ extension Containers {
       case .descriptors:
         guard let first = fds.first else { continue }
         let listener = OwnedFD(raw: first)
-        try tellListener(listener.raw, config, record)
+        try tellListener(listener.raw, of: record.process?.pid ?? 0, config, record)
       case .failed(let section, let step, let number):
-        let facts = ContainerFacts(
-          isRoot: true, root: record.rootfs, trees: CgroupTrees(unified: nil, unifiedControllers: [], v1: []),
-          cgroup: record.cgroup, hasSELinux: true, hasAppArmor: true, capabilities: [], filter: [],
-          newKeyring: true, noPivot: false)
-        // The same plan has the same steps: it is made again for its words.
-        let plan = (try? ContainerPlanner.plan(config, facts)) ?? ContainerPlan()
+        // The same facts make the same plan: it is made again for its words.
+        let trees = (try? CgroupTrees.detect()) ?? CgroupTrees(unified: nil, unifiedControllers: [], v1: [])
+        var plan = ContainerPlan()
+        if let facts = try? facts(config, trees, record), let again = try? ContainerPlanner.plan(config, facts) {
+          plan = again
+        }
         return failure(config, plan, section, step, number)
       case nil: return said ? nil : .refused("cannot start container \(record.id): its process was killed on the way")
       default: continue
@@ -101,12 +106,15 @@ extension Containers {
 
   /// seccomp notification: the listener, and who it listens for, to the socket that the bundle names (config-linux.md,
   /// "The Container Process State").
-  private func tellListener(_ listener: CInt, _ config: BundleConfig, _ record: ContainerRecord) throws(ZoneError) {
+  /// - Parameter pid: the process that loaded the filter.
+  func tellListener(_ listener: CInt, of pid: Int32, _ config: BundleConfig, _ record: ContainerRecord)
+    throws(ZoneError)
+  {
     guard let wish = config.linux.seccomp, let path = wish.listenerPath else { return }
     let state = ContainerStatus(
       id: record.id, state: .created, pid: record.process?.pid ?? 0, bundle: record.bundle, rootfs: "", created: "",
       owner: "", annotations: config.annotations)
-    let form = ListenerState(metadata: wish.listenerMetadata, pid: record.process?.pid ?? 0, state: state)
+    let form = ListenerState(metadata: wish.listenerMetadata, pid: pid, state: state)
     let bytes: [UInt8]
     do throws(JSONError) { bytes = try JSON.encode(form, name: "container process state") } catch { throw .json(error) }
     _ = try attempt("hand the seccomp listener to \(path)") { () throws(SyscallError) in
@@ -125,10 +133,7 @@ extension Containers {
     }
     if all {
       if signal == SIGKILL { return try killGroups(record) }
-      for pid in (try? record.cgroup.group.processes()) ?? [] {
-        if let one = try? Pidfd.open(pid) { try? one.signal(signal) }  // gone in the meantime is gone
-      }
-      return
+      do throws(CgroupError) { return try record.cgroup.group.signal(signal) } catch { throw .refused("\(error)") }
     }
     try attempt("signal container \(id)") { () throws(SyscallError) in try process.signal(signal) }
     // A frozen process cannot die: its groups are let go for the signal that asks it to.
@@ -142,24 +147,26 @@ extension Containers {
   /// stopped -> none; with force from any state.
   public func delete(_ id: String, force: Bool) throws(ZoneError) {
     let files = try files(id)
+    guard FileSystem.exists(files.directory) else {
+      if force { return }
+      throw .refused("container '\(id)' does not exist")
+    }
+    // Whoever is making it has the lock until it is made.
+    let lock = try lock(files)
+    defer { withExtendedLifetime(lock) {} }
     let record: ContainerRecord
     do throws(ZoneError) {
-      guard let found = try files.readRecord() else {
-        // A create that was killed before it wrote anything: the directory is all there is.
-        if FileSystem.exists(files.directory) { return try remove(files) }
-        if force { return }
-        throw ZoneError.refused("container '\(id)' does not exist")
-      }
+      // A create that was killed before it wrote anything: the directory is all there is.
+      guard let found = try files.readRecord() else { return try remove(files) }
       record = found
     } catch {
-      guard force, FileSystem.exists(files.directory) else { throw error }
+      guard force else { throw error }
       return try remove(files)
     }
-    let lock = try lock(files)
     let state = try state(files, record)
     switch state {
-    case .stopped: break
-    case .creating where try isAbandoned(record, files): break
+    // Being made, and nobody makes it any more: we have the lock.
+    case .stopped, .creating: break
     case .created:
       // A container that was never started is ended without --force, as runc does.
       try end(record)
@@ -168,14 +175,14 @@ extension Containers {
       try end(record)
     }
     try takeAway(files, record, try? files.readConfig())
-    withExtendedLifetime(lock) {}
   }
 
   /// What is left of one whose process has ended.
   /// - Parameter config: nil where it cannot be read any more.
   private func takeAway(_ files: ContainerFiles, _ record: ContainerRecord, _ config: BundleConfig?) throws(ZoneError) {
-    // A new pid namespace ends with its first process; in another one there may be more of them.
-    let ended = config?.linux.isNew(.pid) ?? false
+    // A new pid namespace ends with its first process. In another one there may be more of them; and one that was made
+    // when its maker was killed is known by its groups alone.
+    let ended = record.process != nil && config?.linux.isNew(.pid) ?? false
     if !ended, !record.cgroup.paths.isEmpty { try killGroups(record) }
     try removeGroups(record)
     try remove(files)
@@ -183,11 +190,6 @@ extension Containers {
     do throws(ZoneError) { try run(config.hooks.poststop, "poststop", .stopped, config, record) } catch {
       warn("\(error)")
     }
-  }
-
-  /// Whoever was making it has gone: the lock of its directory is free, which we hold.
-  private func isAbandoned(_ record: ContainerRecord, _ files: ContainerFiles) throws(ZoneError) -> Bool {
-    record.process == nil
   }
 
   func end(_ record: ContainerRecord) throws(ZoneError) {
@@ -252,11 +254,11 @@ extension Containers {
   public func update(_ id: String, _ text: [UInt8]) throws(ZoneError) {
     let (_, record) = try running(id, verb: "update")
     let resources = try BundleResources(BundleNode.parse(text, name: "resources"))
+    guard resources.devices.isEmpty else { throw .refused("resources: devices: they cannot be changed later") }
     let trees: CgroupTrees
     do throws(CgroupError) {
       trees = try CgroupTrees.detect()
-      var wanted = try Self.asCgroupError { () throws(ZoneError) in try limits(resources, trees) }
-      wanted.parts.removeAll { $0.controller == "devices" }
+      let wanted = try Self.asCgroupError { () throws(ZoneError) in try limits(resources, trees) }
       if let limit = resources.checkedLimit, let used = try record.cgroup.group.statistics().memory,
         used > UInt64(limit)
       {

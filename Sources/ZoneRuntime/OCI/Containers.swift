@@ -123,7 +123,8 @@ public struct Containers: Sendable {
       return []
     }
     var found: [ContainerStatus] = []
-    for name in names where !name.hasPrefix(".") {
+    // What is not a container's has a name that no id can have.
+    for name in names where !name.hasPrefix("=") {
       do throws(ZoneError) {
         guard let id = try Self.id(in: "\(root)/\(name)") else { continue }
         let files = ContainerFiles(root: root, id: id)

@@ -127,7 +127,7 @@ final class OCIBundle {
 
   /// Containers that have a directory.
   func left() throws -> [String] {
-    (try? FileManager.default.contentsOfDirectory(atPath: folder + "/state").filter { !$0.hasPrefix(".") }) ?? []
+    (try? FileManager.default.contentsOfDirectory(atPath: folder + "/state").filter { !$0.hasPrefix("=") }) ?? []
   }
 
   private func end() {
