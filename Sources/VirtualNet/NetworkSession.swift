@@ -22,9 +22,6 @@ struct NetworkSession: ~Copyable {
       try FileSystem.makeDirectories(folders.leaseFolder, mode: 0o700)
       return try FileLock(folders.stateFolder)
     }
-    for folder in folders.folders {
-      for draft in try RecordFile.drafts(in: folder) { try RecordFile.remove(draft) }
-    }
     let boot = try ProcessRecord.bootId()
     let route = try NetlinkSocket(.route)
     let firewall = try Firewall(networks.ruleset)
@@ -216,6 +213,9 @@ struct NetworkSession: ~Copyable {
   }
 
   mutating func recover() throws(NetworkError) {
+    for folder in directories.folders {
+      for draft in try RecordFile.drafts(in: folder) { try RecordFile.remove(draft) }
+    }
     if networks.user != nil { return try recoverUser() }
     let links = try Link.all(on: &route)
     for (network, state) in try states() {

@@ -72,13 +72,16 @@ public enum FileSystem {
   }
 
   /// Replaces a file: a temporary file beside it, then rename(2), so a reader never sees half of one.
-  /// - Parameter durable: also fsync the file and its directory; for specs, not for run state.
+  /// - Parameters:
+  ///   - durable: also fsync the file and its directory; for specs, not for run state.
+  ///   - draft: the temporary file; otherwise one of this thread's own. For who writes under a lock.
   public static func replace(
-    _ path: String, with bytes: some Collection<UInt8>, mode: UInt32 = 0o600, durable: Bool = false
+    _ path: String, with bytes: some Collection<UInt8>, mode: UInt32 = 0o600, durable: Bool = false,
+    draft: String? = nil
   )
     throws(SyscallError)
   {
-    let temporary = "\(path).\(getpid()).\(zns_gettid()).tmp"
+    let temporary = draft ?? "\(path).\(getpid()).\(zns_gettid()).tmp"
     let file = try OwnedFD.open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode: mode)
     do {
       try write(bytes, to: file, name: temporary)

@@ -44,7 +44,6 @@ public struct StageOp: Sendable, Equatable {
     public static let node = Code(STAGE_OP_NODE)
     public static let mounted = Code(STAGE_OP_MOUNTED)
     public static let leaveRoot = Code(STAGE_OP_LEAVE_ROOT)
-    public static let changeRoot = Code(STAGE_OP_CHROOT)
     public static let domainname = Code(STAGE_OP_DOMAINNAME)
     public static let console = Code(STAGE_OP_CONSOLE)
     public static let label = Code(STAGE_OP_LABEL)

@@ -57,12 +57,6 @@ long leave_root(void) {
   return result;
 }
 
-long change_root(void) {
-  long result = SYS1(__NR_fchdir, root_fd);
-  if (result >= 0) result = SYS1(__NR_chroot, ".");
-  return result < 0 ? result : SYS1(__NR_chdir, "/");
-}
-
 /// By descriptor, whatever the tree has at /dev/console (CVE-2025-52565).
 long console(const struct stage_op *op) {
   if (slave_fd < 0) return -ENOTTY;

@@ -87,7 +87,6 @@ static long run_op(const struct stage_op *op) {
     case STAGE_OP_NODE: return node(op);
     case STAGE_OP_MOUNTED: return mounted();
     case STAGE_OP_LEAVE_ROOT: return leave_root();
-    case STAGE_OP_CHROOT: return change_root();
     case STAGE_OP_DOMAINNAME: return SYS2(__NR_setdomainname, text(op->text[0]), length(text(op->text[0])));
     case STAGE_OP_CONSOLE: return console(op);
     case STAGE_OP_LABEL: return write_file(text(op->text[0]), text(op->text[1]));

@@ -51,7 +51,6 @@ long keyring(void);
 long propagation(const struct stage_op *op);
 long node(const struct stage_op *op);
 long leave_root(void);
-long change_root(void);
 long console(const struct stage_op *op);
 long capability_sets(const struct stage_op *op);
 long stdio_owner(const struct stage_op *op);

@@ -123,7 +123,6 @@ enum stage_op_code {
   STAGE_OP_NODE,         // device a of mode b (type and all) at text[0], owned by uid and gid, u32 each, at text[1]
   STAGE_OP_MOUNTED,      // the mounts stand: hooks run here
   STAGE_OP_LEAVE_ROOT,   // pivots, and lets the old root go, whose mounts may be shared with the host
-  STAGE_OP_CHROOT,       // where there is no mount namespace to pivot in
   STAGE_OP_DOMAINNAME,   // text[0]
   STAGE_OP_CONSOLE,      // the terminal on /dev/console
   STAGE_OP_LABEL,        // the security module's file text[0] gets text[1], for the next execve

@@ -89,10 +89,13 @@ enum RecordFile {
   }
 
   static func write(_ path: String, _ bytes: [UInt8]) throws(NetworkError) {
-    do { try FileSystem.replace(path, with: bytes) } catch { throw .system("write \(path)", error) }
+    // One draft a file: what a killed writer left is written over by the next one, who has the lock as he had.
+    do { try FileSystem.replace(path, with: bytes, draft: "\(path).tmp") } catch {
+      throw .system("write \(path)", error)
+    }
   }
 
-  /// What writers that were killed left in a folder. Who writes holds the lock: under it, all that there is.
+  /// What writers that were killed left in a folder: under the lock, all drafts that there are.
   static func drafts(in folder: String) throws(NetworkError) -> [String] {
     do { return try FileSystem.list(folder).filter { $0.hasSuffix(".tmp") }.map { "\(folder)/\($0)" } } catch {
       if error.errno == ENOENT { return [] }
@@ -101,6 +104,7 @@ enum RecordFile {
   }
 
   static func remove(_ path: String) throws(NetworkError) {
+    unlink("\(path).tmp")  // most often there is none
     guard unlink(path) != 0 else { return }
     let error = errno
     if error != ENOENT { throw .system("remove \(path)", SyscallError(call: "unlink", errno: error)) }

@@ -87,35 +87,12 @@ struct KeeperLink: ~Copyable {
   /// Connects to a zone's keeper. That it answers is the proof that it lives: only the keeper listens there.
   /// - Returns: nil where nobody listens.
   static func connect(_ files: ZoneFiles) throws(ZoneError) -> KeeperLink? {
-    let raw = Glibc.socket(AF_UNIX, SocketType.packets | SocketType.closeOnExec, 0)
-    let error = errno
-    guard raw >= 0 else { throw .call("reach the keeper of \(files.name)", SyscallError(call: "socket", errno: error)) }
-    let socket = OwnedFD(raw: raw)
     do throws(SyscallError) {
-      let folder = try OwnedFD.open(files.run, O_PATH | O_DIRECTORY)
-      var address = unixAddress("/proc/self/fd/\(folder.raw)/keeper.sock")
-      try FileSystem.call("connect", files.socket) {
-        withUnsafePointer(to: &address) {
-          $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-            Glibc.connect(raw, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
-          }
-        }
-      }
+      return KeeperLink(try UnixSocket.connect(files.socket, SocketType.packets))
     } catch {
       if error.errno == ECONNREFUSED || error.errno == ENOENT { return nil }
       throw .call("reach the keeper of \(files.name)", error)
     }
-    return KeeperLink(socket)
-  }
-
-  private static func unixAddress(_ path: String) -> sockaddr_un {
-    var address = sockaddr_un()
-    address.sun_family = sa_family_t(AF_UNIX)
-    withUnsafeMutableBytes(of: &address.sun_path) { room in
-      precondition(path.utf8.count < room.count)
-      for (index, byte) in path.utf8.enumerated() { room[index] = byte }
-    }
-    return address
   }
 
   /// The keeper's pid: of who listens on the socket.
