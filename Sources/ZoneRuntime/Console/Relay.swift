@@ -35,12 +35,15 @@ struct Relay: ~Copyable {
   /// The keeper's last word.
   private var told: TerminalClient.Outcome?
 
+  /// Those that are passed on or acted upon.
+  static let signals = [SIGWINCH, SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGTSTP, SIGCONT]
+
   /// Bytes that may wait in one direction before reading stops.
   private static let mostWaiting = 64 << 10
 
   init(_ client: TerminalClient, _ far: FarEnd) throws(SyscallError) {
     // Blocked before the terminal is raw: a signal in between would leave it so.
-    let signals = try SignalFD([SIGWINCH, SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGTSTP, SIGCONT])
+    let signals = try SignalFD(Relay.signals)
     let isOurs = client.isTerminal && Terminal.isTerminal(client.input)
     let raw = isOurs && client.passesInput ? try RawMode(client.input) : nil
     self.signals = signals

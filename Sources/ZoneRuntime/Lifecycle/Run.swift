@@ -9,6 +9,8 @@ public struct RunningZone: ~Copyable {
   let launched: LaunchedZone
   let zones: Zones
   let spec: ZoneSpec
+  /// Held from before the command's first instruction: one that comes early is the command's, and ends no launcher.
+  let signals: SignalFD
 
   /// Reads until the zone has ended, without relaying (its streams were given directly).
   public borrowing func waitForEnd() throws(ZoneError) -> ZoneExit {
@@ -66,10 +68,11 @@ extension Zones {
       throw error
     }
     do throws(ZoneError) {
+      let signals = try attempt("hold signals") { () throws(SyscallError) in try SignalFD(Relay.signals) }
       let launched = try launch(
         zone.files, spec, stage: stage, streams: streams, terminalSize: terminalSize, through: true)
       rememberInit(zone.files, spec)
-      return RunningZone(name: spec.name, launched: launched, zones: self, spec: spec)
+      return RunningZone(name: spec.name, launched: launched, zones: self, spec: spec, signals: signals)
     } catch {
       // A zone that was made for this command and never ran it is not left behind.
       if FileSystem.exists(zone.files.data) { try? remove(zone.files) }

@@ -32,6 +32,13 @@ public struct ContainerProcess: ~Copyable {
   /// The terminal, where it has one and nobody else was sent it.
   public var terminal: OwnedFD?
   let control: OwnedFD
+
+  /// What a foreground runtime passes on to the process: held before it begins, or one that comes early ends the runtime.
+  public static func heldSignals() throws(ZoneError) -> SignalFD {
+    try attempt("hold signals") { () throws(SyscallError) in
+      try SignalFD([SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGCONT, SIGWINCH, SIGALRM, SIGTSTP])
+    }
+  }
 }
 
 extension Containers {
@@ -234,7 +241,6 @@ extension Containers {
     stage.arguments = process?.arguments ?? []
     stage.environment = Self.environment(process?.environment ?? [], uid: process?.uid ?? 0)
     stage.searchPath = Self.searchPath(stage.environment)
-    stage.ownerUID = geteuid()
     stage.outerHooks =
       !config.hooks.prestart.isEmpty || !config.hooks.createRuntime.isEmpty || !config.hooks.createContainer.isEmpty
     stage.createHooks = config.hooks.createContainer.map { $0.stageHook }

@@ -1,6 +1,6 @@
 internal import CLinuxNS
 internal import Glibc
-internal import LinuxNS
+public import LinuxNS
 internal import ResourceControl
 
 extension Containers {
@@ -10,22 +10,21 @@ extension Containers {
   }
 
   /// none -> running -> stopped, and none again unless it is to be kept.
-  /// - Parameter wait: stays with the process until it has been reaped; its status.
+  /// - Parameter wait: stays with the process until it has been reaped; its status. What it passes on is held from before
+  ///   the process's first instruction.
   public func run(
     _ id: String, _ request: ContainerRequest, keep: Bool,
-    _ wait: (consuming ContainerProcess) throws(ZoneError) -> Int32
+    _ wait: (consuming ContainerProcess, borrowing SignalFD) throws(ZoneError) -> Int32
   ) throws(ZoneError) -> Int32 {
     let made = try make(id, request, foreground: true)
     let (files, record, config) = (made.files, made.record, made.config)
     let process = made.process
-    do throws(ZoneError) { try go(process.control, config, files, record) } catch {
-      try? process.process.signal(SIGKILL)  // best effort: the first error is told
-      _ = try? process.process.reap()
-      try? takeAway(files, record, config)
-      throw error
-    }
     let status: Int32
-    do throws(ZoneError) { status = try wait(process) } catch {
+    do throws(ZoneError) {
+      let signals = try ContainerProcess.heldSignals()
+      try go(process.control, config, files, record)
+      status = try wait(process, signals)
+    } catch {
       try? end(record)  // nobody stays with it: the first error is told
       try? takeAway(files, record, config)
       throw error

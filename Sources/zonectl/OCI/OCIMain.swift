@@ -192,15 +192,18 @@ struct OCIContext {
     request.cgroup = invocation.value("cgroup")
     request.ignorePaused = invocation.has("ignore-paused")
     request.foreground = !invocation.has("detach")
-    let process = try containers.execute(id, request)
-    if !request.foreground { return 0 }
-    return try OCIForeground.wait(process)
+    if !request.foreground {
+      _ = try containers.execute(id, request)
+      return 0
+    }
+    let signals = try ContainerProcess.heldSignals()
+    return try OCIForeground.wait(containers.execute(id, request), signals)
   }
 }
 
 /// We stay: signals are passed on, a terminal is relayed, and the end is ours to tell.
 enum OCIForeground {
-  static func wait(_ process: consuming ContainerProcess) throws(ZoneError) -> Int32 {
+  static func wait(_ process: consuming ContainerProcess, _ signals: borrowing SignalFD) throws(ZoneError) -> Int32 {
     if let terminal = process.terminal.take() {
       var client = TerminalClient(isTerminal: true, passesInput: true)
       client.detachKeys = nil
@@ -208,8 +211,6 @@ enum OCIForeground {
       if case .interrupted(let number) = outcome { try? process.process.signal(number) }  // its end is waited for below
       return try plainly(try process.process.reap()).shellCode
     }
-    let passed: [CInt] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGCONT, SIGWINCH, SIGALRM, SIGTSTP]
-    let signals = try plainly(try SignalFD(passed))
     while true {
       var polled = [
         pollfd(fd: process.process.fd.raw, events: Int16(POLLIN), revents: 0),

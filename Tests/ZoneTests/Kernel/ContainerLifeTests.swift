@@ -71,6 +71,18 @@ struct ContainerLifeTests {
     }
   }
 
+  /// From the process's first instruction on, whatever the runtime is at.
+  @Test func earlySignalsArePassedOn() throws {
+    try OCIBundle.with { (bundle) throws in
+      bundle["linux.namespaces"] = (bundle["linux.namespaces"] as? [[String: Any]])?.filter {
+        $0["type"] as? String != "pid"
+      }
+      bundle.shell("trap 'exit 5' USR1; kill -USR1 $PPID; while :; do sleep 0.05; done")
+      for _ in 0..<20 { #expect(try bundle.start().status == 5) }
+      #expect(try bundle.left().isEmpty)
+    }
+  }
+
   @Test func aCommandThatIsNotThereIsTold() throws {
     try OCIBundle.with { (bundle) throws in
       for (command, words) in [
