@@ -16,7 +16,7 @@ enum { MOST_SPAWN_FDS = 512 };
 
 struct spawn_child { const struct zns_spawn *spawn; int user_namespace; sigset_t mask; int error; };
 
-static int spawn_run(void *argument) {
+static void spawn_run(void *argument) {
   struct spawn_child *child = argument;
   const struct zns_spawn *spawn = child->spawn;
   // The parent's handlers run on memory we share: back to the default before a signal can come.
@@ -60,6 +60,49 @@ failed:
   _exit(127);
 }
 
+// clone3(2), which no C library wraps: the child calls `run` on the stack that it is given, and does not come back.
+struct clone3_arguments { uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup; };
+static long clone3(struct clone3_arguments *arguments, void (*run)(void *), void *argument) {
+#if defined(__x86_64__)
+  register long result __asm__("rax") = SYS_clone3;
+  register void (*child)(void *) __asm__("r8") = run;
+  register void *given __asm__("r9") = argument;
+  __asm__ volatile(
+      "syscall\n\t"
+      "test %%rax, %%rax\n\t"
+      "jnz 1f\n\t"
+      "xor %%ebp, %%ebp\n\t"
+      "mov %%r9, %%rdi\n\t"
+      "call *%%r8\n\t"
+      "hlt\n"
+      "1:"
+      : "+r"(result)
+      : "D"(arguments), "S"(sizeof *arguments), "r"(child), "r"(given)
+      : "rcx", "r11", "memory");
+  return result;
+#elif defined(__aarch64__)
+  register long number __asm__("x8") = SYS_clone3;
+  register long result __asm__("x0") = (long)arguments;
+  register long size __asm__("x1") = sizeof *arguments;
+  register void (*child)(void *) __asm__("x9") = run;
+  register void *given __asm__("x10") = argument;
+  __asm__ volatile(
+      "svc 0\n\t"
+      "cbnz x0, 1f\n\t"
+      "mov x29, xzr\n\t"
+      "mov x0, x10\n\t"
+      "blr x9\n\t"
+      "brk 1\n"
+      "1:"
+      : "+r"(result)
+      : "r"(number), "r"(size), "r"(child), "r"(given)
+      : "memory");
+  return result;
+#else
+#error "clone3 of this processor"
+#endif
+}
+
 long zns_spawn(const struct zns_spawn *spawn, int *pidfd) { return zns_spawn_in(-1, spawn, pidfd); }
 
 long zns_spawn_in(int user_namespace, const struct zns_spawn *spawn, int *pidfd) {
@@ -71,8 +114,12 @@ long zns_spawn_in(int user_namespace, const struct zns_spawn *spawn, int *pidfd)
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &child.mask);
   *pidfd = -1;
+  struct clone3_arguments arguments = {
+      .flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | (spawn->cgroup >= 0 ? 0x200000000 /* CLONE_INTO_CGROUP */ : 0),
+      .pidfd = (uint64_t)(uintptr_t)pidfd, .exit_signal = SIGCHLD, .stack = (uint64_t)(uintptr_t)stack,
+      .stack_size = STACK, .cgroup = spawn->cgroup >= 0 ? (uint64_t)spawn->cgroup : 0};
   // CLONE_VFORK suspends this thread until the child has executed or exited, so the stack may be local to the call.
-  long pid = RESULT(clone(spawn_run, stack + STACK, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &child, pidfd));
+  long pid = clone3(&arguments, spawn_run, &child);
   pthread_sigmask(SIG_SETMASK, &child.mask, NULL);
   munmap(stack, STACK);
   if (pid > 0 && child.error) {

@@ -108,7 +108,8 @@ extension Cgroup {
     let deadline = Clock.monotonicNanoseconds() + timeout * 1_000_000
     for path in record.paths {
       try CgroupTree.remove(path, deadline: deadline)
-      rmdir(FileSystem.parent(of: path))  // EBUSY while there are other zones
+      let all = FileSystem.parent(of: path)
+      if rmdir(all) != 0 { KeeperGroup.removeIfEmpty(below: all) }  // EBUSY while there are other zones
     }
   }
 }

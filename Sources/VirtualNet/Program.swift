@@ -25,6 +25,7 @@ enum Program {
         environment.withUnsafeMutableBufferPointer { environment in
           var spawn = CLinuxNS.zns_spawn()
           spawn.executable = -1
+          spawn.cgroup = -1
           spawn.path = UnsafePointer(arguments[0])
           spawn.argv = UnsafePointer(arguments.baseAddress)
           spawn.envp = UnsafePointer(environment.baseAddress)

@@ -18,8 +18,10 @@ public struct StageProcess: ~Copyable, Sendable {
 
   /// Executes the stage from a sealed memfd: nothing that a zone enters is a file of the host's (CVE-2019-5736). It
   /// waits for orders, and ends where this end of its socket closes. The caller may be multi-threaded.
-  /// - Parameter name: what ps(1) shows behind the program's name.
-  public static func begin(_ kind: Kind, name: String) throws(SyscallError) -> StageProcess {
+  /// - Parameters:
+  ///   - name: what ps(1) shows behind the program's name.
+  ///   - group: the v2 group's directory that it is born in; -1: in its caller's group.
+  public static func begin(_ kind: Kind, name: String, group: CInt = -1) throws(SyscallError) -> StageProcess {
     let image = try sealed("zone-stage", executable: true) { (file) throws(SyscallError) in
       let error = StageImage.words.withUnsafeBytes { words in
         FileSystem.write(all: UnsafeRawBufferPointer(rebasing: words[..<StageImage.byteCount]), to: file)
@@ -37,7 +39,7 @@ public struct StageProcess: ~Copyable, Sendable {
     let pidfd = try spawn(
       ProgramStart(
         executable: image.raw, arguments: [program, name], fds: [null.raw, null.raw, null.raw, sockets.second.raw],
-        newSession: kind == .keeper, signalsBlocked: true))
+        newSession: kind == .keeper, signalsBlocked: true, cgroup: group))
     return StageProcess(pid: pidfd.pid, pidfd: Pidfd(OwnedFD(raw: pidfd.pidfd)), control: sockets.takeFirst())
   }
 
@@ -141,10 +143,12 @@ public struct ProgramStart {
   public var newSession = false
   /// It begins with every signal blocked, and sets its own mask.
   public var signalsBlocked = false
+  /// A v2 group's directory that it is born in (clone3(2), CLONE_INTO_CGROUP); -1: in the caller's group.
+  public var cgroup: CInt = -1
 
   public init(
     executable: CInt = -1, path: String = "", arguments: [String], environment: [String] = [], fds: [CInt],
-    newSession: Bool = false, signalsBlocked: Bool = false
+    newSession: Bool = false, signalsBlocked: Bool = false, cgroup: CInt = -1
   ) {
     self.executable = executable
     self.path = path
@@ -153,6 +157,7 @@ public struct ProgramStart {
     self.fds = fds
     self.newSession = newSession
     self.signalsBlocked = signalsBlocked
+    self.cgroup = cgroup
   }
 }
 
@@ -166,7 +171,8 @@ public func spawn(_ start: ProgramStart) throws(SyscallError) -> (pid: Int32, pi
         start.fds.withUnsafeBufferPointer { fds in
           var raw = zns_spawn(
             executable: start.executable, path: path, argv: arguments, envp: environment, fds: fds.baseAddress,
-            fd_count: CInt(fds.count), new_session: start.newSession ? 1 : 0, blocked: start.signalsBlocked ? 1 : 0)
+            fd_count: CInt(fds.count), new_session: start.newSession ? 1 : 0, blocked: start.signalsBlocked ? 1 : 0,
+            cgroup: start.cgroup)
           return zns_spawn(&raw, &pidfd)
         }
       }

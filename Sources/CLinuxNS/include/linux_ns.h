@@ -76,9 +76,10 @@ struct zns_spawn {
   int fd_count;
   int new_session;           // setsid
   int blocked;               // the program begins with every signal blocked, as a stage expects
+  int cgroup;                // a v2 group's directory that it is born in (CLONE_INTO_CGROUP), or -1
 };
 
-/// clone(CLONE_VM | CLONE_VFORK | CLONE_PIDFD) + execveat. Safe from a thread of a multi-threaded process:
+/// clone3(CLONE_VM | CLONE_VFORK | CLONE_PIDFD) + execveat. Safe from a thread of a multi-threaded process:
 /// the child runs on its own stack, touches only the struct, and every signal is blocked meanwhile.
 /// Returns the pid and sets *pidfd, or -errno (also of a failed execveat).
 long zns_spawn(const struct zns_spawn *spawn, int *pidfd);

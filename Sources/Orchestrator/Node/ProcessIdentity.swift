@@ -72,7 +72,7 @@ struct DetachedProcess {
             var spawn = zns_spawn(
               executable: -1, path: path, argv: UnsafePointer(argv.baseAddress!),
               envp: UnsafePointer(environment.baseAddress!),
-              fds: fds.baseAddress, fd_count: 3, new_session: 1, blocked: 0)
+              fds: fds.baseAddress, fd_count: 3, new_session: 1, blocked: 0, cgroup: -1)
             return zns_spawn(&spawn, &pidfd)
           }
         }

@@ -57,6 +57,23 @@ extension Zones {
     } catch { throw .refused("\(error)") }
   }
 
+  /// Where the keeper of a zone that nobody stays with is born; none where the caller has no place for groups.
+  func keeperGroup() throws(ZoneError) -> KeeperGroup {
+    guard let base = try cgroupBase(neededFor: ResourceLimits()) else { return KeeperGroup() }
+    do throws(CgroupError) { return try KeeperGroup(base) } catch { throw .refused("\(error)") }
+  }
+
+  /// After a zone's end and out of its lock, for which its keeper may be waiting. Best effort: the zone has ended, and an
+  /// empty group goes with the next one.
+  func removeKeeperGroup() {
+    if let base = (try? cgroupBase(neededFor: ResourceLimits())) ?? nil { try? KeeperGroup.removeAfterLast(base) }
+  }
+
+  /// The same for what was the zone's keeper itself.
+  func leaveKeeperGroup() {
+    if let base = (try? cgroupBase(neededFor: ResourceLimits())) ?? nil { KeeperGroup.leave(base) }
+  }
+
   func cgroupPlan(_ name: String, _ limits: ResourceLimits) throws(ZoneError) -> CgroupPlan? {
     guard let base = try cgroupBase(neededFor: limits) else { return nil }
     do throws(CgroupError) {

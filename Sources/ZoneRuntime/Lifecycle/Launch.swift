@@ -13,6 +13,14 @@ public enum ZoneStreams: Sendable {
   /// The launcher's own descriptors, given away as they are: nothing is copied or logged; -1 is /dev/null. Never a
   /// terminal: a zone that holds one can read what is typed there. A directory is refused by the stage.
   case direct(input: CInt, output: CInt, error: CInt)
+
+  /// The launcher does.
+  var somebodyStays: Bool {
+    switch self {
+    case .log: false
+    case .relay, .direct: true
+    }
+  }
 }
 
 /// A zone that was just made ready or started, seen by the one who launched it.
@@ -76,11 +84,20 @@ extension Zones {
   }
 
   /// Begins the process that will keep a zone: early, so that host root's namespaces are made while we plan.
-  func beginKeeper(_ spec: ZoneSpec) throws(ZoneError) -> StageProcess {
-    try attempt("start the keeper of zone \(spec.name)") { () throws(SyscallError) -> StageProcess in
-      let stage = try StageProcess.begin(.keeper, name: spec.name)
-      if geteuid() == 0 { try stage.begin(zoneFlags: LaunchPlanner.namespaces(spec, .root).rawValue) }
-      return stage
+  /// - Parameter staying: the caller stays with the zone. Otherwise it is not to end with the caller's control group.
+  func beginKeeper(_ spec: ZoneSpec, staying: Bool) throws(ZoneError) -> StageProcess {
+    var tries = 16
+    while true {
+      let group = staying ? KeeperGroup() : try keeperGroup()
+      do throws(SyscallError) {
+        let stage = try StageProcess.begin(.keeper, name: spec.name, group: group.directory)
+        if geteuid() == 0 { try stage.begin(zoneFlags: LaunchPlanner.namespaces(spec, .root).rawValue) }
+        return stage
+      } catch {
+        // The last keeper of others has taken the group away since.
+        guard error.errno == ENODEV, tries > 0 else { throw .call("start the keeper of zone \(spec.name)", error) }
+        tries -= 1
+      }
     }
   }
 
@@ -190,9 +207,8 @@ extension Zones {
     stage.terminal = plan.terminal
     stage.keepNamespaces = nested
     stage.openGate = wish.openGate && !nested
-    stage.handOver = spec.restart != .no
-    // Nobody stays with it: a launcher on its way out would still be told the end, and clean nothing up.
-    if case .log = wish.streams { stage.handOver = true }
+    // Where nobody stays with it, a launcher on its way out would still be told the end, and clean nothing up.
+    stage.handOver = spec.restart != .no || !wish.streams.somebodyStays
     stage.arguments = plan.arguments
     stage.environment = plan.environment
     stage.searchPath = plan.searchPath

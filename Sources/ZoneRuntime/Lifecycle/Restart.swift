@@ -9,10 +9,8 @@ extension Zones {
     guard let keeper = try files.readKeeper(), keeper.keeper == getpid(), let exit = keeper.exit else { return }
     guard let spec = try files.readSpec(), let record = try files.readRecord() else { return }
     guard keeper.asked != true, spec.restart.wants(exit, restarts: record.restarts) else {
-      guard let lock = try files.lock() else { return }
-      let held = LockedZone(files: files, lock: lock)
-      guard try isStill(keeper, held.files) else { return }
-      return try cleanUp(held.files)
+      try cleanUpAfter(keeper, files)
+      return leaveKeeperGroup()
     }
     // Who ran for a while starts anew; who fails at once waits longer each time.
     let ran = keeper.started == 0 ? 0 : exit.at - min(exit.at, keeper.started)
@@ -22,8 +20,14 @@ extension Zones {
       try pauseUnlessChanged(files, keeper, nanoseconds: RestartPolicy.delay(failures: failures))
       restarts += 1
       failures += 1
-      guard try restart(files, keeper, exit, restarts: restarts) else { return }
+      guard try restart(files, keeper, exit, restarts: restarts) else { return leaveKeeperGroup() }
     }
+  }
+
+  private func cleanUpAfter(_ keeper: KeeperRecord, _ files: ZoneFiles) throws(ZoneError) {
+    guard let lock = try files.lock() else { return }
+    let held = LockedZone(files: files, lock: lock)
+    if try isStill(keeper, held.files) { try cleanUp(held.files) }
   }
 
   /// One try.

@@ -54,7 +54,7 @@ extension Zones {
   public func run(
     _ spec: ZoneSpec, streams: ZoneStreams, terminalSize: WindowSize? = nil
   ) throws(ZoneError) -> RunningZone {
-    let stage = try beginKeeper(spec)
+    let stage = try beginKeeper(spec, staying: streams.somebodyStays)
     let zone: LockedZone
     do throws(ZoneError) {
       if spec.ephemeral {

@@ -8,7 +8,7 @@ extension Zones {
   public func ready(_ name: String) throws(ZoneError) {
     let zone = try locked(name)
     let spec = try atRest(zone.files, verb: "ready")
-    _ = try launch(zone.files, spec, stage: beginKeeper(spec), streams: .log, through: false)
+    _ = try launch(zone.files, spec, stage: beginKeeper(spec, staying: false), streams: .log, through: false)
     rememberInit(zone.files, spec)
   }
 
@@ -28,7 +28,8 @@ extension Zones {
 
   /// The zone's lock is held.
   func start(_ files: ZoneFiles, _ spec: ZoneSpec, restarts: Int) throws(ZoneError) {
-    _ = try launch(files, spec, stage: beginKeeper(spec), streams: .log, restarts: restarts, through: true)
+    _ = try launch(
+      files, spec, stage: beginKeeper(spec, staying: false), streams: .log, restarts: restarts, through: true)
     rememberInit(files, spec)
   }
 
@@ -61,6 +62,7 @@ extension Zones {
     case .configured, .incomplete: throw .state(zone: name, state: state, verb: "stop", hint: "it never ran")
     }
     try end(files, signal: try Self.signal(spec.stopSignal), grace: grace ?? spec.stopGrace, waiting: waiting)
+    removeKeeperGroup()
   }
 
   /// any live state -> down -> installed, at once. Also the way out of `unavailable` and of what a kill has left.
@@ -68,6 +70,7 @@ extension Zones {
     let files = try files(name)
     guard files.exists else { throw .notFound(name) }
     try end(files, signal: nil, grace: 0) { _ in }
+    removeKeeperGroup()
   }
 
   private func end(_ files: ZoneFiles, signal: CInt?, grace: Double, waiting: (Double) -> Void) throws(ZoneError) {

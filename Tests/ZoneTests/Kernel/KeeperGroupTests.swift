@@ -1,0 +1,80 @@
+import Foundation
+import Glibc
+import Testing
+
+@testable import ResourceControl
+
+/// A zone that nobody stays with outlives the control group that it was started from, as a systemd unit's is when it stops.
+@Suite(.serialized, .machine, .needs(.root), .timeLimit(.minutes(5)))
+struct KeeperGroupTests {
+  private static let tree = CgroupHierarchy.usualTree()?.path ?? "/sys/fs/cgroup"
+
+  private func group(of pid: Int32) throws -> String {
+    let text = try #require(contents("/proc/\(pid)/cgroup"))
+    return String(try #require(text.split(separator: "\n").last { $0.hasPrefix("0::") }).dropFirst(3))
+  }
+
+  @Test func aZoneOutlivesItsStartersGroup() throws {
+    let mine = "\(Self.tree)/zones-test-starter.\(getpid())"
+    try #require(mkdir(mine, 0o755) == 0)
+    defer { rmdir(mine) }
+    try Zonectl.with { (zones) throws in
+      try zones.ok("create", "--network", "none", "a", "--", "sleep", "infinity")
+      var start = zones.command(["start", "a"])
+      start.argv = ["sh", "-ec", "echo 0 > \(mine)/cgroup.procs; exec \"$@\"", "sh"] + start.argv
+      #expect(try start.run().status == 0)
+      let keeper = try #require(try zones.status("a")?.keeper)
+      #expect(try group(of: keeper).hasSuffix("/_keepers"))
+      // As systemd does it when a unit stops.
+      try "1".write(toFile: mine + "/cgroup.kill", atomically: false, encoding: .utf8)
+      #expect(eventually { (contents(mine + "/cgroup.procs") ?? "").isEmpty })
+      #expect(try zones.state("a") == "running" && zones.run("exec", "a", "true").status == 0)
+      let groups = "\(Self.tree)\(try group(of: keeper))"
+      try zones.ok("halt", "a")
+      #expect(access(groups, F_OK) != 0 && access(FileManager.default.parent(of: groups), F_OK) != 0)
+    }
+  }
+
+  @Test func whoStaysKeepsItsGroup() throws {
+    try Zonectl.with { (zones) throws in
+      let run = try zones.command(["run", "--rm", "--network", "none", "--name", "a", "--", "sleep", "9999"]).start()
+      try zones.expect("a", becomes: "running")
+      let keeper = try #require(try zones.status("a")?.keeper)
+      #expect(try group(of: keeper) == group(of: getpid()))
+      try zones.ok("halt", "a")
+      _ = try run.finish()
+    }
+  }
+
+  /// The group goes with the last zone, whoever ends it; not before.
+  @Test func theGroupGoesWithTheLastZone() throws {
+    try Zonectl.with { (zones) throws in
+      try zones.make("a")
+      try zones.make("b")
+      let keeper = try #require(try zones.status("a")?.keeper)
+      let all = "\(Self.tree)\(FileManager.default.parent(of: try group(of: keeper)))"
+      try zones.ok("delete", "--force", "--yes", "a")
+      #expect(access(all + "/_keepers", F_OK) == 0)
+      // By itself, with nobody there who waits for it.
+      try zones.ok("kill", "b", "KILL")
+      #expect(eventually { access(all, F_OK) != 0 }, "\(String(describing: try? zones.state("b")))")
+    }
+  }
+
+  /// A keeper that is killed leaves it to the next command.
+  @Test func aKilledKeeperLeavesItToTheNextCommand() throws {
+    try Zonectl.with { (zones) throws in
+      try zones.make("a")
+      let keeper = try #require(try zones.status("a")?.keeper)
+      let all = "\(Self.tree)\(FileManager.default.parent(of: try group(of: keeper)))"
+      kill(keeper, SIGKILL)
+      try zones.expect("a", becomes: "unavailable")
+      try zones.ok("delete", "--yes", "--force", "a")
+      #expect(access(all, F_OK) != 0)
+    }
+  }
+}
+
+extension FileManager {
+  fileprivate func parent(of path: String) -> String { (path as NSString).deletingLastPathComponent }
+}
