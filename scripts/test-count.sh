@@ -3,15 +3,17 @@
 
 # Whether a condition that Tests/skips names holds on this machine, or in the guest.
 where=host
+flavour='' # of the guest
 condition() {
   if [ $where = guest ]; then
-    case $1 in always | v2-only) return 0 ;; *) return 1 ;; esac
+    case $1 in always | v2-only) return 0 ;; no-systemd) [ "$flavour" = plain ]; return ;; *) return 1 ;; esac
   fi
   case $1 in
     always) true ;;
     no-landlock) ! grep -qw landlock /sys/kernel/security/lsm 2>/dev/null ;;
     no-v2-controllers) ! grep -qw memory /sys/fs/cgroup/cgroup.controllers 2>/dev/null ;;
     no-sys-resource) ! ((0x$(awk '/^CapBnd/ { print $2 }' /proc/self/status) >> 24 & 1)) ;;
+    no-systemd) [ ! -d /run/systemd/system ] ;;
     v2-only) [ ! -d /sys/fs/cgroup/memory ] ;;
     no-tun) [ ! -c /dev/net/tun ] ;;
     runtime-only) runtime_only ;;
@@ -49,6 +51,10 @@ skipped=0 unexpected=0
 look_at_skips() {
   local line name reason
   while IFS= read -r line; do
+    if [[ $line == '==> booting '* ]]; then
+      flavour=${line##* with } flavour=${flavour%% *}
+      continue
+    fi
     skipped=$((skipped + 1))
     name=$(sed -E 's/^[^ ]+ +Test (.*) skipped(: .*)?$/\1/; s/^"(.*)"$/\1/' <<<"$line")
     reason=$(allowed "$name")
@@ -58,7 +64,7 @@ look_at_skips() {
       unexpected=$((unexpected + 1))
       printf '%sskipped, and nothing in Tests/skips allows it: %s%s\n' "$red" "${line#* }" "$plain"
     fi
-  done < <(grep -aE '^[^ ]+ +Test .* skipped(: .*)?$' "$1" || true)
+  done < <(grep -aE '^[^ ]+ +Test .* skipped(: .*)?$|^==> booting ' "$1" || true)
 }
 look_at_skips "$log"
 guest_cases=0

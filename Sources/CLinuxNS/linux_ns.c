@@ -122,6 +122,8 @@ long zns_filesystem_type(const char *path) {
 long zns_signalfd(uint64_t signals) {
   return RESULT(syscall(SYS_signalfd4, -1, &signals, sizeof signals, SFD_CLOEXEC | SFD_NONBLOCK));
 }
+long zns_eventfd(void) { return RESULT(syscall(SYS_eventfd2, 0, O_CLOEXEC | O_NONBLOCK)); }
+
 long zns_read_signalfd(int fd) {
   struct signalfd_siginfo info;
   long got;

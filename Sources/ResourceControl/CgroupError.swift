@@ -15,6 +15,8 @@ public enum CgroupError: Error, Equatable, Sendable, CustomStringConvertible {
   case name(String)
   /// A limit of a container's that its groups cannot bear.
   case limit(String, why: String)
+  /// What systemd did not do with a unit.
+  case unit(String, doing: String, why: String)
 
   public var description: String {
     switch self {
@@ -27,6 +29,7 @@ public enum CgroupError: Error, Equatable, Sendable, CustomStringConvertible {
     case .inUse(let limit, let value, let used):
       "cannot set \(limit) to \(ByteSize.text(value)): \(ByteSize.text(used)) are in use; end processes or choose more"
     case .limit(let controller, let why): "cannot set the limits of \(controller): \(why)"
+    case .unit(let name, let doing, let why): "cannot \(doing) the unit \(name): \(why)"
     case .name(let name): "cannot make a control group '\(name)': not a zone's name"
     }
   }

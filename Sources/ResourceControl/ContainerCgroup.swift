@@ -97,6 +97,34 @@ public struct ContainerCgroup: Equatable, Sendable {
     }
   }
 
+  /// Takes over the group of a delegated unit that systemd has made, and writes the limits to the last digit; systemd
+  /// rounds some, and knows few.
+  /// - Parameters:
+  ///   - path: the group's directory.
+  public static func adopt(_ trees: CgroupTrees, _ path: String, limits: ContainerLimits) throws(CgroupError)
+    -> ContainerCgroup
+  {
+    let group = ContainerCgroup(unified: path, v1: [:])
+    var missing = limits.parts.map { $0.controller }
+    missing.removeAll { Self.controllers(of: path).contains($0) }
+    if let tree = trees.unified, !missing.isEmpty, path.hasPrefix("\(tree)/") {
+      // hugetlb, say, which systemd does not know, and leaves as it is.
+      var parent = tree
+      for name in path.dropFirst(tree.utf8.count).split(separator: "/") {
+        try enable(missing, at: parent)
+        parent += "/\(name)"
+      }
+    }
+    var own = trees
+    own.unifiedControllers = Self.controllers(of: path)
+    try group.write(limits, own)
+    return group
+  }
+
+  private static func controllers(of path: String) -> [String] {
+    ((try? FileSystem.readLine("\(path)/cgroup.controllers")) ?? "").split(separator: " ").map(String.init)
+  }
+
   /// mkdir(2) of each directory of `path` that is missing; `entered` is told of each with the one above it.
   private static func descend(
     _ tree: String, _ path: String, _ made: inout [String], _ entered: (String, String) throws(CgroupError) -> Void
@@ -172,6 +200,24 @@ public struct ContainerCgroup: Equatable, Sendable {
   }
 
   // MARK: joining, ending
+
+  /// The v2 group of a process in this tree; nil where it has none there.
+  public static func unified(of process: Int32) throws(CgroupError) -> String? {
+    guard let tree = try CgroupHierarchy.detect().unified else { return nil }
+    let text = try CgroupError.wrap("look for the process's control group") { () throws(SyscallError) in
+      String(decoding: try FileSystem.read("/proc/\(process)/cgroup"), as: UTF8.self)
+    }
+    return CgroupBase.ownGroup(text, in: tree).map { $0 == "/" ? tree.path : "\(tree.path)\($0)" }
+  }
+
+  /// Whether we may move a process of our own group into the v2 one: the first group above both has to be ours
+  /// (cgroup-v2.rst, "Delegation Containment").
+  public func mayBeJoined() throws(CgroupError) -> Bool {
+    guard let unified, let own = try Self.unified(of: getpid()) else { return true }
+    let (here, there) = (own.split(separator: "/"), unified.split(separator: "/"))
+    let shared = zip(here, there).prefix { $0 == $1 }.map { String($0.0) }
+    return access("/\(shared.joined(separator: "/"))/cgroup.procs", W_OK) == 0
+  }
 
   /// The v2 group's directory for clone3(2) with CLONE_INTO_CGROUP; nil where there is no v2 tree.
   public func openDirectory() throws(CgroupError) -> OwnedFD? {

@@ -95,6 +95,9 @@ const char *zns_errno_text(int number);
 /// signalfd4(2) of the signals 1…64 whose bit (number - 1) is set; CLOEXEC and NONBLOCK. Blocks none of them.
 long zns_signalfd(uint64_t signals);
 
+/// eventfd2(2): CLOEXEC and NONBLOCK.
+long zns_eventfd(void);
+
 /// The number of the next signal that waits in a signalfd, or -EAGAIN.
 long zns_read_signalfd(int fd);
 

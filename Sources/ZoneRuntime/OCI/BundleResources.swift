@@ -33,12 +33,15 @@ struct BundleResources: Sendable {
 
   private mutating func readCPU(_ node: BundleNode) throws(ZoneError) {
     var part = ContainerLimits.Part("cpu")
+    let idle: Int64? = try node.number("idle")
     if let shares: UInt64 = try node.number("shares"), shares > 0 {
       let bounded = Int(min(262_144, max(2, shares)))
-      part.v2.append(CgroupValue(file: "cpu.weight", text: "\(ResourceLimits.weight(ofShares: bounded))"))
+      // What is idle has no weight of its own: the kernel refuses one.
+      if idle != 1 {
+        part.v2.append(CgroupValue(file: "cpu.weight", text: "\(ResourceLimits.weight(ofShares: bounded))"))
+      }
       part.v1.append(CgroupValue(file: "cpu.shares", text: "\(shares)"))
     }
-    let idle: Int64? = try node.number("idle")
     if let idle {
       part.v2.append(CgroupValue(file: "cpu.idle", text: "\(idle)"))
       part.v1.append(CgroupValue(file: "cpu.idle", text: "\(idle)"))

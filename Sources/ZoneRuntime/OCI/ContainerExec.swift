@@ -81,10 +81,10 @@ extension Containers {
       (stage.descriptors.standardInput, stage.descriptors.standardOutput, stage.descriptors.standardError) = (0, 1, 2)
     }
     let started = try attempt("execute in container \(id)") { () throws(SyscallError) -> StageProcess in
-      let started = try StageProcess.begin(.container, name: id)
-      try started.send(stage)
-      return started
+      try StageProcess.begin(.container, name: id)
     }
+    try joinUnit(record, started.pid)
+    try attempt("execute in container \(id)") { () throws(SyscallError) in try started.send(stage) }
     var made = try awaitEntered(started, process, plan, record, config)
     if let socket = request.consoleSocket { try Self.send(&made, to: socket) }
     if let path = request.pidFile { try Self.write(made.pid, to: path) }

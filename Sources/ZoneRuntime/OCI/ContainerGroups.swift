@@ -14,13 +14,18 @@ struct ContainerGroupFiles: ~Copyable {
 
 extension Containers {
   /// Makes the groups that a bundle asks for, with their limits, and notes them.
-  func makeGroups(_ config: BundleConfig, _ trees: CgroupTrees, _ record: inout ContainerRecord) throws(ZoneError) {
+  /// - Parameter stage: the process that will make the container's.
+  func makeGroups(
+    _ config: BundleConfig, _ trees: CgroupTrees, for stage: Int32, _ files: ContainerFiles,
+    _ record: inout ContainerRecord
+  ) throws(ZoneError) {
     let limits =
       try config.linux.resources.map { (resources) throws(ZoneError) in try self.limits(resources, trees) }
       ?? ContainerLimits()
+    if systemdCgroup { return try makeUnit(config, trees, limits, for: stage, files, &record) }
     let path = try groupPath(config, record)
     do throws(CgroupError) {
-      if geteuid() == 0 {
+      if Self.isRoot {
         // Engines look for their containers in every tree; who names no path looks nowhere.
         let group = try ContainerCgroup.create(
           trees, path: path, limits: limits, everywhere: config.linux.cgroupsPath != nil)
@@ -73,7 +78,7 @@ extension Containers {
     let rules = resources.devices + BundleDeviceRule.defaults
     if isV1("devices") {
       limits.parts.append(.init("devices", v1: Self.deviceLines(rules)))
-    } else if geteuid() == 0 {
+    } else if Self.isHostRoot {
       // An ordinary user may attach no program; in his namespace no device can be made either.
       limits.deviceProgram = DeviceProgram.instructions(rules.map { $0.rule })
     }
@@ -105,6 +110,7 @@ extension Containers {
 
   func removeGroups(_ record: ContainerRecord) throws(ZoneError) {
     do throws(CgroupError) { try record.cgroup.remove() } catch { throw .refused("\(error)") }
+    try removeUnit(record)
     guard let parent = record.parent else { return }
     for path in record.cgroup.paths {
       let above = FileSystem.parent(of: path)

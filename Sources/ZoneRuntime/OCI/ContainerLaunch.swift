@@ -137,10 +137,6 @@ extension Containers {
     guard (0...40).contains(request.preservedDescriptors) else {
       throw .usage("--preserve-fds '\(request.preservedDescriptors)': 0 to 40")
     }
-    if systemdCgroup {
-      throw .refused(
-        "--systemd-cgroup is not supported: groups are made by this runtime (use the engine's cgroupfs driver)")
-    }
     if request.noPivot {
       throw .refused(
         "--no-pivot is not supported: a root that cannot be pivoted into would leave the host's mounts in reach")
@@ -157,7 +153,7 @@ extension Containers {
   ) throws(ZoneError) -> ContainerProcess {
     let trees: CgroupTrees
     do throws(CgroupError) { trees = try CgroupTrees.detect() } catch { throw .refused("\(error)") }
-    try makeGroups(config, trees, &record)
+    try makeGroups(config, trees, for: process.pid, files, &record)
     // Written before anything runs: whoever cleans up finds the groups.
     try files.writeRecord(record)
 
@@ -194,7 +190,8 @@ extension Containers {
   {
     let capabilities = Self.heldCapabilities()
     return ContainerFacts(
-      isRoot: geteuid() == 0 && capabilities.contains(.sysAdmin), root: record.rootfs, trees: trees,
+      isRoot: geteuid() == 0 && capabilities.contains(.sysAdmin),
+      isHostRoot: Self.isHostRoot && capabilities.contains(.sysAdmin), root: record.rootfs, trees: trees,
       cgroup: record.cgroup, hasSELinux: FileSystem.exists("/sys/fs/selinux/enforce"), hasAppArmor: Self.hasAppArmor(),
       // In a user namespace that is not the caller's every capability is there to give.
       capabilities: config.linux.has(.user) ? CapabilitySet(rawValue: ~0) : capabilities,

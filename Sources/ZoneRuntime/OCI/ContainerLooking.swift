@@ -16,24 +16,36 @@ extension Containers {
   /// RFC 3339, UTC.
   public static func timestamp(seconds: Int64, nanoseconds: Int64) -> String { Timestamp.text(seconds, nanoseconds) }
 
-  public func isAlive(_ id: String) throws(ZoneError) -> Bool {
-    let files = try files(id)
-    return try living(record(files)) != nil
-  }
-
-  /// Returns at its end, or when the time is over.
-  public func waitForEnd(_ id: String, milliseconds: CInt) throws(ZoneError) {
-    guard let process = try living(record(files(id))) else { return }
-    _ = try attempt("wait for container \(id)") { () throws(SyscallError) in
-      try process.waitUntilEnd(timeout: milliseconds)
+  /// What it uses, again and again, and each time that memory runs out, in runc's lines of JSON; until it ends.
+  /// - Parameter interval: milliseconds.
+  public func watch(_ id: String, interval: CInt, _ tell: ([UInt8]) -> Void) throws(ZoneError) {
+    let (_, record) = try running(id, verb: "watch")
+    guard let process = try living(record) else { return }
+    var shortage = try Self.wrap { () throws(CgroupError) in try MemoryShortage(record.cgroup) }
+    while true {
+      tell(try statistics(record))
+      let end = Clock.monotonicNanoseconds() + UInt64(interval) * 1_000_000
+      while true {
+        let now = Clock.monotonicNanoseconds()
+        if now >= end { break }
+        let heard: (isShort: Bool, ended: Bool)
+        do throws(CgroupError) {
+          heard = try shortage.wait(or: process, milliseconds: CInt((end - now + 999_999) / 1_000_000))
+        } catch { throw .refused("\(error)") }
+        if heard.isShort { tell(Array("{\"type\":\"oom\",\"id\":\"\(id)\"}\n".utf8)) }
+        if heard.ended { return }
+      }
     }
   }
 
   /// What it uses, as runc's `events --stats` tells it: one line of JSON.
   public func statistics(_ id: String) throws(ZoneError) -> [UInt8] {
-    let (_, record) = try running(id, verb: "measure")
+    try statistics(running(id, verb: "measure").1)
+  }
+
+  private func statistics(_ record: ContainerRecord) throws(ZoneError) -> [UInt8] {
     do throws(CgroupError) {
-      let form = StatisticsForm(id: id, used: try record.cgroup.group.statistics(), cgroup: record.cgroup)
+      let form = StatisticsForm(id: record.id, used: try record.cgroup.group.statistics(), cgroup: record.cgroup)
       do throws(JSONError) { return try JSON.encode(form, name: "statistics") + [10] } catch {
         throw .unavailable(why: "\(error)")
       }
@@ -180,8 +192,8 @@ private struct FeaturesForm: WrittenJSON {
       try json.member(
         "cgroup",
         Enabled([
-          ("v1", !(trees?.v1.isEmpty ?? true)), ("v2", trees?.unified != nil), ("systemd", false),
-          ("systemdUser", false), ("rdma", true),
+          ("v1", !(trees?.v1.isEmpty ?? true)), ("v2", trees?.unified != nil), ("systemd", true),
+          ("systemdUser", true), ("rdma", true),
         ]))
       try json.member("seccomp", Seccomp())
       try json.member("apparmor", Enabled([("enabled", Containers.hasAppArmor())]))

@@ -25,6 +25,8 @@ enum ContainerSource: Equatable, Sendable {
 struct ContainerFacts: Sendable {
   /// The caller is host root: he opens trees, and may mount in a namespace that the container does not own.
   var isRoot: Bool
+  /// And of the first user namespace: he may make devices, and take flags off mounts of the host's.
+  var isHostRoot: Bool
   /// The bundle's root, without links.
   var root: String
   /// Where groups are, for a mount of type cgroup, and the container's own.
@@ -123,7 +125,7 @@ struct ContainerPlanner {
       }
       let source = try source(path, recursive: mount.isRecursive, mount.idmap)
       // What is mounted in a user namespace is locked as it is; what is asked for and so already is not touched.
-      let mayClear = facts.isRoot && (plan.builder || !linux.has(.user))
+      let mayClear = facts.isHostRoot && (plan.builder || !linux.has(.user))
       func set(_ attributes: BundleMount.Attributes, recursive: Bool) {
         let clear = mayClear ? attributes.clear : 0
         guard attributes.set | clear != 0 else { return }
@@ -247,7 +249,7 @@ struct ContainerPlanner {
     for device in Self.devices where !devices.contains(where: { $0.path == "/dev/\(device.name)" }) {
       devices.append(BundleDevice(character: "/dev/\(device.name)", device.major, device.minor))
     }
-    let mayMake = facts.isRoot && (plan.builder || !linux.has(.user))
+    let mayMake = facts.isHostRoot && (plan.builder || !linux.has(.user))
     for device in devices {
       if mayMake {
         let uid = plan.builder ? linux.uidMappings.outside(of: device.uid) : device.uid

@@ -24,6 +24,8 @@ struct ContainerRecord: Sendable {
   var v1: [String: String] = [:]
   /// A parent group that was made for it alone and goes with it, where it is empty.
   var parent: String?
+  /// The unit of systemd's that has made the group, and ends it.
+  var unit: String?
   /// Its processes have a session keyring of their own.
   var newKeyring = true
 
@@ -45,6 +47,7 @@ extension ContainerRecord: JSONObject {
     try json.field("process", &process)
     try json.field("rootfs", &rootfs)
     try json.field("unified", &unified)
+    try json.field("unit", &unit)
     try json.field("v1", &v1)
     try json.field("version", &version)
   }

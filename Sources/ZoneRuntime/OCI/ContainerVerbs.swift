@@ -263,11 +263,16 @@ extension Containers {
       {
         throw .inUse(limit: "memory", value: limit, used: Int64(clamping: used))
       }
-      try record.cgroup.write(wanted, trees)
+      try updateUnit(record, wanted)
+      if record.unit != nil, let group = record.unified {
+        _ = try ContainerCgroup.adopt(trees, group, limits: wanted)
+      } else {
+        try record.cgroup.write(wanted, trees)
+      }
     } catch { throw .refused("\(error)") }
   }
 
-  private static func asCgroupError<Result>(_ body: () throws(ZoneError) -> Result) throws(CgroupError) -> Result {
+  static func asCgroupError<Result>(_ body: () throws(ZoneError) -> Result) throws(CgroupError) -> Result {
     do { return try body() } catch { throw .unavailable(why: "\(error)") }
   }
 }

@@ -22,7 +22,7 @@ public struct Containers: Sendable {
     if let root {
       guard !root.isEmpty else { throw .usage("--root wants a directory") }
       self.root = try Self.absolute(root)
-    } else if geteuid() == 0 {
+    } else if Self.isRoot {
       self.root = "/run/zone-oci"
     } else if let runtime = getenv("XDG_RUNTIME_DIR").map({ String(cString: $0) }), runtime.hasPrefix("/") {
       self.root = "\(runtime)/zone-oci"
@@ -31,6 +31,19 @@ public struct Containers: Sendable {
     }
     self.systemdCgroup = systemdCgroup
     self.warn = warn
+  }
+
+  /// Root of this machine, or of a container that is one by itself. Podman calls an ordinary user's runtime as root of a
+  /// user namespace, where host root's directories are nobody's: that is the user.
+  static var isRoot: Bool {
+    var status = stat()
+    return geteuid() == 0 && stat("/run", &status) == 0 && status.st_uid == 0
+  }
+
+  /// Who may make devices and say which may be used: root of the first user namespace alone.
+  static var isHostRoot: Bool {
+    guard geteuid() == 0, let map = try? FileSystem.readLine("/proc/self/uid_map") else { return false }
+    return map.split(separator: " ").elementsEqual(["0", "0", "4294967295"])
   }
 
   static func absolute(_ path: String) throws(ZoneError) -> String {

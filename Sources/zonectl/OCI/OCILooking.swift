@@ -53,10 +53,7 @@ extension OCIContext {
     }
     let interval = try asked(invocation.seconds("interval")) ?? 5
     guard interval >= 0.1 else { throw .commandLine("events: --interval wants 0.1 or more") }
-    while try containers.isAlive(id) {
-      Output.write(try containers.statistics(id), to: 1)
-      try containers.waitForEnd(id, milliseconds: CInt(interval * 1000))
-    }
+    try containers.watch(id, interval: CInt(interval * 1000)) { line in Output.write(line, to: 1) }
   }
 
   func spec() throws(ZoneError) {

@@ -17,9 +17,23 @@ struct LongContainerKillTests {
   }
 }
 
+/// Of a container whose group systemd has made, its unit goes as well.
+@Suite(
+  .serialized, .machine, .needs(.root, .program("busybox"), .program("strace"), .path("/run/systemd/system")),
+  .timeLimit(.minutes(20)))
+struct ContainerUnitKillTests {
+  @Test(arguments: ["create", "delete"]) func aUnitGoesWithItsContainer(verb: String) throws {
+    try ContainerKilled.walk(verb, options: ["--systemd-cgroup"]) { calls in
+      Array(Set((0..<20).map { 1 + $0 * (calls - 1) / 19 })).sorted()
+    }
+    #expect(try eventually { try SystemdUnits.loaded("zone-oci-a.scope").isEmpty })
+  }
+}
+
 private enum ContainerKilled {
-  static func walk(_ verb: String, _ chosen: (Int) -> [Int]) throws {
+  static func walk(_ verb: String, options: [String] = [], _ chosen: (Int) -> [Int]) throws {
     try OCIBundle.with { (bundle) throws in
+      bundle.options = options
       // What the container writes goes nowhere: a pipe of ours would stay open as long as it lives.
       bundle["process.args"] = verb == "run" ? ["true"] : ["sleep", "1000"]
       _ = try bundle.prepared()

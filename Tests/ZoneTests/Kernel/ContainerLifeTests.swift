@@ -170,6 +170,46 @@ struct ContainerLifeTests {
     }
   }
 
+  @Test func shortageOfMemoryIsTold() throws {
+    try OCIBundle.with { (bundle) throws in
+      bundle["linux.resources.memory"] = ["limit": 16 << 20, "swap": 16 << 20]
+      bundle["root.readonly"] = false
+      bundle.shell("while :; do test -e /tmp/go && { rm /tmp/go; tail /dev/zero; }; sleep 0.05; done")
+      try bundle.create()
+      try bundle.ok("start", "a")
+      let events = try bundle.command(["events", "--interval", "600", "a"]).start()
+      #expect(events.readUntil { $0.contains("\"stats\"") })
+      #expect(try isTold(events, of: 1, in: bundle) && isTold(events, of: 2, in: bundle), "\(events.output)")
+      try bundle.ok("kill", "a", "KILL")
+      let outcome = try events.finish()
+      #expect(outcome.status == 0 && outcome.lines.filter { $0.contains("oom") }.count == 2, "\(outcome)")
+    }
+  }
+
+  private func isTold(_ events: Running, of number: Int, in bundle: OCIBundle) throws -> Bool {
+    try "".write(toFile: bundle.folder + "/rootfs/tmp/go", atomically: false, encoding: .utf8)
+    return events.readUntil {
+      $0.components(separatedBy: "{\"type\":\"oom\",\"id\":\"a\"}\n").count == number + 1
+    }
+  }
+
+  @Test func withoutSystemdItsGroupsAreRefused() throws {
+    try OCIBundle.with { (bundle) throws in
+      for option in [["--systemd-cgroup"], ["--cgroup-manager", "systemd"]] {
+        bundle.options = option
+        // As on a machine that has another init.
+        let outcome = try bundle.prepared().through(
+          "unshare -m sh -c 'mkdir -p /run/systemd && mount -t tmpfs none /run/systemd && exec \"$@\"' sh \"$@\""
+        ).run()
+        #expect(
+          outcome.status == 1 && outcome.err.hasPrefix("zone-oci: cannot make a control group: systemd does not run"),
+          "\(outcome)")
+        #expect(outcome.err.split(separator: "\n").count == 1)
+        #expect(try bundle.left().isEmpty)
+      }
+    }
+  }
+
   @Test func limitsAreChanged() throws {
     try OCIBundle.with { (bundle) throws in
       bundle["process.args"] = ["sleep", "1000"]

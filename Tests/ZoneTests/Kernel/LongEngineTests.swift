@@ -6,7 +6,9 @@ import Testing
 private final class Engine {
   let folder: String
   let parent = "zones-test-engine-\(getpid())"
+  let slice = "zonestestengine\(getpid()).slice"
   var prefix: [String] = []
+  var environment = ["PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]
   private var daemon: Running?
 
   init() throws {
@@ -33,7 +35,7 @@ private final class Engine {
   func run(_ words: [String]) throws -> Outcome {
     var command = Command(prefix + words)
     command.timeout = 60
-    command.environment["PATH"] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    command.environment.merge(environment) { $1 }
     return try command.run()
   }
 
@@ -50,9 +52,19 @@ private final class Engine {
     for tree in (try? FileManager.default.contentsOfDirectory(atPath: "/sys/fs/cgroup")) ?? [] {
       rmdir("/sys/fs/cgroup/\(tree)/\(parent)")
     }
-    rmdir("/sys/fs/cgroup/\(parent)")
+    // Podman puts its monitors there, in the v2 tree.
+    for group in ["\(parent)/conmon", parent] { rmdir("/sys/fs/cgroup/\(group)") }
+    if GroupManager.systemd.isThere { _ = try? SystemdUnits.ask(["stop", slice]) }
     _ = try? Command("rm", "-rf", "--one-file-system", folder).run()
   }
+}
+
+/// Who makes the groups.
+enum GroupManager: String, CaseIterable, Sendable {
+  case cgroupfs, systemd
+
+  var isThere: Bool { self == .cgroupfs || FileManager.default.fileExists(atPath: "/run/systemd/system") }
+  static var here: [GroupManager] { allCases.filter(\.isThere) }
 }
 
 /// What Podman and Docker have in common: the same words, the same meanings.
@@ -61,6 +73,8 @@ private struct DailyVerbs {
   /// Options of every `run`, and the image's words.
   let options: [String]
   let image: [String]
+  /// Looks at a living container.
+  let look: (_ name: String) throws -> Void
 
   private func run(_ more: [String], _ command: String...) throws -> Outcome {
     try engine.run(["run"] + options + more + image + command)
@@ -128,12 +142,14 @@ private struct DailyVerbs {
     try engine.ok("rm", "web")
     let killed = try run(["-d", "--name", "gone"], "sleep", "1000")
     #expect(killed.status == 0)
+    try look("gone")
     try engine.ok("kill", "gone")
     #expect(try eventually { try engine.run("inspect", "--format", "{{.State.ExitCode}}", "gone").text == "137" })
     try engine.ok("rm", "-f", "gone")
     try engine.ok("volume", "rm", "kept")
-    let terminal = try Terminal(
-      Command(engine.prefix + ["run", "--rm", "-it"] + options + image + ["sh", "-c", "tty; exit 6"]))
+    var interactive = Command(engine.prefix + ["run", "--rm", "-it"] + options + image + ["sh", "-c", "tty; exit 6"])
+    interactive.environment.merge(engine.environment) { $1 }
+    let terminal = try Terminal(interactive)
     #expect(terminal.wait(timeout: 30) == 6 && terminal.screen.contains("/dev/pts/0"), "\(terminal.screen)")
     #expect(try engine.ok("ps", "-aq").text.isEmpty)
   }
@@ -141,25 +157,64 @@ private struct DailyVerbs {
 
 @Suite(
   .serialized, .machine, .needs(.root, .program("busybox"), .program("podman"), .program("dockerd"), .program("ctr")),
-  .timeLimit(.minutes(10)))
+  .timeLimit(.minutes(30)))
 struct LongEngineTests {
-  @Test func podman() throws {
+  /// Where systemd runs it is asked by default.
+  @Test(arguments: GroupManager.here) func podman(manager: GroupManager) throws {
     let engine = try Engine()
     defer { engine.end() }
-    engine.prefix = [
-      "podman", "--root", engine.folder + "/root", "--runroot", engine.folder + "/run", "--cgroup-manager=cgroupfs",
-      "--storage-driver", "vfs", "--events-backend", "none", "--runtime", engine.folder + "/zone-oci",
-    ]
+    engine.prefix = podman(engine) + (manager == .systemd ? [] : ["--cgroup-manager=cgroupfs"])
     try DailyVerbs(
       engine: engine,
       options: [
         "--network", "none", "--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1000:1000", "--cgroup-parent",
-        "/" + engine.parent,
+        manager == .systemd ? engine.slice : "/" + engine.parent,
       ], image: ["--rootfs", engine.folder + "/rootfs"]
-    ).check()
+    ) { name in
+      let group = try group(engine, name, "{{.State.Pid}}")
+      let id = try engine.ok("inspect", "--format", "{{.Id}}", name).text
+      #expect(
+        group.hasSuffix(manager == .systemd ? "/\(engine.slice)/libpod-\(id).scope" : "/\(engine.parent)/libpod-\(id)"))
+    }.check()
   }
 
-  @Test func docker() throws {
+  private func podman(_ engine: Engine) -> [String] {
+    [
+      "podman", "--root", engine.folder + "/root", "--runroot", engine.folder + "/run", "--storage-driver", "vfs",
+      "--events-backend", "none", "--runtime", engine.folder + "/zone-oci",
+    ]
+  }
+
+  /// The group of a container's process in the tree that has the limits.
+  private func group(_ engine: Engine, _ name: String, _ format: String) throws -> String {
+    let pid = try engine.ok("inspect", "--format", format, name).text
+    let lines = (contents("/proc/\(pid)/cgroup") ?? "").split(separator: "\n").map(String.init)
+    return lines.first { $0.split(separator: ":")[1].split(separator: ",").contains("memory") } ?? lines.last ?? ""
+  }
+
+  /// Of a user whose manager runs, as after a login by ssh: Podman goes into a scope of his, and calls the runtime as root
+  /// of his user namespace.
+  @Test(.needs(.ordinaryUser, .path("/run/systemd/system"))) func podmanOfAnOrdinaryUser() throws {
+    let engine = try Engine()
+    defer { engine.end() }
+    let user = try #require(OrdinaryUser.found)
+    try Command.text("chown", "-R", "\(user.uid):\(user.gid)", engine.folder)
+    engine.prefix = OrdinaryUser.prefix + podman(engine)
+    engine.environment["HOME"] = user.home
+    engine.environment["XDG_RUNTIME_DIR"] = "/run/user/\(user.uid)"
+    try DailyVerbs(
+      engine: engine, options: ["--network", "none"], image: ["--rootfs", engine.folder + "/rootfs"]
+    ) { name in
+      let id = try engine.ok("inspect", "--format", "{{.Id}}", name).text
+      let group = try group(engine, name, "{{.State.Pid}}")
+      #expect(group.hasSuffix("/user@\(user.uid).service/user.slice/libpod-\(id).scope"), "\(group)")
+    }.check()
+    // Ends the process that holds his namespaces.
+    try engine.ok("system", "migrate")
+    #expect(try SystemdUnits.loaded("libpod-*", .ordinaryUser).filter { !$0.contains("conmon") }.isEmpty)
+  }
+
+  @Test(arguments: GroupManager.here) func docker(manager: GroupManager) throws {
     let engine = try Engine()
     defer { engine.end() }
     let socket = "unix://\(engine.folder)/docker.sock"
@@ -168,17 +223,21 @@ struct LongEngineTests {
       [
         "dockerd", "--data-root", engine.folder + "/data-root", "--exec-root", engine.folder + "/exec", "-H", socket,
         "-p", engine.folder + "/docker.pid", "--iptables=false", "--ip-forward=false", "--bridge=none",
-        "--storage-driver=vfs", "--cgroup-parent", "/" + engine.parent, "--add-runtime",
-        "zones=\(engine.folder)/zone-oci",
+        "--storage-driver=vfs", "--exec-opt", "native.cgroupdriver=\(manager)", "--cgroup-parent",
+        manager == .systemd ? engine.slice : "/" + engine.parent, "--add-runtime", "zones=\(engine.folder)/zone-oci",
       ], until: ["docker", "-H", socket, "info"])
     try Command.text("sh", "-c", "tar -C \(engine.folder)/rootfs -c . | docker -H \(socket) import - image")
     try DailyVerbs(
       engine: engine, options: ["--runtime", "zones", "--network", "none", "--ulimit", "nofile=1024:1024"],
       image: ["image"]
-    ).check()
+    ) { name in
+      let id = try engine.ok("inspect", "--format", "{{.Id}}", name).text
+      let group = try group(engine, name, "{{.State.Pid}}")
+      #expect(group.hasSuffix(manager == .systemd ? "/\(engine.slice)/docker-\(id).scope" : "/\(engine.parent)/\(id)"))
+    }.check()
   }
 
-  @Test func containerd() throws {
+  @Test(arguments: GroupManager.here) func containerd(manager: GroupManager) throws {
     let engine = try Engine()
     defer { engine.end() }
     try """
@@ -195,7 +254,10 @@ struct LongEngineTests {
     """.write(toFile: engine.folder + "/config.toml", atomically: false, encoding: .utf8)
     engine.prefix = ["ctr", "-a", engine.folder + "/c.sock"]
     try engine.start(["containerd", "-c", engine.folder + "/config.toml"], until: engine.prefix + ["version"])
-    let make = ["run", "--rootfs", "--runc-binary", engine.folder + "/zone-oci", "--cgroup", "/\(engine.parent)/c"]
+    let make =
+      ["run", "--rootfs", "--runc-binary", engine.folder + "/zone-oci"]
+      + (manager == .systemd
+        ? ["--runc-systemd-cgroup", "--cgroup", "\(engine.slice):ctr:c"] : ["--cgroup", "/\(engine.parent)/c"])
     let once = try engine.run(make + ["--rm", engine.folder + "/rootfs", "once", "sh", "-c", "id -u; exit 4"])
     #expect(once.status == 4 && once.text == "0", "\(once)")
     #expect(try engine.run(make + ["-d", engine.folder + "/rootfs", "long", "sleep", "1000"]).status == 0)

@@ -8,6 +8,10 @@ final class OCIBundle {
   /// `config.json`, to be changed before a container is made of it.
   var config: [String: Any]
   var timeout: Double = 30
+  /// Options before the verb.
+  var options: [String] = []
+  /// Of zone-oci, beside the plain ones.
+  var environment: [String: String] = [:]
 
   /// A bundle with a busybox root, made by `spec`, without a terminal.
   static func with<Result>(_ who: Zonectl.Who = .root, _ body: (OCIBundle) throws -> Result) throws -> Result {
@@ -65,7 +69,8 @@ final class OCIBundle {
 
   func command(_ words: [String]) -> Command {
     let prefix = who == .root ? [] : OrdinaryUser.prefix
-    var command = Command(prefix + [folder + "/zone-oci", "--root", folder + "/state"] + words)
+    var command = Command(prefix + [folder + "/zone-oci", "--root", folder + "/state"] + options + words)
+    command.environment.merge(environment) { $1 }
     command.directory = folder
     command.timeout = timeout
     return command
@@ -131,6 +136,7 @@ final class OCIBundle {
   }
 
   private func end() {
+    options = []
     for id in (try? left()) ?? [] { _ = try? run("delete", "--force", id) }
     if let left = try? left(), !left.isEmpty { Issue.record("containers are left: \(left)") }
     try? FileManager.default.removeItem(atPath: folder)
