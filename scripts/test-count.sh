@@ -1,5 +1,5 @@
 # Sourced by scripts/test: reads the runner's log, counts cases and skips, holds them against Tests/skips and
-# Tests/counts, and ends with the runner's own closing line. Wants $log $mode $status $record $filters and the times.
+# Tests/counts, and ends with the runner's own closing line. Wants $log $mode $status $fuzz_status $record $filters and the times.
 
 # Whether a condition that Tests/skips names holds on this machine, or in the guest.
 where=host
@@ -83,6 +83,7 @@ problems=()
 [ "$failed" = 0 ] || problems+=("$failed tests failed")
 [ "$unexpected" = 0 ] || problems+=("$unexpected tests were skipped unexpectedly")
 [ "$ran" -gt 0 ] || problems+=("no case ran")
+[ "$fuzz_status" = 0 ] || problems+=("scripts/fuzz found something, or could not run")
 if [ -n "$guest" ] && [ "$guest_status" != 0 ]; then
   problems+=("in the guest $guest_failed tests failed, or it gave no answer")
   grep -aE '^[^ ]+ +Test .* failed after' "$guest_log" | grep -avE 'Test run with' | sed 's/^[^ ]* */  in the guest: /' || true

@@ -22,7 +22,10 @@
 
 #include "stage_plan.h"
 
-#if defined(__x86_64__)
+#if defined(STAGE_SYSTEM_CALLS)
+// Tests/fuzz plays the kernel.
+long sys6(long n, long a, long b, long c, long d, long e, long f);
+#elif defined(__x86_64__)
 __attribute__((always_inline)) static inline long sys6(long n, long a, long b, long c, long d, long e, long f) {
   register long r10 __asm__("r10") = d;
   register long r8 __asm__("r8") = e;

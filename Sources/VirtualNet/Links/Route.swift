@@ -20,9 +20,11 @@ enum Address {
     var message = NetlinkMessage(type: getAddress, flags: NetlinkFlag.request | NetlinkFlag.dump)
     message.append([UInt8(AF_INET), 0, 0, 0])
     message.append(UInt32(0))
-    return try socket.dump(message, "list addresses").compactMap { reply in
-      reply.attributes(after: 8)[RouteNumber.local].flatMap { IPv4Address(bytes: $0) }
-    }
+    return try socket.dump(message, "list addresses").compactMap(parse)
+  }
+
+  static func parse(_ reply: NetlinkReply) -> IPv4Address? {
+    reply.attributes(after: 8)[RouteNumber.local].flatMap { IPv4Address(bytes: $0) }
   }
 
   /// `ip addr add ADDRESS/LENGTH broadcast + dev INDEX`
@@ -78,12 +80,14 @@ enum Route {
     var message = NetlinkMessage(type: RouteNumber.getRoute, flags: NetlinkFlag.request | NetlinkFlag.dump)
     message.append([UInt8(AF_INET), 0, 0, 0, 0, 0, 0, 0])
     message.append(UInt32(0))
-    return try socket.dump(message, "list routes").compactMap { reply in
-      guard let length = reply.payload.dropFirst(1).first, length <= 32 else { return nil }
-      let attributes = reply.attributes(after: 12)
-      let destination = attributes[RouteNumber.destination].flatMap { IPv4Address(bytes: $0) } ?? IPv4Address(0)
-      return Prefix(
-        subnet: IPv4Subnet(destination, length: Int(length)), link: attributes.number(RouteNumber.outgoingLink) ?? 0)
-    }
+    return try socket.dump(message, "list routes").compactMap(parse)
+  }
+
+  static func parse(_ reply: NetlinkReply) -> Prefix? {
+    guard let length = reply.payload.dropFirst(1).first, length <= 32 else { return nil }
+    let attributes = reply.attributes(after: 12)
+    let destination = attributes[RouteNumber.destination].flatMap { IPv4Address(bytes: $0) } ?? IPv4Address(0)
+    return Prefix(
+      subnet: IPv4Subnet(destination, length: Int(length)), link: attributes.number(RouteNumber.outgoingLink) ?? 0)
   }
 }

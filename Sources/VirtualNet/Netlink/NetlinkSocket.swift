@@ -196,9 +196,9 @@ struct NetlinkSocket: ~Copyable {
             done = true
           case Self.doneType:
             done = true
-            if let error = reply.payload.number(Int32.self, at: 0), error < 0 {
-              if -error == ENOENT { return [] }
-              if -error != EINTR { throw .refused(verb, -error, nil) }
+            if let error = Self.doneError(reply) {
+              if error == ENOENT { return [] }
+              if error != EINTR { throw .refused(verb, error, nil) }
               interrupted = true
             }
           default: found.append(reply)
@@ -210,7 +210,13 @@ struct NetlinkSocket: ~Copyable {
     throw .refused(verb, EINTR, "the list changed each of 20 times it was read")
   }
 
-  private static func refusal(_ reply: NetlinkReply) -> NetlinkRefusal? {
+  /// The errno that ended a dump.
+  static func doneError(_ reply: NetlinkReply) -> CInt? {
+    guard let error = reply.payload.number(Int32.self, at: 0), error < 0 else { return nil }
+    return -error
+  }
+
+  static func refusal(_ reply: NetlinkReply) -> NetlinkRefusal? {
     guard let error = reply.payload.number(Int32.self, at: 0), error != 0 else { return nil }
     var text: String?
     if reply.flags & NetlinkFlag.extendedAck != 0 {

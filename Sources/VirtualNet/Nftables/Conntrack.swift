@@ -26,13 +26,7 @@ enum Conntrack {
     dump.append([UInt8(AF_INET), 0, 0, 0])
     var deletions: [NetlinkMessage] = []
     for reply in try socket.dump(dump, "list flows") {
-      let attributes = reply.attributes(after: 4)
-      guard let original = attributes[Number.original], let answer = attributes.nested(Number.answer),
-        let sender = answer.nested(1)?[Number.source].flatMap({ IPv4Address(bytes: $0) }), sender == zone,
-        let transport = NetlinkAttributes(original).nested(Number.transport), transport[1]?.first == 17,
-        let target = transport.big(3, as: UInt16.self), let inside = answer.nested(2)?.big(2, as: UInt16.self),
-        hostPorts[target] == inside
-      else { continue }
+      guard let original = forgotten(reply, hostPorts, of: zone) else { continue }
       var delete = NetlinkMessage(
         type: 1 << 8 | Number.delete, flags: NetlinkFlag.request | NetlinkFlag.acknowledge)
       delete.append([UInt8(AF_INET), 0, 0, 0])
@@ -45,5 +39,19 @@ enum Conntrack {
       }
       deletions.removeFirst(min(100, deletions.count))
     }
+  }
+
+  /// The original tuple of a flow to one of these ports (zone ports by host ports); nil for all others.
+  static func forgotten(_ reply: NetlinkReply, _ hostPorts: [UInt16: UInt16], of zone: IPv4Address) -> ArraySlice<
+    UInt8
+  >? {
+    let attributes = reply.attributes(after: 4)
+    guard let original = attributes[Number.original], let answer = attributes.nested(Number.answer),
+      let sender = answer.nested(1)?[Number.source].flatMap({ IPv4Address(bytes: $0) }), sender == zone,
+      let transport = NetlinkAttributes(original).nested(Number.transport), transport[1]?.first == 17,
+      let target = transport.big(3, as: UInt16.self), let inside = answer.nested(2)?.big(2, as: UInt16.self),
+      hostPorts[target] == inside
+    else { return nil }
+    return original
   }
 }

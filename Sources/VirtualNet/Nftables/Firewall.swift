@@ -39,7 +39,7 @@ struct Firewall: ~Copyable {
     }
   }
 
-  private static func comment(_ reply: NetlinkReply) -> String? {
+  static func comment(_ reply: NetlinkReply) -> String? {
     guard let data = reply.attributes(after: 4)[6] else { return nil }
     var rest = data
     while let type = rest.first, let length = rest.dropFirst().first.map(Int.init), rest.count >= 2 + length {

@@ -23,10 +23,16 @@ struct Sysctls: Equatable, Sendable {
 
   /// - Returns: an empty note where there is none, or one of an earlier start of the machine.
   static func read(_ path: String, boot: String) throws(NetworkError) -> Sysctls {
+    guard let bytes = try RecordFile.read(path) else { return Sysctls(boot: boot) }
+    return try Sysctls(bytes, path: path, boot: boot)
+  }
+
+  init(boot: String) { self.boot = boot }
+
+  init(_ bytes: [UInt8], path: String, boot: String) throws(NetworkError) {
     var result = Sysctls(boot: boot)
     var current = true
-    guard let bytes = try RecordFile.read(path) else { return result }
-    try RecordFile.parse(bytes, kind: kind, version: 1, path: path, mend: mend) { line in
+    try RecordFile.parse(bytes, kind: Self.kind, version: 1, path: path, mend: Self.mend) { line in
       switch (line.kind, line.count) {
       case ("boot", 2): current = line[1] == boot
       case ("set", 4): result.changes.append(Change(path: line[1], before: line[2], set: line[3]))
@@ -35,7 +41,7 @@ struct Sysctls: Equatable, Sendable {
       }
       return true
     }
-    return current ? result : Sysctls(boot: boot)
+    self = current ? result : Sysctls(boot: boot)
   }
 
   var bytes: [UInt8] {
