@@ -45,7 +45,7 @@ struct Context {
 /// How what went wrong is told, and which exit status it has.
 enum Failure {
   static func tell(_ error: ZoneError, of invocation: Invocation?) -> CInt {
-    Output.complain(TextTable.printable(error.description))
+    Output.complain(error.description)
     return status(error, of: invocation)
   }
 

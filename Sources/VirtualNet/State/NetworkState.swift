@@ -51,8 +51,14 @@ struct NetworkState: Equatable, Sendable {
 
   init(_ bytes: [UInt8], path: String) throws(NetworkError) {
     var state: NetworkState?
+    var seen: Set<UInt32> = []
     try RecordFile.parse(bytes, kind: Self.kind, version: 1, path: path, mend: Self.mend) { line in
-      if state != nil { return state!.take(line) }
+      if state != nil {
+        guard state!.take(line) else { return false }
+        // Leases that are made of this must be ones that can be read.
+        guard line.kind == "zone", let address = state!.attachments.last?.address else { return true }
+        return state!.subnet.zones.contains(address.number) && seen.insert(address.number).inserted
+      }
       guard line.kind == "network", line.count == 4, let subnet = IPv4Subnet(line[2]), subnet.length == 24 else {
         return false
       }

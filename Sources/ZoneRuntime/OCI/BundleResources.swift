@@ -187,7 +187,8 @@ struct BundleResources: Sendable {
     for limit in try node.objects("hugepageLimits") {
       let size = try limit.needed("pageSize")
       guard let bytes: UInt64 = try limit.number("limit") else { throw limit.refused("limit", "is missing") }
-      guard size.hasSuffix("B"), let number = Int(String(size.dropLast(2))), number > 0 else {
+      // It becomes a part of a file's name.
+      guard ["KB", "MB", "GB"].contains(where: size.hasSuffix), let number = Int(size.dropLast(2)), number > 0 else {
         throw limit.refused("pageSize", "'\(size)' is no size such as 2MB or 1GB")
       }
       part.v2.append(CgroupValue(file: "hugetlb.\(size).max", text: "\(bytes)"))

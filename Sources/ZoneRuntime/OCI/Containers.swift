@@ -166,7 +166,7 @@ enum Timestamp {
     gmtime_r(&time, &parts)
     func two(_ value: CInt) -> String { value < 10 ? "0\(value)" : "\(value)" }
     var text =
-      "\(parts.tm_year + 1900)-\(two(parts.tm_mon + 1))-\(two(parts.tm_mday))T\(two(parts.tm_hour)):\(two(parts.tm_min)):\(two(parts.tm_sec))"
+      "\(Int(parts.tm_year) + 1900)-\(two(parts.tm_mon + 1))-\(two(parts.tm_mday))T\(two(parts.tm_hour)):\(two(parts.tm_min)):\(two(parts.tm_sec))"
     if nanoseconds > 0 {
       var digits = String(nanoseconds)
       while digits.utf8.count < 9 { digits = "0" + digits }

@@ -87,7 +87,11 @@ extension SecretMount {
     self.init(name: parts[0], file: file, uid: uid)
   }
 
-  public var text: String { "\(name)=\(file)" + (uid == 0 ? "" : ",uid=\(uid)") }
+  public var text: String {
+    // A file's own name may end as a uid does.
+    let isPlain = uid == 0 && file.range(of: ",uid=") == nil
+    return "\(name)=\(file)" + (isPlain ? "" : ",uid=\(uid)")
+  }
 }
 
 /// A name that is one harmless file name: 1 to 64 letters, digits, `_`, `.` and `-`, beginning with a letter or digit.

@@ -39,6 +39,7 @@ extension RunRecord {
 extension KeeperRecord {
   var unsound: String? {
     if keeper <= 0 || `init` < 0 || process < 0 { return "pid \(min(keeper, `init`, process))" }
+    if phase == .ended, ended == nil || code == nil { return "ended without a time or a status" }
     return KeeperRecord.unsound(code: code, signal: signal)
   }
 
@@ -51,5 +52,8 @@ extension KeeperRecord {
 }
 
 extension ZoneExit {
-  var unsound: String? { KeeperRecord.unsound(code: code, signal: signal) }
+  var unsound: String? {
+    if code == nil, signal == nil { return "ended by neither a status nor a signal" }
+    return KeeperRecord.unsound(code: code, signal: signal)
+  }
 }

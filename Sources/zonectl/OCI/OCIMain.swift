@@ -22,7 +22,7 @@ enum OCIProgram {
         exit(try OCIContext(invocation, opened).run())
       } catch {
         log?.write(error.description, level: "error")
-        complain(TextTable.printable(error.description))
+        complain(error.description)
         if case .commandLine = error { exit(2) }
         // runc's: a process that could not be executed is told apart from one that ended with 1.
         exit(invocation.ociVerb == .exec ? 255 : 1)
@@ -31,7 +31,9 @@ enum OCIProgram {
     exit(0)
   }
 
-  static func complain(_ text: String) { Output.write(Array("zone-oci: \(text)\n".utf8), to: 2) }
+  static func complain(_ text: String) {
+    Output.write(Array("zone-oci: \(TextTable.printable(text))\n".utf8), to: 2)
+  }
 }
 
 /// Where engines read what went wrong: a line for each message, as runc's logger has them.
@@ -61,7 +63,7 @@ struct OCILog: Sendable {
       line = (try? JSON.encode(Line(level: level, msg: message, time: time))) ?? []
     } else {
       var quoted = ""
-      for character in message {
+      for character in TextTable.printable(message) {
         if character == "\"" || character == "\\" { quoted.append("\\") }
         quoted.append(character)
       }

@@ -9,8 +9,8 @@ enum Output {
   static func write(_ text: String) { write(Array(text.utf8), to: 1) }
   static func line(_ text: String) { write(text + "\n") }
 
-  /// One line on standard error, with our name before it.
-  static func complain(_ text: String) { write(Array("zonectl: \(text)\n".utf8), to: 2) }
+  /// One line on standard error, with our name before it; what was made of others' words is one line too.
+  static func complain(_ text: String) { write(Array("zonectl: \(TextTable.printable(text))\n".utf8), to: 2) }
 
   static func write(_ bytes: [UInt8], to fd: CInt) {
     var rest = bytes[...]

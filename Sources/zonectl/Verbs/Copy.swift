@@ -4,7 +4,7 @@ import ZoneRuntime
 /// cp: one side is NAME:PATH.
 func copyFiles(_ context: Context) throws(ZoneError) -> Int32 {
   let (source, target) = (context.invocation.operands[0], context.invocation.operands[1])
-  let told: (String) -> Void = { Output.complain("left out \(TextTable.printable($0))") }
+  let told: (String) -> Void = { Output.complain("left out \($0)") }
   switch (ZonePath(source), ZonePath(target)) {
   case (let zone?, nil): try context.zones.copy(zone.name, .out(zonePath: zone.path, target), leftOut: told)
   case (nil, let zone?):

@@ -6,6 +6,18 @@ import Testing
 @Suite(
   .serialized, .machine, .needs(.root, .ordinaryUser, .program("busybox"), .program("strace")), .timeLimit(.minutes(5)))
 struct ContainerLifeTests {
+  @Test func whatIsSaidIsOneLineWhateverItIsMadeOf() throws {
+    try OCIBundle.with { (bundle) throws in
+      let log = bundle.folder + "/log"
+      for words in [["a\nb\u{1b}[31m"], ["--log", log, "state", "a\nb\u{1b}[31m"]] {
+        let said = try bundle.command(words).run().err
+        #expect(!said.contains("\u{1b}") && said.split(separator: "\n").count == 1, "\(said)")
+      }
+      let logged = try #require(contents(log))
+      #expect(!logged.contains("\u{1b}") && logged.split(separator: "\n").count == 1, "\(logged)")
+    }
+  }
+
   @Test func fromNothingToRunningAndBack() throws {
     let before = try Machine.snapshot()
     try OCIBundle.with { (bundle) throws in
