@@ -213,7 +213,7 @@ struct NetlinkSocket: ~Copyable {
   /// The errno that ended a dump.
   static func doneError(_ reply: NetlinkReply) -> CInt? {
     guard let error = reply.payload.number(Int32.self, at: 0), error < 0 else { return nil }
-    return -error
+    return 0 &- error
   }
 
   static func refusal(_ reply: NetlinkReply) -> NetlinkRefusal? {
@@ -225,6 +225,6 @@ struct NetlinkSocket: ~Copyable {
       let skip = 4 + (reply.flags & NetlinkFlag.capped != 0 ? 16 : max(16, (echoed + 3) & ~3))
       text = reply.attributes(after: skip).string(1)  // NLMSGERR_ATTR_MSG
     }
-    return NetlinkRefusal(errno: -error, text: text)
+    return NetlinkRefusal(errno: 0 &- error, text: text)
   }
 }
