@@ -42,6 +42,37 @@ need_packages() {
   as_root "${install[@]}" "${missing[@]}" </dev/null || fail "apt could not install ${missing[*]} (see above)"
 }
 
+# debian_mirror CODENAME: the address from which this machine's own apt takes a suite of Debian's, so that a mirror nearby
+# is used for what we take of Debian too; nothing where it has none.
+debian_mirror() {
+  # shellcheck disable=SC2016 # apt's own names of fields
+  apt-get indextargets --format '$(CODENAME) $(REPO_URI) $(ORIGIN)' 2>/dev/null |
+    awk -v codename="$1" '$1 == codename && $3 == "Debian" && !found { print $2; found = 1 }'
+}
+
+# find_debian: sets `release` and `debian`, this machine's release of Debian and where its packages come from.
+find_debian() {
+  release=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
+  [ -n "$release" ] || fail "/etc/os-release names no VERSION_CODENAME: a Debian release is needed"
+  debian=$(debian_mirror "$release")
+  if [ -z "$debian" ]; then
+    # It is told from apt's lists, which an image may have been stripped of.
+    as_root apt-get -qq -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 update </dev/null || true
+    debian=$(debian_mirror "$release")
+  fi
+}
+debian_keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+
+# private_apt FOLDER PROGRAM ARGUMENT…: apt with the sources in FOLDER/sources.list and folders of its own: nothing of this
+# machine's packages is asked or changed.
+private_apt() {
+  local at=$1 program=$2
+  shift 2
+  mkdir -p "$at/lists/partial" "$at/cache/archives/partial"
+  "$program" -qq -o Dir::Etc::SourceList="$at/sources.list" -o Dir::Etc::SourceParts=- -o Dir::State="$at" \
+    -o Dir::State::status=/dev/null -o Dir::Cache="$at/cache" -o APT::Sandbox::User=root -o Acquire::Retries=3 "$@"
+}
+
 need_swift() {
   command -v swift >/dev/null || fail "there is no swift on the PATH; install Swift 6.3 from https://www.swift.org/install/linux/"
   local version
