@@ -4,26 +4,33 @@
 //                        prints LABEL, median, least and the 90th percentile, tab-separated. --fifo: under SCHED_FIFO,
 //                        the commands too, which keeps what else the machine does out of all the times
 //   timer --once <list   each command once, in order; prints LABEL and its time
-// A line of the list: LABEL, then the program's path and its arguments, separated by tabs. A command that ends with
-// another status than 0 is named with what it wrote to stderr, and the timer ends with 1.
+// A line of the list: LABEL, then the program's path and its arguments, separated by tabs. A word `;` begins another
+// command, timed with those before as one; with `;;` it waits until all that those have left behind has ended. A first
+// word `@FILE`: all commands of the line enter that mount namespace (setns(2)) before they are executed. A command that
+// ends with another status than 0 is named with what it wrote to stderr, and the timer ends with 1. It is the subreaper of
+// all it starts, as an engine is of its containers.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 enum { MAX_COMMANDS = 4096, MAX_WORDS = 64 };
+static char PATIENCE[] = ";;";
 
 struct command {
   char *label;
-  char *argv[MAX_WORDS];
+  int namespace;  // a descriptor of the mount namespace it runs in, or -1
+  // One argument list after the other, each with a NULL behind it, and one more NULL at the end; PATIENCE before those
+  // that wait for what is left of the ones before.
+  char *words[MAX_WORDS];
   double *samples;
 };
 
@@ -55,52 +62,90 @@ static void read_list(int rounds) {
     struct command *command = &commands[command_count++];
     char *rest = strdup(line);
     command->label = strsep(&rest, "\t");
+    command->namespace = -1;
+    if (rest && rest[0] == '@') {
+      char *file = strsep(&rest, "\t") + 1;
+      command->namespace = open(file, O_RDONLY | O_CLOEXEC);
+      if (command->namespace < 0) die(file);
+    }
     int words = 0;
     for (char *word; (word = strsep(&rest, "\t"));) {
-      if (words == MAX_WORDS - 1) {
-        fprintf(stderr, "timer: %s: more than %d words\n", command->label, MAX_WORDS - 1);
+      if (words >= MAX_WORDS - 3) {
+        fprintf(stderr, "timer: %s: more than %d words\n", command->label, MAX_WORDS - 3);
         exit(2);
       }
-      command->argv[words++] = word;
+      int patient = !strcmp(word, PATIENCE);
+      if (!patient && strcmp(word, ";")) {
+        command->words[words++] = word;
+        continue;
+      }
+      words++;
+      if (patient) command->words[words++] = PATIENCE;
     }
-    if (!words) {
-      fprintf(stderr, "timer: %s: no program\n", command->label);
-      exit(2);
-    }
+    // At both ends of each `;` is a program.
+    for (int i = 0; i <= words; i++)
+      if (!command->words[i] && (!i || !command->words[i - 1] || command->words[i - 1] == PATIENCE)) {
+        fprintf(stderr, "timer: %s: no program\n", command->label);
+        exit(2);
+      }
     command->samples = calloc(rounds, sizeof(double));
   }
   free(line);
 }
 
-/// Runs a command once and returns its time. What it says goes to a memory file, shown only where it fails.
-static double run(const struct command *command, int words_of_it) {
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
-  posix_spawn_file_actions_adddup2(&actions, words_of_it, 2);
-  pid_t pid;
-  int status;
-  // Of the one before the kernel still takes the groups and namespaces apart, which is not this one's to pay for.
-  nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
-  double start = now();
-  int error = posix_spawn(&pid, command->argv[0], &actions, NULL, command->argv, environ);
+/// Starts a program as posix_spawn(3) does, which knows no setns(2). What it says on stderr goes to a memory file.
+static pid_t start(char **argv, int namespace, int words_of_it) {
+  int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+  if (null < 0) die("/dev/null");
+  // The child has our memory until it executes, and we stand still meanwhile.
+  volatile int error = 0;
+  pid_t pid = vfork();
+  if (pid < 0) die("vfork");
+  if (pid == 0) {
+    if ((namespace >= 0 && setns(namespace, CLONE_NEWNS) < 0) || dup2(null, 0) < 0 || dup2(null, 1) < 0 ||
+        dup2(words_of_it, 2) < 0 || execve(argv[0], argv, environ) < 0)
+      error = errno;
+    _exit(127);
+  }
+  close(null);
   if (error) {
     errno = error;
-    die(command->argv[0]);
+    die(argv[0]);
   }
-  while (waitpid(pid, &status, 0) < 0)
-    if (errno != EINTR) die("waitpid");
-  double time = now() - start;
-  posix_spawn_file_actions_destroy(&actions);
-  if (status) {
-    char said[2000] = "";
-    ssize_t length = pread(words_of_it, said, sizeof said - 1, 0);
-    fprintf(stderr, "timer: %s: %s %d: %.*s\n", command->label, WIFEXITED(status) ? "status" : "signal",
-            WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status), (int)(length > 0 ? length : 0), said);
-    exit(1);
+  return pid;
+}
+
+/// Waits for a process, and reaps on the way whatever else of ours ends.
+static int reaped(pid_t pid) {
+  int status;
+  for (pid_t one; (one = waitpid(-1, &status, 0)) != pid;)
+    if (one < 0 && errno != EINTR) die("waitpid");
+  return status;
+}
+
+/// Runs a line's commands once and returns their time.
+static double run(const struct command *command, int words_of_it) {
+  // Of the one before the kernel still takes the groups and namespaces apart, which is not this one's to pay for.
+  nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+  while (waitpid(-1, NULL, WNOHANG) > 0) {}
+  if (ftruncate(words_of_it, 0) < 0 || lseek(words_of_it, 0, SEEK_SET) < 0) die("memory file");
+  double before = now();
+  for (char *const *argv = command->words; *argv; argv++) {
+    if (*argv == PATIENCE) {
+      while (waitpid(-1, NULL, 0) > 0 || errno == EINTR) {}
+      argv++;
+    }
+    int status = reaped(start((char **)argv, command->namespace, words_of_it));
+    if (status) {
+      char said[2000] = "";
+      ssize_t length = pread(words_of_it, said, sizeof said - 1, 0);
+      fprintf(stderr, "timer: %s: %s: %s %d: %.*s\n", command->label, argv[0], WIFEXITED(status) ? "status" : "signal",
+              WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status), (int)(length > 0 ? length : 0), said);
+      exit(1);
+    }
+    while (*argv) argv++;
   }
-  return time;
+  return now() - before;
 }
 
 static int ascending(const void *a, const void *b) {
@@ -124,6 +169,7 @@ int main(int argc, char **argv) {
     return 2;
   }
   read_list(rounds);
+  if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0) die("PR_SET_CHILD_SUBREAPER");
   int words_of_it = memfd_create("stderr", MFD_CLOEXEC);
   if (words_of_it < 0) die("memfd_create");
   for (int round = -warmup; round < rounds; round++)
