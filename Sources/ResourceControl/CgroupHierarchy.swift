@@ -82,41 +82,18 @@ public struct CgroupHierarchy: Equatable, Sendable {
   static func parse(mountinfo text: String, root: String) -> CgroupHierarchy {
     var found = CgroupHierarchy(unified: nil, unifiedControllers: [], v1: [:])
     let isBelow = { (path: String) in path == root || path.hasPrefix(root + "/") }
-    // 31 23 0:28 /root /mountpoint options [tags…] - type source superoptions
-    for line in text.split(separator: "\n") {
-      let words = line.split(separator: " ", omittingEmptySubsequences: false).map(String.init)
-      guard let dash = words.firstIndex(of: "-"), dash >= 6, words.count > dash + 3 else { continue }
-      let tree = Tree(path: unescape(words[4]), root: unescape(words[3]))
-      switch words[dash + 1] {
-      case "cgroup2":
+    for mount in CgroupMount.all(in: text) {
+      let tree = Tree(path: mount.path, root: mount.root)
+      if mount.isUnified {
         if found.unified == nil || isBelow(tree.path) && !isBelow(found.unified!.path) { found.unified = tree }
-      case "cgroup":
-        for name in words[dash + 3].split(separator: ",") {
-          guard let controller = CgroupController(rawValue: String(name)) else { continue }
-          let old = found.v1[controller]
-          if old == nil || isBelow(tree.path) && !isBelow(old!.path) { found.v1[controller] = tree }
-        }
-      default: continue
+        continue
+      }
+      for name in mount.options {
+        guard let controller = CgroupController(rawValue: name) else { continue }
+        let old = found.v1[controller]
+        if old == nil || isBelow(tree.path) && !isBelow(old!.path) { found.v1[controller] = tree }
       }
     }
     return found
-  }
-
-  /// Space, tab, newline and backslash are written as `\040` and so on.
-  static func unescape(_ text: String) -> String {
-    guard text.contains("\\") else { return text }
-    var bytes: [UInt8] = []
-    var rest = Array(text.utf8)[...]
-    while let byte = rest.popFirst() {
-      if byte == UInt8(ascii: "\\"), rest.count >= 3,
-        let code = UInt8(String(decoding: rest.prefix(3), as: UTF8.self), radix: 8)
-      {
-        bytes.append(code)
-        rest = rest.dropFirst(3)
-      } else {
-        bytes.append(byte)
-      }
-    }
-    return String(decoding: bytes, as: UTF8.self)
   }
 }

@@ -40,26 +40,23 @@ public struct CgroupTrees: Equatable, Sendable {
   static func parse(mountinfo text: String, root: String) -> CgroupTrees {
     var found = CgroupTrees(unified: nil, unifiedControllers: [], v1: [])
     let isBelow = { (path: String) in path == root || path.hasPrefix(root + "/") }
-    for line in text.split(separator: "\n") {
-      let words = line.split(separator: " ", omittingEmptySubsequences: false).map(String.init)
-      guard let dash = words.firstIndex(of: "-"), dash >= 6, words.count > dash + 3 else { continue }
-      let path = CgroupHierarchy.unescape(words[4])
-      switch words[dash + 1] {
-      case "cgroup2":
+    for mount in CgroupMount.all(in: text) {
+      let path = mount.path
+      if mount.isUnified {
         if found.unified == nil || isBelow(path) && !isBelow(found.unified!) { found.unified = path }
-      case "cgroup":
-        let options = words[dash + 3].split(separator: ",").map(String.init)
-        let others = ["rw", "ro", "xattr", "clone_children", "noprefix", "cpuset_v2_mode", "favordynmods"]
-        let controllers = options.filter { !others.contains($0) && !$0.hasPrefix("release_agent=") }
-        guard !controllers.isEmpty else { continue }
-        if let at = found.v1.firstIndex(where: { $0.controllers == controllers }) {
-          if isBelow(path), !isBelow(found.v1[at].path) { found.v1[at].path = path }
-        } else {
-          found.v1.append(V1(path: path, controllers: controllers))
-        }
-      default: continue
+        continue
+      }
+      let controllers = mount.options.filter { !others.contains($0) && !$0.hasPrefix("release_agent=") }
+      guard !controllers.isEmpty else { continue }
+      if let at = found.v1.firstIndex(where: { $0.controllers == controllers }) {
+        if isBelow(path), !isBelow(found.v1[at].path) { found.v1[at].path = path }
+      } else {
+        found.v1.append(V1(path: path, controllers: controllers))
       }
     }
     return found
   }
+
+  /// What the file system says beside its controllers.
+  private static let others = ["rw", "ro", "xattr", "clone_children", "noprefix", "cpuset_v2_mode", "favordynmods"]
 }

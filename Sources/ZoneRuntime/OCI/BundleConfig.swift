@@ -74,6 +74,11 @@ struct BundleHooks: Sendable {
   var poststart: [BundleHook] = []
   var poststop: [BundleHook] = []
 
+  /// None is to run before the process was executed, or right after.
+  var isEmptyUntilStarted: Bool {
+    [prestart, createRuntime, createContainer, startContainer, poststart].allSatisfy { $0.isEmpty }
+  }
+
   init(_ node: BundleNode?) throws(ZoneError) {
     guard let node else { return }
     prestart = try Self.hooks(node, "prestart")

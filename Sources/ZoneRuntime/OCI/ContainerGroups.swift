@@ -23,7 +23,7 @@ extension Containers {
       try config.linux.resources.map { (resources) throws(ZoneError) in try self.limits(resources, trees) }
       ?? ContainerLimits()
     if systemdCgroup { return try makeUnit(config, trees, limits, for: stage, files, &record) }
-    let path = try groupPath(config, record)
+    let path = try groupPath(config, record.id)
     do throws(CgroupError) {
       if Self.isRoot {
         // Engines look for their containers in every tree; who names no path looks nowhere.
@@ -31,7 +31,6 @@ extension Containers {
           trees, path: path, limits: limits, everywhere: config.linux.cgroupsPath != nil)
         record.unified = group.unified
         record.v1 = group.v1
-        if config.linux.cgroupsPath == nil { record.parent = "/zone-oci" }
         return
       }
       // An ordinary user's, where something was delegated to him.
@@ -58,9 +57,13 @@ extension Containers {
     } catch { throw .refused("\(error)") }
   }
 
-  /// `cgroupsPath` from the top of each tree; a relative one, and none, lie below `/zone-oci`.
-  private func groupPath(_ config: BundleConfig, _ record: ContainerRecord) throws(ZoneError) -> String {
-    guard let path = config.linux.cgroupsPath else { return "/zone-oci/\(ContainerFiles.name(of: record.id))" }
+  /// `cgroupsPath` from the top of each tree; a relative one lies below `/zone-oci`. Without one, a name of its own: also
+  /// for the same id below another `--root`.
+  private func groupPath(_ config: BundleConfig, _ id: String) throws(ZoneError) -> String {
+    guard let path = config.linux.cgroupsPath else {
+      let tag = root == Self.standardRoot ? "" : "\(Directories.tag(of: root))-"
+      return "/zone-oci-\(tag)\(ContainerFiles.name(of: id))"
+    }
     let parts = path.split(separator: "/")
     guard !parts.contains(".."), !parts.contains("."), !parts.isEmpty else {
       throw .refused("config.json: linux.cgroupsPath: '\(path)' is no path of a group")
@@ -111,10 +114,19 @@ extension Containers {
   func removeGroups(_ record: ContainerRecord) throws(ZoneError) {
     do throws(CgroupError) { try record.cgroup.remove() } catch { throw .refused("\(error)") }
     try removeUnit(record)
-    guard let parent = record.parent else { return }
-    for path in record.cgroup.paths {
-      let above = FileSystem.parent(of: path)
-      if above.hasSuffix(parent) { rmdir(above) }  // EBUSY while there are other containers
+  }
+
+  /// For a record that cannot be read: the groups that such a container can have. None where its configuration cannot be
+  /// read either, or names systemd's, which end with their processes.
+  func presumedRecord(_ files: ContainerFiles) -> ContainerRecord {
+    var record = ContainerRecord(id: files.id, bundle: "", rootfs: "", bootId: "", owner: geteuid())
+    guard !systemdCgroup, let config = try? files.readConfig(), let path = try? groupPath(config, files.id),
+      let trees = try? CgroupTrees.detect()
+    else { return record }
+    if let tree = trees.unified, FileSystem.exists("\(tree)\(path)") { record.unified = "\(tree)\(path)" }
+    for tree in trees.v1 where FileSystem.exists("\(tree.path)\(path)") {
+      for controller in tree.controllers { record.v1[controller] = "\(tree.path)\(path)" }
     }
+    return record
   }
 }

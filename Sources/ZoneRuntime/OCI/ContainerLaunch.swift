@@ -32,6 +32,8 @@ public struct ContainerProcess: ~Copyable {
   /// The terminal, where it has one and nobody else was sent it.
   public var terminal: OwnedFD?
   let control: OwnedFD
+  /// The gate was open: it goes on by itself, and what it has said of that so far.
+  var through: [StageWord]? = nil
 
   /// What a foreground runtime passes on to the process: held before it begins, or one that comes early ends the runtime.
   public static func heldSignals() throws(ZoneError) -> SignalFD {
@@ -39,6 +41,12 @@ public struct ContainerProcess: ~Copyable {
       try SignalFD([SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGCONT, SIGWINCH, SIGALRM, SIGTSTP])
     }
   }
+}
+
+/// What a stage has said, with the descriptors that came along, for who hears it later.
+struct StageWord {
+  var message: StageMessage?
+  var fds: [CInt]
 }
 
 extension Containers {
@@ -171,6 +179,7 @@ extension Containers {
     let gate: CInt = foreground ? -1 : try listen(files)
     defer { if gate >= 0 { close(gate) } }
     stage.descriptors.gate = gate
+    stage.openGate = foreground && !stage.terminal && config.hooks.isEmptyUntilStarted
     if !(config.process?.terminal ?? false) {
       (stage.descriptors.standardInput, stage.descriptors.standardOutput, stage.descriptors.standardError) = (0, 1, 2)
     }
@@ -178,7 +187,7 @@ extension Containers {
       // One that does not listen any more has said why.
       guard error.errno == EPIPE else { throw .call("make container \(record.id)", error) }
     }
-    var made = try awaitReady(process, config, plan, files, &record)
+    var made = try awaitReady(process, config, plan, files, &record, through: stage.openGate)
     if let socket = request.consoleSocket { try Self.send(&made, to: socket) }
     if let path = request.pidFile { try Self.write(made.pid, to: path) }
     return made
@@ -258,30 +267,38 @@ extension Containers {
 
   // MARK: the stage's words
 
+  /// - Parameter through: the process goes on by itself, and is all that is waited for.
   private func awaitReady(
     _ stage: consuming StageProcess, _ config: BundleConfig, _ plan: ContainerPlan, _ files: ContainerFiles,
-    _ record: inout ContainerRecord
+    _ record: inout ContainerRecord, through: Bool
   ) throws(ZoneError) -> ContainerProcess {
     let link = try attempt("make container \(record.id)") { () throws(SyscallError) in try stage.control.duplicate() }
     let helper = stage.split { (process, _) in process }
     var pid: Int32 = 0
     var process: Pidfd?
-    var held: (message: StageMessage?, fds: [CInt])?
+    // The process may be faster than the stage, which tells us who it is.
+    var held: [StageWord] = []
     while true {
       var fds: [CInt] = []
       let message: StageMessage?
-      if let early = held, pid != 0 {
-        (message, fds) = early
-        held = nil
+      if pid != 0, through {
+        _ = try? helper.reap()  // it ends by itself
+        guard let process = process.take() else {
+          throw .refused("cannot make container \(record.id): it has no process")
+        }
+        return ContainerProcess(pid: pid, process: process, terminal: nil, control: link, through: held)
+      }
+      if pid != 0, !held.isEmpty {
+        let early = held.removeFirst()
+        (message, fds) = (early.message, early.fds)
       } else {
         message = try attempt("make container \(record.id)") { () throws(SyscallError) in
           try KeeperLink.receive(from: link, timeout: -1, descriptors: &fds)
         }
       }
       switch message {
-      case .mounted where pid == 0, .ready where pid == 0:
-        // The process may be faster than the stage, which tells us who it is.
-        held = (message, fds)
+      case .mounted where pid == 0, .ready where pid == 0, .started where pid == 0, .descriptors where pid == 0:
+        held.append(StageWord(message: message, fds: fds))
       case .process(let number):
         // A child of ours that nobody has waited for: the number is its own.
         pid = number

@@ -22,8 +22,6 @@ struct ContainerRecord: Sendable {
   var unified: String?
   /// Groups in v1 trees by controller.
   var v1: [String: String] = [:]
-  /// A parent group that was made for it alone and goes with it, where it is empty.
-  var parent: String?
   /// The unit of systemd's that has made the group, and ends it.
   var unit: String?
   /// Its processes have a session keyring of their own.
@@ -43,7 +41,6 @@ extension ContainerRecord: JSONObject {
     try json.field("id", &id)
     try json.field("newKeyring", &newKeyring)
     try json.field("owner", &owner)
-    try json.field("parent", &parent)
     try json.field("process", &process)
     try json.field("rootfs", &rootfs)
     try json.field("unified", &unified)

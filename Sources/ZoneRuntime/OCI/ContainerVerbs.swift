@@ -16,13 +16,17 @@ extension Containers {
     _ id: String, _ request: ContainerRequest, keep: Bool,
     _ wait: (consuming ContainerProcess, borrowing SignalFD) throws(ZoneError) -> Int32
   ) throws(ZoneError) -> Int32 {
+    let signals = try ContainerProcess.heldSignals()
     let made = try make(id, request, foreground: true)
     let (files, record, config) = (made.files, made.record, made.config)
     let process = made.process
     let status: Int32
     do throws(ZoneError) {
-      let signals = try ContainerProcess.heldSignals()
-      try go(process.control, config, files, record)
+      if let words = process.through {
+        if let failed = try hearExecuted(process.control, config, record, words) { throw failed }
+      } else {
+        try go(process.control, config, files, record)
+      }
       status = try wait(process, signals)
     } catch {
       try? end(record)  // nobody stays with it: the first error is told
@@ -72,16 +76,23 @@ extension Containers {
     }
   }
 
-  /// nil: it was executed, for the socket closed with it.
-  private func hearExecuted(_ link: borrowing OwnedFD, _ config: BundleConfig, _ record: ContainerRecord)
-    throws(ZoneError)
-    -> ZoneError?
-  {
+  /// - Parameter words: those that were said already.
+  /// - Returns: nil: it was executed, for the socket closed with it.
+  private func hearExecuted(
+    _ link: borrowing OwnedFD, _ config: BundleConfig, _ record: ContainerRecord, _ words: [StageWord] = []
+  ) throws(ZoneError) -> ZoneError? {
     var said = false
+    var words = words
     while true {
       var fds: [CInt] = []
-      let message = try attempt("start container \(record.id)") { () throws(SyscallError) in
-        try KeeperLink.receive(from: link, timeout: -1, descriptors: &fds)
+      let message: StageMessage?
+      if words.isEmpty {
+        message = try attempt("start container \(record.id)") { () throws(SyscallError) in
+          try KeeperLink.receive(from: link, timeout: -1, descriptors: &fds)
+        }
+      } else {
+        let early = words.removeFirst()
+        (message, fds) = (early.message, early.fds)
       }
       switch message {
       case .started: said = true
@@ -159,8 +170,10 @@ extension Containers {
       guard let found = try files.readRecord() else { return try remove(files) }
       record = found
     } catch {
+      // What cannot be read now may be read later; what is damaged is not mended by waiting.
+      if case .call = error { throw error }
       guard force else { throw error }
-      return try remove(files)
+      return try takeAway(files, presumedRecord(files), try? files.readConfig())
     }
     let state = try state(files, record)
     switch state {

@@ -9,6 +9,9 @@ public struct Containers: Sendable {
   /// The specification's version that is spoken.
   public static let specification = "1.3.0"
 
+  /// Root's.
+  static let standardRoot = "/run/zone-oci"
+
   /// Where each container has a directory.
   public let root: String
   /// `cgroupsPath` is `slice:prefix:name`, and systemd makes the groups.
@@ -23,7 +26,7 @@ public struct Containers: Sendable {
       guard !root.isEmpty else { throw .usage("--root wants a directory") }
       self.root = try Self.absolute(root)
     } else if Self.isRoot {
-      self.root = "/run/zone-oci"
+      self.root = Self.standardRoot
     } else if let runtime = getenv("XDG_RUNTIME_DIR").map({ String(cString: $0) }), runtime.hasPrefix("/") {
       self.root = "\(runtime)/zone-oci"
     } else {
