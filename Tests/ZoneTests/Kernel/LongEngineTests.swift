@@ -24,8 +24,10 @@ private final class Engine {
   }
 
   func start(_ argv: [String], until ready: [String]) throws {
-    daemon = try Command(argv).start()
-    try #require(eventually(timeout: 60) { (try? Command(ready).run().status) == 0 }, "\(argv[0]) does not answer")
+    let daemon = try Command(argv).start()
+    self.daemon = daemon
+    let answers = eventually(timeout: 60) { !daemon.isRunning || (try? Command(ready).run().status) == 0 }
+    guard answers, daemon.isRunning else { throw CommandFailed(outcome: try daemon.finish(timeout: 0)) }
   }
 
   @discardableResult
