@@ -200,7 +200,8 @@ extension Containers {
     let capabilities = Self.heldCapabilities()
     return ContainerFacts(
       isRoot: geteuid() == 0 && capabilities.contains(.sysAdmin),
-      isHostRoot: Self.isHostRoot && capabilities.contains(.sysAdmin), root: record.rootfs, trees: trees,
+      isHostRoot: Self.isHostRoot && capabilities.contains(.sysAdmin), groupsAreKept: Self.groupsAreKept,
+      root: record.rootfs, trees: trees,
       cgroup: record.cgroup, hasSELinux: FileSystem.exists("/sys/fs/selinux/enforce"), hasAppArmor: Self.hasAppArmor(),
       // In a user namespace that is not the caller's every capability is there to give.
       capabilities: config.linux.has(.user) ? CapabilitySet(rawValue: ~0) : capabilities,

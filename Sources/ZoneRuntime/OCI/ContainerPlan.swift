@@ -27,6 +27,8 @@ struct ContainerFacts: Sendable {
   var isRoot: Bool
   /// And of the first user namespace: he may make devices, and take flags off mounts of the host's.
   var isHostRoot: Bool
+  /// In a user namespace of one id, Podman's for a user without others, groups cannot be set (user_namespaces(7)).
+  var groupsAreKept: Bool
   /// The bundle's root, without links.
   var root: String
   /// Where groups are, for a mount of type cgroup, and the container's own.
@@ -352,7 +354,8 @@ struct ContainerPlanner {
     ops.append(
       .ids(
         uid: process.uid, gid: process.gid, groups: process.additionalGids,
-        keepGroups: !facts.isRoot && linux.gidMappings.count == 1 && linux.gidMappings[0].count == 1))
+        keepGroups: facts.groupsAreKept
+          || !facts.isRoot && linux.gidMappings.count == 1 && linux.gidMappings[0].count == 1))
     if let sets = process.capabilities {
       let given = facts.capabilities
       let permitted = sets.permitted.intersection(given)

@@ -265,8 +265,9 @@ extension Containers {
   /// - Parameter text: `linux.resources` as JSON.
   public func update(_ id: String, _ text: [UInt8]) throws(ZoneError) {
     let (_, record) = try running(id, verb: "update")
-    let resources = try BundleResources(BundleNode.parse(text, name: "resources"))
-    guard resources.devices.isEmpty else { throw .refused("resources: devices: they cannot be changed later") }
+    var resources = try BundleResources(BundleNode.parse(text, name: "resources"))
+    // Podman sends those that it once asked for; they stay as they are, with runc too.
+    resources.devices = []
     let trees: CgroupTrees
     do throws(CgroupError) {
       trees = try CgroupTrees.detect()

@@ -49,6 +49,8 @@ public struct Containers: Sendable {
     return map.split(separator: " ").elementsEqual(["0", "0", "4294967295"])
   }
 
+  static var groupsAreKept: Bool { !isHostRoot && (try? FileSystem.readLine("/proc/self/setgroups")) == "deny" }
+
   static func absolute(_ path: String) throws(ZoneError) -> String {
     if path.hasPrefix("/") { return path }
     guard let here = getcwd(nil, 0) else { throw .refused("cannot find the working directory: it is gone") }

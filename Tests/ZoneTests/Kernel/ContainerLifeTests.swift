@@ -242,6 +242,10 @@ struct ContainerLifeTests {
       try bundle.ok("update", "--memory", "\(128 << 20)", "--pids-limit", "77", "a")
       #expect(try limit("memory/memory.limit_in_bytes", "memory.max") == "\(128 << 20)")
       #expect(try limit("pids/pids.max", "pids.max") == "77")
+      // As Podman sends it: with the rules of devices, which stay as they are.
+      let all = "{\"devices\":[{\"allow\":true,\"access\":\"rwm\"}],\"pids\":{\"limit\":88}}"
+      let sent = try bundle.command(["update", "--resources", "-", "a"]).with(input: all).run()
+      #expect(try sent.status == 0 && limit("pids/pids.max", "pids.max") == "88", "\(sent)")
       let stats = try bundle.ok("events", "--stats", "a").text
       #expect(stats.hasPrefix("{\"type\":\"stats\",\"id\":\"a\"") && stats.contains("\(128 << 20)"))
       try bundle.ok("delete", "--force", "a")
