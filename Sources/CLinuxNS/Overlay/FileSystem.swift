@@ -16,9 +16,11 @@ public enum FileSystem {
   }
 
   /// Reads from the descriptor's position to its end.
-  public static func read(_ file: borrowing OwnedFD, limit: Int = 16 << 20, name: String? = nil)
-    throws(SyscallError) -> [UInt8]
-  {
+  /// - Parameter lastBelow: a read of fewer bytes is the last one, and no other is made to see the end: 8192 for files of a
+  ///   disk, whose reads are short at the end alone (read(2)), 2048 for the kernel's, which are told by the page. 0: none.
+  public static func read(
+    _ file: borrowing OwnedFD, limit: Int = 16 << 20, name: String? = nil, lastBelow: Int = 0
+  ) throws(SyscallError) -> [UInt8] {
     var bytes: [UInt8] = []
     while true {
       // On the stack and not zeroed: most files of ours and of the kernel are one line.
@@ -34,12 +36,13 @@ public enum FileSystem {
         throw SyscallError(call: "read", errno: error, path: name)
       }
       guard bytes.count <= limit else { throw SyscallError(call: "read", errno: EFBIG, path: name) }
+      if got < lastBelow { return bytes }
     }
   }
 
   /// The file as text with surrounding white space removed; for one-line kernel files.
   public static func readLine(_ path: String) throws(SyscallError) -> String {
-    let bytes = try read(path)
+    let bytes = try read(try OwnedFD.open(path, O_RDONLY), name: path, lastBelow: 2048)
     var slice = bytes[...]
     while let last = slice.last, last == 10 || last == 32 || last == 9 || last == 0 { slice.removeLast() }
     while let first = slice.first, first == 10 || first == 32 || first == 9 { slice.removeFirst() }

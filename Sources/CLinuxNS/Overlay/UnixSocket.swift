@@ -7,9 +7,13 @@ public enum UnixSocket {
   /// - Parameter type: a ``SocketType``.
   public static func connect(_ path: String, _ type: CInt) throws(SyscallError) -> OwnedFD {
     let socket = try make(type)
+    if path.utf8.count < mostBytes {
+      try at(path, path, "connect") { Glibc.connect(socket.raw, $0, $1) }
+      return socket
+    }
     let folder = try OwnedFD.open(FileSystem.parent(of: path), O_PATH | O_DIRECTORY)
     let name = path.split(separator: "/").last.map(String.init) ?? ""
-    try at(folder, name, path, "connect") { Glibc.connect(socket.raw, $0, $1) }
+    try at("/proc/self/fd/\(folder.raw)/\(name)", path, "connect") { Glibc.connect(socket.raw, $0, $1) }
     return socket
   }
 
@@ -20,7 +24,7 @@ public enum UnixSocket {
     unlinkat(folder.raw, name, 0)  // most often there is none
     let before = umask(0o177)
     defer { umask(before) }
-    try at(folder, name, "\(directory)/\(name)", "bind") { Glibc.bind(socket.raw, $0, $1) }
+    try at("/proc/self/fd/\(folder.raw)/\(name)", "\(directory)/\(name)", "bind") { Glibc.bind(socket.raw, $0, $1) }
     try FileSystem.call("listen", directory) { Glibc.listen(socket.raw, 8) }
     return socket
   }
@@ -32,17 +36,19 @@ public enum UnixSocket {
     return OwnedFD(raw: raw)
   }
 
-  /// By the directory's descriptor: an address has room for 107 bytes only.
+  /// What an address has room for, with the 0 behind it. A longer path is made one by its directory's descriptor.
+  private static let mostBytes = 108
+
+  /// - Parameters:
+  ///   - name: the address.
+  ///   - path: what it stands for, in errors.
   private static func at(
-    _ folder: borrowing OwnedFD, _ name: String, _ path: String, _ call: String,
-    _ body: (UnsafePointer<sockaddr>, socklen_t) -> CInt
+    _ name: String, _ path: String, _ call: String, _ body: (UnsafePointer<sockaddr>, socklen_t) -> CInt
   ) throws(SyscallError) {
     var address = sockaddr_un()
     address.sun_family = sa_family_t(AF_UNIX)
-    let text = Array("/proc/self/fd/\(folder.raw)/\(name)".utf8)
-    guard text.count < MemoryLayout.size(ofValue: address.sun_path) else {
-      throw SyscallError(call: call, errno: ENAMETOOLONG, path: path)
-    }
+    let text = Array(name.utf8)
+    guard text.count < mostBytes else { throw SyscallError(call: call, errno: ENAMETOOLONG, path: path) }
     withUnsafeMutableBytes(of: &address.sun_path) { room in
       for (index, byte) in text.enumerated() { room[index] = byte }
     }

@@ -65,7 +65,7 @@ static long run_op(const struct stage_op *op) {
     case STAGE_OP_READ_ONLY_PATH: return read_only_path(op);
     case STAGE_OP_PIVOT: return pivot();
     case STAGE_OP_HOSTNAME: return SYS2(__NR_sethostname, text(op->text[0]), length(text(op->text[0])));
-    case STAGE_OP_LOOPBACK: return loopback();
+    case STAGE_OP_LOOPBACK: return loopback_is_up ? 0 : loopback();
     case STAGE_OP_NETWORK: return enter_network(&zone_network);
     case STAGE_OP_WRITE: return kernel_file(op);
     case STAGE_OP_TERMINAL: return terminal(op);

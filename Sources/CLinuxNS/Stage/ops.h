@@ -36,6 +36,8 @@ long read_only_path(const struct stage_op *op);
 long pivot(void);
 long let_go(void);
 long loopback(void);
+/// Of the network namespace that was made ahead.
+extern int loopback_is_up;
 long kernel_file(const struct stage_op *op);
 long terminal(const struct stage_op *op);
 

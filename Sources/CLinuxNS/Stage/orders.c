@@ -1,5 +1,6 @@
 // The launcher's orders: what a launch begins with, and the plan with its descriptors.
 #include "kernel.h"
+#include "ops.h"
 #include "orders.h"
 
 const struct stage_plan *plan;
@@ -95,6 +96,8 @@ void hear_orders(void) {
     memcpy(&made_ahead, message + 1, 4);
     long result = SYS1(__NR_unshare, made_ahead);
     if (result < 0) refuse_at(STAGE_STEP_CLONE, result);
+    // Where it fails here it is tried again, and told, as a step of the plan.
+    if (made_ahead & CLONE_NEWNET) loopback_is_up = loopback() >= 0;
     return hear_plan();
   }
   if (message[0] != STAGE_BEGIN) return take_plan(message, got, fds, count);

@@ -39,7 +39,7 @@ struct ProcessRecord: Equatable, Sendable {
 
   /// The machine's start: /proc/sys/kernel/random/boot_id.
   static func bootId() throws(NetworkError) -> String {
-    do { return try FileSystem.readLine("/proc/sys/kernel/random/boot_id") } catch {
+    do { return try BootId.current() } catch {
       throw .system("read the machine's boot id", error)
     }
   }

@@ -32,6 +32,15 @@ public struct RunningZone: ~Copyable {
     try attempt("signal zone \(name)") { () throws(SyscallError) in try launched.link.send(.signal(number)) }
   }
 
+  /// Ends it, and takes away what the run made. Best effort: there is another error to be told.
+  public consuming func giveUp() {
+    try? launched.keeper.signal(SIGKILL)
+    _ = try? launched.keeper.waitUntilEnd(timeout: 5000)
+    guard let files = try? zones.files(name), let lock = try? files.lock() else { return }
+    let held = LockedZone(files: files, lock: lock)
+    try? zones.cleanUp(held.files)
+  }
+
   /// After the end: takes away what the run made, unless the keeper restarts the zone.
   public consuming func finish() throws(ZoneError) {
     guard spec.restart == .no else { return }
@@ -75,6 +84,7 @@ extension Zones {
       return RunningZone(name: spec.name, launched: launched, zones: self, spec: spec, signals: signals)
     } catch {
       // A zone that was made for this command and never ran it is not left behind.
+      if spec.ephemeral { try? cleanUp(zone.files) }
       if FileSystem.exists(zone.files.data) { try? remove(zone.files) }
       throw error
     }

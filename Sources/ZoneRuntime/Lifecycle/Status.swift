@@ -19,6 +19,13 @@ extension Zones {
     return found
   }
 
+  /// Every zone's name, without a look at the zone.
+  public func listNames() throws(ZoneError) -> [String] {
+    var found: [String] = []
+    for name in try names() where try files(name).exists { found.append(name) }
+    return found
+  }
+
   func names() throws(ZoneError) -> [String] {
     var names: Set<String> = []
     for folder in [directories.data, directories.run] {

@@ -31,13 +31,7 @@ struct BundleLinux: Sendable {
 
   init(_ node: BundleNode?) throws(ZoneError) {
     guard let node else { return }
-    for namespace in try node.objects("namespaces") {
-      let namespace = try BundleNamespace(namespace)
-      if namespaces.contains(where: { $0.flag == namespace.flag }) {
-        throw node.refused("namespaces", "'\(namespace.name)' is there twice")
-      }
-      namespaces.append(namespace)
-    }
+    namespaces = try Self.namespaces(node)
     uidMappings = try IdMap.bundle(node, "uidMappings")
     gidMappings = try IdMap.bundle(node, "gidMappings")
     for device in try node.objects("devices") { devices.append(try BundleDevice(device)) }
@@ -71,6 +65,19 @@ struct BundleLinux: Sendable {
       }
     }
     try check(node)
+  }
+
+  /// By themselves, for who begins before the rest has been read.
+  static func namespaces(_ node: BundleNode) throws(ZoneError) -> [BundleNamespace] {
+    var found: [BundleNamespace] = []
+    for namespace in try node.objects("namespaces") {
+      let namespace = try BundleNamespace(namespace)
+      if found.contains(where: { $0.flag == namespace.flag }) {
+        throw node.refused("namespaces", "'\(namespace.name)' is there twice")
+      }
+      found.append(namespace)
+    }
+    return found
   }
 
   func has(_ flag: NamespaceFlags) -> Bool { namespaces.contains { $0.flag == flag } }

@@ -58,24 +58,32 @@ extension Containers {
     let text = try attempt("read the bundle's configuration") { () throws(SyscallError) in
       try FileSystem.read("\(bundle)/config.json", limit: 64 << 20)
     }
-    let config = try BundleConfig.parse(text, name: "\(bundle)/config.json")
+    // Early, for the namespaces are to be made while we read on and plan. Where that fails it ends as its socket closes.
+    let stage = try attempt("make container \(id)") { () throws(SyscallError) in
+      try StageProcess.begin(.container, name: id)
+    }
+    let node = try BundleNode.parse(text, name: "\(bundle)/config.json")
+    let ahead = try Self.namespacesAhead(node)
+    if !ahead.isEmpty {
+      try attempt("make container \(id)") { () throws(SyscallError) in try stage.make(ahead: ahead.rawValue) }
+    }
+    let config = try BundleConfig(node)
     try check(config, request, foreground: foreground)
-    // Where the rest fails it ends as its socket closes.
-    return try make(files, bundle, text, config, request, begin(id, config), foreground: foreground)
+    return try make(files, bundle, text, config, request, stage, foreground: foreground)
   }
 
-  /// The stage begins early: the namespaces are made while we plan.
-  private func begin(_ id: String, _ config: BundleConfig) throws(ZoneError) -> StageProcess {
+  /// Those that can be made before there is a plan.
+  private static func namespacesAhead(_ node: BundleNode) throws(ZoneError) -> NamespaceFlags {
+    guard let linux = try node.object("linux") else { return [] }
+    let wanted = try BundleLinux.namespaces(linux)
     // In a user namespace they are to be that one's, which there is none of yet.
-    var ahead: NamespaceFlags = []
-    if !config.linux.has(.user) {
-      for flag in [NamespaceFlags.mount, .net, .ipc, .uts] where config.linux.isNew(flag) { ahead.insert(flag) }
+    if wanted.contains(where: { $0.flag == .user }) { return [] }
+    let early: [NamespaceFlags] = [.mount, .net, .ipc, .uts]
+    var flags: NamespaceFlags = []
+    for namespace in wanted where namespace.path == nil && early.contains(namespace.flag) {
+      flags.insert(namespace.flag)
     }
-    return try attempt("make container \(id)") { () throws(SyscallError) -> StageProcess in
-      let stage = try StageProcess.begin(.container, name: id)
-      if !ahead.isEmpty { try stage.make(ahead: ahead.rawValue) }
-      return stage
-    }
+    return flags
   }
 
   private func make(

@@ -28,7 +28,7 @@ struct RunRecord: Sendable {
   var capabilities: CapabilitySet
 
   static func bootId() throws(SyscallError) -> String {
-    try FileSystem.readLine("/proc/sys/kernel/random/boot_id")
+    try BootId.current()
   }
 }
 

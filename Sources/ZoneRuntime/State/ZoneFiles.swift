@@ -95,7 +95,7 @@ struct ZoneFiles: Sendable {
       guard fstat(file.raw, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
         throw SyscallError(call: "open", errno: EINVAL, path: path, step: "take what is no regular file")
       }
-      return try FileSystem.read(file, limit: Self.mostBytes, name: path)
+      return try FileSystem.read(file, limit: Self.mostBytes, name: path, lastBelow: 8192)
     } catch {
       guard error.errno == ENOENT || error.errno == ENOTDIR else { throw .call("read \(path)", error) }
       return nil

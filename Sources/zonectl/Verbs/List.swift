@@ -4,6 +4,10 @@ import ZoneRuntime
 
 func list(_ context: Context) throws(ZoneError) -> Int32 {
   let format = try Output.format(context.invocation)
+  if context.invocation.has(.quiet), context.invocation.operands.isEmpty {
+    Output.write(try context.zones.listNames().map { $0 + "\n" }.joined())
+    return 0
+  }
   var found: [ZoneStatus] = []
   var status: CInt = 0
   if context.invocation.operands.isEmpty {

@@ -26,7 +26,12 @@ func run(_ context: Context) throws(ZoneError) -> Int32 {
     spec, streams: direct ?? .relay(input: client.passesInput),
     terminalSize: spec.terminal ? try? Terminal.size(0) : nil)
   client.deadline = seconds.map { Clock.monotonicNanoseconds() + UInt64($0 * 1e9) }
-  let outcome = try running.relay(client)
+  let outcome: TerminalClient.Outcome
+  do throws(ZoneError) { outcome = try running.relay(client) } catch {
+    // What was to go with its end goes now, since nobody stays with it.
+    if spec.ephemeral { running.giveUp() }
+    throw error
+  }
   if case .ended = outcome { try running.finish() }
   return try finish(outcome, spec, context)
 }

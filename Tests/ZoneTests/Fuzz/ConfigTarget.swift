@@ -11,8 +11,9 @@ extension FuzzTarget {
     for (trees, group) in machines {
       for isRoot in [true, false] {
         let facts = ContainerFacts(
-          isRoot: isRoot, root: "/bundle/rootfs", trees: trees, cgroup: group, hasSELinux: isRoot, hasAppArmor: isRoot,
-          capabilities: .zoneDefault, filter: filter, newKeyring: true)
+          isRoot: isRoot, isHostRoot: isRoot, groupsAreKept: !isRoot, root: "/bundle/rootfs", trees: trees,
+          cgroup: group,
+          hasSELinux: isRoot, hasAppArmor: isRoot, capabilities: .zoneDefault, filter: filter, newKeyring: true)
         let plan = accepted { try ContainerPlanner.plan(config, facts) }
         if let plan { try check(plan, facts) }
       }

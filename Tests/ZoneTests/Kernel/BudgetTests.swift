@@ -1,0 +1,140 @@
+import Foundation
+import Glibc
+import Testing
+
+@testable import LinuxNS
+
+/// docs/SPECIFICATION.md's budgets: counts, which are the same on a busy machine and on an idle one.
+@Suite(
+  .serialized, .machine, .needs(.root, .program("strace"), .program("gcc"), .program("busybox")),
+  .timeLimit(.minutes(5)))
+struct BudgetTests {
+  /// The rows of the document's tables: `| what | of what | at most |`.
+  private static let budgets: [String: Int] = {
+    let text = contents(Zonectl.packageRoot + "/docs/SPECIFICATION.md") ?? ""
+    var found: [String: Int] = [:]
+    for line in text.split(separator: "\n") where line.hasPrefix("|") {
+      let cells = line.split(separator: "|").map { $0.trimmingCharacters(in: .whitespaces) }
+      guard cells.count >= 3, let most = Int(cells[2].replacingOccurrences(of: ",", with: "")) else { continue }
+      found["\(cells[0]): \(cells[1])"] = most
+    }
+    return found
+  }()
+
+  private func expect(_ what: String, _ of: String, _ count: Int) throws {
+    let most = try #require(Self.budgets["\(what): \(of)"], "docs/SPECIFICATION.md has no budget of \(what): \(of)")
+    #expect(count <= most, "\(what): \(of): \(count)")
+    // A budget that is far from what is needed holds nothing. Pages depend on what else is in memory.
+    #expect(of != "system calls" || count * 10 >= most * 7, "\(what): \(of): \(count) only; lower the budget")
+  }
+
+  /// Of the second of its kind: the first makes what is made once for all.
+  private func expect(
+    _ what: String, _ command: Command, following: Bool = true, succeeds: Int32 = 0,
+    quietly: @escaping (Command) -> Command = { $0 }, before: () throws -> Void = {}, after: () throws -> Void = {}
+  ) throws {
+    for turn in 0..<2 {
+      try before()
+      let trace = try Trace(command, following: following, succeeds: succeeds, quietly: quietly)
+      if turn == 1 {
+        try expect(what, "system calls", trace.count)
+        try expect(what, "processes", trace.processes.count)
+      }
+      try after()
+    }
+    var faults = Int.max
+    // The least of some: what else the machine does costs none, but memory that is short does.
+    for _ in 0..<5 {
+      try before()
+      faults = min(
+        faults,
+        try Self.pageFaults { () throws in
+          let outcome = try quietly(command).run()
+          #expect(outcome.status == succeeds, "\(outcome)")
+        })
+      try after()
+    }
+    try expect(what, "page faults", faults)
+  }
+
+  /// Of what `body` runs and waits for.
+  private static func pageFaults(_ body: () throws -> Void) rethrows -> Int {
+    var before = rusage()
+    var after = rusage()
+    getrusage(RUSAGE_CHILDREN.rawValue, &before)
+    try body()
+    getrusage(RUSAGE_CHILDREN.rawValue, &after)
+    return after.ru_minflt + after.ru_majflt - before.ru_minflt - before.ru_majflt
+  }
+
+  @Test func zones() throws {
+    try Zonectl.with { (zones) throws in
+      _ = try Attack.build("answer", ("", ["-static", "-nostdlib"]), into: zones.folder + "/attacks")
+      let options = ["--network", "none", "-v", "\(zones.folder)/attacks:/attacks:ro"]
+      let delete = { () throws in _ = try zones.ok("delete", "--force", "--yes", "a") }
+      let create = { () throws in
+        _ = try zones.ok(["create"] + options + ["a", "--", "/attacks/answer"])
+      }
+      let start = { () throws in
+        try zones.ok(["create"] + options + ["a", "--", "sleep", "infinity"])
+        try zones.ok("start", "a")
+      }
+      let answer = ["--", "/attacks/answer"]
+      try expect("zonectl run --rm", zones.command(["run", "--rm"] + options + answer), succeeds: 42)
+      try expect("zonectl create", zones.command(["create"] + options + ["a", "--", "/attacks/answer"]), after: delete)
+      try expect("zonectl start", zones.command(["start", "a"]), before: create, after: delete)
+      try expect(
+        "zonectl exec", zones.command(["exec", "a", "/attacks/answer"]), succeeds: 42, before: start, after: delete)
+      try expect("zonectl delete", zones.command(["delete", "--yes", "a"]), before: create)
+    }
+  }
+
+  @Test func containers() throws {
+    try OCIBundle.with { (bundle) throws in
+      _ = try Attack.build("answer", ("", ["-static", "-nostdlib"]), into: bundle.folder + "/rootfs/attacks")
+      bundle["process.args"] = ["/attacks/answer"]
+      let delete = { () throws in _ = try bundle.ok("delete", "--force", "a") }
+      let create = { () throws in try bundle.create() }
+      let quiet = { (command: Command) in command.through("exec \"$@\" </dev/null >/dev/null 2>&1") }
+      try expect("zone-oci run", bundle.prepared(), succeeds: 42)
+      try expect(
+        "zone-oci create", bundle.command(["create", "--bundle", bundle.folder, "a"]), following: false,
+        quietly: quiet, after: delete)
+      try expect(
+        "zone-oci start", bundle.command(["start", "a"]), before: create, after: delete)
+      try expect("zone-oci delete", bundle.command(["delete", "--force", "a"]), before: create)
+      bundle["process.args"] = ["sleep", "1000"]
+      try bundle.create()
+      try bundle.ok("start", "a")
+      try expect("zone-oci exec", bundle.command(["exec", "a", "/attacks/answer"]), succeeds: 42)
+    }
+  }
+
+  @Test func whatAZoneHoldsAtRest() throws {
+    try Zonectl.with { (zones) throws in
+      try zones.make("a")
+      let status = try #require(try zones.status("a"))
+      let keeper = try #require(status.keeper)
+      let command = try #require(status.pid)
+      // The command's parent is the zone's init.
+      let stat = try #require(contents("/proc/\(command)/stat")).split(separator: ")").last?.split(separator: " ")
+      let initial = try #require(stat.flatMap { Int32($0[1]) })
+      for (what, pid) in [("keeper", keeper), ("init", initial)] {
+        try expect(what, "KiB of unshared memory", try Self.unshared(pid))
+        try expect(what, "descriptors", try FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/fd").count)
+      }
+    }
+  }
+
+  /// Private_Clean and Private_Dirty of smaps_rollup, proc_pid_smaps(5).
+  private static func unshared(_ pid: Int32) throws -> Int {
+    try #require(contents("/proc/\(pid)/smaps_rollup")).split(separator: "\n").filter { $0.hasPrefix("Private_") }
+      .compactMap { Int($0.split(separator: " ")[1]) }.reduce(0, +)
+  }
+
+  @Test func programs() throws {
+    let size = try FileManager.default.attributesOfItem(atPath: Zonectl.program)[.size] as? Int
+    try expect("zonectl", "bytes", try #require(size))
+    try expect("the stage", "bytes", StageImage.byteCount)
+  }
+}
