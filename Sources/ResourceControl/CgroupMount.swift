@@ -1,3 +1,5 @@
+internal import LinuxNS
+
 /// A mounted tree of control groups, as proc_pid_mountinfo(5) tells of it.
 struct CgroupMount: Equatable {
   /// cgroup2, or a v1 tree.
@@ -23,7 +25,7 @@ struct CgroupMount: Equatable {
       guard before.count >= 6, after.count >= 3 else { continue }
       found.append(
         CgroupMount(
-          isUnified: isUnified, path: unescape(before[4]), root: unescape(before[3]),
+          isUnified: isUnified, path: MountTable.unescape(before[4]), root: MountTable.unescape(before[3]),
           options: after[2].split(separator: UInt8(ascii: ",")).map { String(decoding: $0, as: UTF8.self) }))
     }
     return found
@@ -39,23 +41,5 @@ struct CgroupMount: Equatable {
       if dash > line.startIndex, at < line.endIndex, line[dash - 1] == space, line[at] == space { return dash - 1 }
     }
     return nil
-  }
-
-  /// Space, tab, newline and backslash are written as `\040` and so on.
-  private static func unescape(_ text: ArraySlice<UInt8>) -> String {
-    guard text.contains(UInt8(ascii: "\\")) else { return String(decoding: text, as: UTF8.self) }
-    var bytes: [UInt8] = []
-    var rest = text
-    while let byte = rest.popFirst() {
-      if byte == UInt8(ascii: "\\"), rest.count >= 3,
-        let code = UInt8(String(decoding: rest.prefix(3), as: UTF8.self), radix: 8)
-      {
-        bytes.append(code)
-        rest = rest.dropFirst(3)
-      } else {
-        bytes.append(byte)
-      }
-    }
-    return String(decoding: bytes, as: UTF8.self)
   }
 }

@@ -8,7 +8,7 @@ public struct KeeperGroup: ~Copyable {
   public let directory: CInt
 
   /// No zone's group is called so (`CgroupBase.escape`).
-  static let name = "_keepers"
+  public static let name = "_keepers"
 
   /// None.
   public init() { directory = -1 }

@@ -9,6 +9,12 @@ struct LinkState: Equatable, Sendable {
   /// The index of the bridge it is a port of, 0 where none.
   var master: UInt32
   var alias: String?
+  var isUp = false
+  /// The link-layer address.
+  var address: [UInt8] = []
+  /// The index of a pair's other end, 0 where none; in another namespace, where it `leadsElsewhere`.
+  var peer: UInt32 = 0
+  var leadsElsewhere = false
 }
 
 /// rtnetlink's link verbs (rtnetlink(7), linux/if_link.h).
@@ -17,6 +23,7 @@ enum Link {
   enum Attribute {
     static let address: UInt16 = 1, name: UInt16 = 3, master: UInt16 = 10, info: UInt16 = 18, alias: UInt16 = 20
     static let familyData: UInt16 = 26, namespaceFD: UInt16 = 28
+    static let peer: UInt16 = 5, peerNamespace: UInt16 = 37  // IFLA_LINK, IFLA_LINK_NETNSID
     static let infoKind: UInt16 = 1, infoData: UInt16 = 2
     static let operationalState: UInt16 = 16  // IFLA_OPERSTATE
     static let addressGeneration: UInt16 = 8  // IFLA_INET6_ADDR_GEN_MODE, of which 1 is none
@@ -94,7 +101,10 @@ enum Link {
     return LinkState(
       index: reply.payload.number(UInt32.self, at: 4) ?? 0, name: attributes.string(Attribute.name) ?? "",
       kind: attributes.nested(Attribute.info)?.string(Attribute.infoKind),
-      master: attributes.number(Attribute.master) ?? 0, alias: attributes.string(Attribute.alias))
+      master: attributes.number(Attribute.master) ?? 0, alias: attributes.string(Attribute.alias),
+      isUp: (reply.payload.number(UInt32.self, at: 8) ?? 0) & up != 0,
+      address: attributes[Attribute.address].map { Array($0) } ?? [], peer: attributes.number(Attribute.peer) ?? 0,
+      leadsElsewhere: attributes[Attribute.peerNamespace] != nil)
   }
 }
 

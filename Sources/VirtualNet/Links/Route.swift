@@ -16,6 +16,19 @@ private enum RouteNumber {
 enum Address {
   /// `ip -4 addr show`: every address of this network namespace.
   static func all(on socket: inout NetlinkSocket) throws(NetworkError) -> [IPv4Address] {
+    try held(on: &socket).map { $0.address }
+  }
+
+  struct Held: Equatable, Sendable {
+    var address: IPv4Address
+    /// Bits of its prefix.
+    var length: Int
+    /// The index of its link.
+    var link: UInt32
+  }
+
+  /// As above, with prefixes and links.
+  static func held(on socket: inout NetlinkSocket) throws(NetworkError) -> [Held] {
     let getAddress: UInt16 = 22  // RTM_GETADDR
     var message = NetlinkMessage(type: getAddress, flags: NetlinkFlag.request | NetlinkFlag.dump)
     message.append([UInt8(AF_INET), 0, 0, 0])
@@ -23,8 +36,12 @@ enum Address {
     return try socket.dump(message, "list addresses").compactMap(parse)
   }
 
-  static func parse(_ reply: NetlinkReply) -> IPv4Address? {
-    reply.attributes(after: 8)[RouteNumber.local].flatMap { IPv4Address(bytes: $0) }
+  /// struct ifaddrmsg: family, prefix length, flags, scope, link
+  static func parse(_ reply: NetlinkReply) -> Held? {
+    guard let address = reply.attributes(after: 8)[RouteNumber.local].flatMap({ IPv4Address(bytes: $0) }),
+      let length = reply.payload.dropFirst(1).first, let link = reply.payload.number(UInt32.self, at: 4)
+    else { return nil }
+    return Held(address: address, length: Int(length), link: link)
   }
 
   /// `ip addr add ADDRESS/LENGTH broadcast + dev INDEX`
@@ -69,6 +86,26 @@ enum Route {
     return message
   }
 
+  /// A route of the main table.
+  struct Entry: Hashable, Sendable {
+    var subnet: IPv4Subnet
+    var link: UInt32
+    /// nil where what is sent there goes to its receiver.
+    var gateway: IPv4Address?
+
+    var text: String { "\(subnet)" + (gateway.map { " via \($0)" } ?? "") }
+  }
+
+  /// `ip -4 route show table main`
+  static func entries(on socket: inout NetlinkSocket) throws(NetworkError) -> [Entry] {
+    let main: UInt8 = 254  // RT_TABLE_MAIN
+    return try socket.dump(getAll, "list routes").compactMap { reply in
+      guard reply.payload.dropFirst(4).first == main, let prefix = parse(reply) else { return nil }
+      let gateway = reply.attributes(after: 12)[RouteNumber.gateway].flatMap { IPv4Address(bytes: $0) }
+      return Entry(subnet: prefix.subnet, link: prefix.link, gateway: gateway)
+    }
+  }
+
   struct Prefix: Equatable, Sendable {
     var subnet: IPv4Subnet
     /// The index of the link it leads to, 0 where none.
@@ -77,10 +114,14 @@ enum Route {
 
   /// `ip -4 route show table all`: every prefix the host has a route or an address in.
   static func prefixes(on socket: inout NetlinkSocket) throws(NetworkError) -> [Prefix] {
+    try socket.dump(getAll, "list routes").compactMap(parse)
+  }
+
+  private static var getAll: NetlinkMessage {
     var message = NetlinkMessage(type: RouteNumber.getRoute, flags: NetlinkFlag.request | NetlinkFlag.dump)
     message.append([UInt8(AF_INET), 0, 0, 0, 0, 0, 0, 0])
     message.append(UInt32(0))
-    return try socket.dump(message, "list routes").compactMap(parse)
+    return message
   }
 
   static func parse(_ reply: NetlinkReply) -> Prefix? {

@@ -4,7 +4,7 @@ internal import Glibc
 /// aborted one costs 12 to 15 ms.
 struct Firewall: ~Copyable {
   let ruleset: Ruleset
-  private var socket: NetlinkSocket
+  var socket: NetlinkSocket
 
   /// - Parameter space: an ordinary user's network; nil is the caller's own network namespace.
   init(_ ruleset: Ruleset, in space: UserSpace? = nil) throws(NetworkError) {

@@ -135,6 +135,10 @@ public struct Zones: Sendable {
     do { return try IdRangeLeases(directory: directories.sharedRun).lease(name) } catch { throw .refused("\(error)") }
   }
 
+  func leases(of name: String) throws(IdRangeError) -> [IdRange] {
+    try IdRangeLeases(directory: directories.sharedRun).list().filter { $0.zone == name }.map { $0.range }
+  }
+
   /// What deletion takes away: leases first, then files, the data directory last of all, because it is the lock.
   func remove(_ files: ZoneFiles) throws(ZoneError) {
     try giveBackIds(files, nil)

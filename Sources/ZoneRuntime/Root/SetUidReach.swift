@@ -8,16 +8,20 @@ internal import LinuxNS
 extension Zones {
   /// After a zone was made with it.
   func warnOfReach(_ spec: ZoneSpec) {
+    for path in reachedPlaces(spec) {
+      notice(
+        "other users of this host can reach \(path), and run what zone \(spec.name) leaves there with a set-uid bit (chmod 700 a directory above it, or mount it nosuid)"
+      )
+    }
+  }
+
+  func reachedPlaces(_ spec: ZoneSpec) -> [String] {
     var places: [String] = spec.volumes.compactMap { volume in
       if case .path(let path) = volume.source, !volume.readOnly { return path }
       return nil
     }
     if case .directory(let path) = spec.brand, !spec.readOnly { places.append(path) }
-    for path in places where SetUidReach.isReached(path) {
-      notice(
-        "other users of this host can reach \(path), and run what zone \(spec.name) leaves there with a set-uid bit (chmod 700 a directory above it, or mount it nosuid)"
-      )
-    }
+    return places.filter(SetUidReach.isReached)
   }
 }
 

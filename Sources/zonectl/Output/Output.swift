@@ -53,6 +53,11 @@ enum Output {
     return "\u{1b}[\(code)m\(state.rawValue)\u{1b}[0m"
   }
 
+  /// A word that is good news or bad.
+  static func paint(_ word: String, isGood: Bool) -> String? {
+    colours ? "\u{1b}[\(isGood ? "32" : "31")m\(word)\u{1b}[0m" : nil
+  }
+
   enum Format { case table, wide, json }
 
   static func format(_ invocation: Invocation) throws(ZoneError) -> Format {

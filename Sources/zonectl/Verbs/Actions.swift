@@ -29,6 +29,7 @@ func action(of invocation: Invocation) -> Action {
   case .show: onZones(show)
   case .set: onZones(set)
   case .explain: onZones(explain)
+  case .audit: onZones(audit)
   case .features: features
   case .apply, .plan, .down, .ps, .events: handOver
   case .completion: completion

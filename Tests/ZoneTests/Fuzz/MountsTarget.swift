@@ -1,9 +1,10 @@
 import LinuxNS
 
 @testable import ResourceControl
+@testable import ZoneRuntime
 
 extension FuzzTarget {
-  /// The kernel's texts about control groups: /proc/self/mountinfo, /proc/self/cgroup, cgroup.controllers.
+  /// The kernel's texts about control groups and processes: mountinfo, /proc/PID/cgroup and status, cgroup.controllers.
   static let mounts = FuzzTarget("mounts") { (bytes) throws(Finding) in
     let text = text(bytes)
     for root in ["/sys/fs/cgroup", "/"] {
@@ -20,6 +21,10 @@ extension FuzzTarget {
       try plan(hierarchy, text)
     }
     _ = CgroupHierarchy.controllers(text)
+    // What the audit reads of a zone's processes: their mounts have names that the zone chose.
+    _ = MountTable.parse(bytes)
+    _ = GroupAudit.Membership(bytes)
+    _ = accepted { try ProcessStatus(bytes) }
   }
 
   /// A group's name is never one of the kernel's files, nor of two parts.

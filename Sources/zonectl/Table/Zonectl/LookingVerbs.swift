@@ -51,6 +51,23 @@ let lookingVerbs: [Verb] = [
       Example("zonectl explain new --network none --read-only", "one that is not there"),
     ]),
   Verb(
+    "audit", chapter: "looking and changing", "compare what the kernel says of a zone with what was asked for",
+    operands: [Operand("NAME", hint: .zone)], options: [OptionUse("output")],
+    details: """
+      Namespaces, ids, capabilities, the filter, control groups and their limits, mounts, open files, the keeper, the \
+      network and its rules are read from the kernel, not from our own records, and compared with what a start of the \
+      zone would make. Each line is one of these: ok, or DIFFERS with what was wanted and what is. \
+      Lines that begin with weaker: name walls that are lower because that was asked for. A setting that waits for the \
+      next start differs until then.
+
+      The status is 0 where all is as asked for, 1 where something differs or the zone is not live.
+      """,
+    examples: [
+      Example("zonectl audit web", "a line for each kind of wall"),
+      Example("zonectl audit web -o json", "for programs; the differences one by one"),
+      Example("zonectl audit web >/dev/null || echo look at web", "in a script"),
+    ]),
+  Verb(
     "features", chapter: "looking and changing", "what this kernel, and you on it, can do",
     options: [OptionUse("output")],
     details: "Each line is a feature, whether it is there, and what zones lack without it.",

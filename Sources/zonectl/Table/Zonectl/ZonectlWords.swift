@@ -3,7 +3,7 @@ public enum ZonectlVerb: String, CaseIterable, Sendable {
   case configure, create, ready, start, run
   case stop, halt, restart, pause, resume, delete
   case exec, login, attach, logs, cp, kill, wait
-  case list, show, set, explain, features
+  case list, show, set, explain, audit, features
   case apply, plan, down, ps, events
   case completion, man, help, version
   case zoneEnded = "zone-ended"
