@@ -53,6 +53,34 @@ import Testing
     return audit
   }
 
+  /// Told apart from the comparison: what is read off the ops, as a person would say it.
+  @Test func aPlansMountsAreReadOffItsOps() throws {
+    var spec = ZoneSpec(name: "web")
+    spec.readOnly = true
+    spec.volumes = [VolumeMount(source: .path("/srv"), target: "/data")]
+    let mounts = LaunchPlanner.plan(spec, try PlanTests.facts()).mounts
+    let at = { (target: String) in mounts.last { $0.target == target } }
+    let (ro, nosuid, nodev, noexec) = (MountFlag.readOnly, MountFlag.noSuid, MountFlag.noDev, MountFlag.noExec)
+    #expect(at("/") == WantedMount(target: "/", content: .own(type: "tmpfs"), flags: ro | nosuid | nodev))
+    let usr = WantedMount.Content.tree("/usr", recursive: false)
+    #expect(at("/usr") == WantedMount(target: "/usr", content: usr, flags: ro | nodev, idsAreMapped: true))
+    let data = WantedMount.Content.tree("/srv", recursive: false)
+    #expect(at("/data") == WantedMount(target: "/data", content: data, flags: nosuid | nodev, idsAreMapped: true))
+    #expect(at("/etc")?.flags == ro | nodev && at("/tmp")?.content == .own(type: "tmpfs"))
+    if case .overlay(let options)? = at("/etc")?.content {
+      #expect(options.contains("lowerdir=/var/lib/zones/.shared/etc/1") && options.count == 3)
+    } else {
+      Issue.record("/etc is no overlay: \(String(describing: at("/etc")))")
+    }
+    #expect(at("/proc")?.flags == nosuid | nodev | noexec && at("/proc/keys")?.content == .cover)
+    #expect(at("/proc/sys") == WantedMount(target: "/proc/sys", content: .itself, flags: ro | nosuid | nodev | noexec))
+    #expect(at("/sys/fs/cgroup")?.content == .own(type: "cgroup2") && at("/var/lib/zones") == nil)
+    // Of an ordinary user by path, with all that lies below.
+    let users = LaunchPlanner.plan(spec, try PlanTests.facts(.subordinate)).mounts
+    let null = users.last { $0.target == "/dev/null" }
+    #expect(null?.content == .tree("/dev/null", recursive: true) && null?.flags == nosuid | noexec)
+  }
+
   @Test(arguments: [WallTier.root, .subordinate, .single])
   func whatAPlanMakesIsAsPlanned(_ tier: WallTier) throws {
     for seed in 0..<2048 {
