@@ -114,6 +114,11 @@ extension Containers {
   func removeGroups(_ record: ContainerRecord) throws(ZoneError) {
     do throws(CgroupError) { try record.cgroup.remove() } catch { throw .refused("\(error)") }
     try removeUnit(record)
+    // Where relative paths lie.
+    for path in record.cgroup.paths {
+      let above = FileSystem.parent(of: path)
+      if above.hasSuffix("/zone-oci") { rmdir(above) }  // EBUSY while there are other containers
+    }
   }
 
   /// For a record that cannot be read: the groups that such a container can have. None where its configuration cannot be
