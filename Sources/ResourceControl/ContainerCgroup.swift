@@ -220,12 +220,7 @@ public struct ContainerCgroup: Equatable, Sendable {
   }
 
   /// The v2 group's directory for clone3(2) with CLONE_INTO_CGROUP; nil where there is no v2 tree.
-  public func openDirectory() throws(CgroupError) -> OwnedFD? {
-    guard let path = unified else { return nil }
-    return try CgroupError.wrap("open the control group") { () throws(SyscallError) in
-      try OwnedFD.open(path, O_RDONLY | O_DIRECTORY)
-    }
-  }
+  public func openDirectory() throws(CgroupError) -> OwnedFD? { try group.openDirectory() }
 
   /// The v1 groups' `tasks` files, open for writing (see `Cgroup.openJoinFiles`).
   public func openJoinFiles() throws(CgroupError) -> DescriptorList {

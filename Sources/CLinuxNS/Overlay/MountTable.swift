@@ -22,10 +22,13 @@ public enum MountTable {
   public static func read(_ path: String) throws(SyscallError) -> [MountEntry] { parse(try FileSystem.read(path)) }
 
   /// Lines that are none of the format's are left out: the kernel writes no such.
-  public static func parse(_ bytes: [UInt8]) -> [MountEntry] {
+  /// - Parameter wants: by the file system's type. A line of another costs next to nothing: a machine has hundreds, and
+  ///   starts come by here.
+  public static func parse(_ bytes: [UInt8], where wants: (ArraySlice<UInt8>) -> Bool = { _ in true }) -> [MountEntry] {
     var entries: [MountEntry] = []
     // 31 23 0:28 /root /target options [peers…] - type source superoptions
     for line in bytes.split(separator: 10) {
+      guard let type = type(in: line), wants(type) else { continue }
       let words = line.split(separator: 32, omittingEmptySubsequences: false)
       guard let dash = words.firstIndex(where: { $0.elementsEqual("-".utf8) }), dash >= 6, words.count > dash + 3,
         let id = Int(text(words[0])), let parent = Int(text(words[1]))
@@ -37,6 +40,19 @@ public enum MountTable {
           type: text(words[dash + 1]), superOptions: unescape(words[dash + 3])))
     }
     return entries
+  }
+
+  /// What comes after ` - `; no field has a space in it.
+  private static func type(in line: ArraySlice<UInt8>) -> ArraySlice<UInt8>? {
+    let (space, minus) = (UInt8(ascii: " "), UInt8(ascii: "-"))
+    var at = line.startIndex
+    while let dash = line[at...].firstIndex(of: minus) {
+      at = dash + 1
+      if dash > line.startIndex, at < line.endIndex, line[dash - 1] == space, line[at] == space {
+        return line[(at + 1)...].prefix { $0 != space }
+      }
+    }
+    return nil
   }
 
   private static func text(_ bytes: ArraySlice<UInt8>) -> String { String(decoding: bytes, as: UTF8.self) }

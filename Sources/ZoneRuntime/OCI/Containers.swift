@@ -38,16 +38,16 @@ public struct Containers: Sendable {
 
   /// Root of this machine, or of a container that is one by itself. Podman calls an ordinary user's runtime as root of a
   /// user namespace, where host root's directories are nobody's: that is the user.
-  static var isRoot: Bool {
+  static let isRoot: Bool = {
     var status = stat()
     return geteuid() == 0 && stat("/run", &status) == 0 && status.st_uid == 0
-  }
+  }()
 
   /// Who may make devices and say which may be used: root of the first user namespace alone.
-  static var isHostRoot: Bool {
+  static let isHostRoot: Bool = {
     guard geteuid() == 0, let map = try? FileSystem.readLine("/proc/self/uid_map") else { return false }
     return map.split(separator: " ").elementsEqual(["0", "0", "4294967295"])
-  }
+  }()
 
   static var groupsAreKept: Bool { !isHostRoot && (try? FileSystem.readLine("/proc/self/setgroups")) == "deny" }
 
