@@ -50,6 +50,9 @@ long zns_raise_descriptor_limit(void);
 int zns_start_thread(void *(*body)(void *), void *argument);
 /// Has heap.c take locks from now on.
 void zns_heap_has_threads(void);
+
+/// memmove(3); it is memcpy(3) and memmove(3) of an Embedded Swift program.
+void *zns_copy(void *target, const void *source, size_t count);
 long zns_keyctl(int operation, unsigned long a, unsigned long b, unsigned long c, unsigned long d);
 
 /// waitid(P_PIDFD) with WEXITED and the given extra options. Fills code (CLD_*) and status. 0, or -errno.

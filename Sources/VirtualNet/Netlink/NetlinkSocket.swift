@@ -14,6 +14,7 @@ struct NetlinkSocket: ~Copyable {
 
   enum Family: CInt {
     case route = 0
+    case socketDiagnosis = 4
     case netfilter = 12
   }
 

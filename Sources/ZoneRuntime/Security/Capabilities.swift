@@ -55,12 +55,15 @@ public struct Capability: Hashable, Comparable, Sendable, CustomStringConvertibl
 
   /// `CAP_NET_ADMIN`, `NET_ADMIN` or either in small letters.
   public init(parsing text: String) throws(SyntaxError) {
-    var name = text.uppercased()
-    if name.hasPrefix("CAP_") { name.removeFirst(4) }
-    guard let number = Self.names.firstIndex(of: name) else {
+    // By bytes: a record has a dozen of them, and a list a thousand records.
+    let letters = text.utf8.map { (97...122).contains($0) ? $0 - 32 : $0 }
+    let name = letters.starts(with: "CAP_".utf8) ? letters.dropFirst(4) : letters[...]
+    guard let number = Self.names.firstIndex(where: { $0.utf8.elementsEqual(name) }) else {
       throw SyntaxError(
         what: "capability", value: text,
-        why: "no such capability, see capabilities(7)\(suggestion(for: name, in: Self.names))")
+        why:
+          "no such capability, see capabilities(7)\(suggestion(for: String(decoding: name, as: UTF8.self), in: Self.names))"
+      )
     }
     self.init(UInt8(number))
   }
