@@ -61,7 +61,9 @@ public struct ContainerCgroup: Equatable, Sendable {
 
   // MARK: making
 
-  /// Makes the groups and writes the limits. What fails is undone: only groups that were made here are removed again.
+  /// Makes the groups and writes the limits, but for the device program: the kernel checks and compiles it for longer
+  /// than all else takes together, and `attach` does it while the process is made. What fails is undone: only groups that
+  /// were made here are removed again.
   /// - Parameters:
   ///   - path: from the top of each tree, without `..`.
   ///   - everywhere: a group in every v1 tree, as engines expect it, not only where a limit needs one.
@@ -89,7 +91,7 @@ public struct ContainerCgroup: Equatable, Sendable {
       for existing in group.paths where !made.contains(existing) {
         guard try CgroupTree.processes(below: existing).isEmpty else { throw .busy(path: existing) }
       }
-      try group.write(limits, trees)
+      try group.writeFiles(limits, trees)
       return group
     } catch {
       for directory in made.reversed() { rmdir(directory) }  // best effort: the first error is the one to report
@@ -153,6 +155,19 @@ public struct ContainerCgroup: Equatable, Sendable {
 
   /// - Throws: `unavailable` for a controller that no tree has, or that has no such limit there.
   public func write(_ limits: ContainerLimits, _ trees: CgroupTrees) throws(CgroupError) {
+    try writeFiles(limits, trees)
+    try attach(limits.deviceProgram)
+  }
+
+  /// Instructions of `DeviceProgram`; none leave the group as it is.
+  public func attach(_ deviceProgram: [UInt64]) throws(CgroupError) {
+    guard !deviceProgram.isEmpty, let unified else { return }
+    try CgroupError.wrap("attach the device rules to the control group") { () throws(SyscallError) in
+      try DeviceProgram.attach(deviceProgram, to: try OwnedFD.open(unified, O_RDONLY | O_DIRECTORY))
+    }
+  }
+
+  private func writeFiles(_ limits: ContainerLimits, _ trees: CgroupTrees) throws(CgroupError) {
     for part in limits.parts {
       if let directory = v1[part.controller] {
         if let why = part.whyNotV1 { throw .limit(part.controller, why: why) }
@@ -162,11 +177,6 @@ public struct ContainerCgroup: Equatable, Sendable {
         for value in part.v2 { try Self.write(value, in: unified) }
       } else {
         throw .limit(part.controller, why: "this kernel has no such controller, or it is mounted nowhere")
-      }
-    }
-    if !limits.deviceProgram.isEmpty, let unified {
-      try CgroupError.wrap("attach the device rules to the control group") { () throws(SyscallError) in
-        try DeviceProgram.attach(limits.deviceProgram, to: try OwnedFD.open(unified, O_RDONLY | O_DIRECTORY))
       }
     }
     guard !limits.unified.isEmpty else { return }

@@ -121,7 +121,7 @@ static void be_process(int link) {
   close_hosts();
   payload_in = plan->fd_stdin, payload_out = plan->fd_stdout, payload_err = plan->fd_stderr;
   char ready = STAGE_SAYS_READY;
-  // Through an open gate nobody is waited for: that it has started is the next that is heard.
+  // At an open gate nobody is waited for: that it may go was said meanwhile, that it has started is heard next.
   result = plan->open_gate ? 0 : send_message(told, &ready, 1, &master_fd, master_fd >= 0, 0);
   if (result < 0) sys_exit(125);
   if (master_fd >= 0) {
@@ -129,9 +129,8 @@ static void be_process(int link) {
     payload_in = payload_out = payload_err = slave_fd;
   }
   int state = -1;
-  if (plan->fd_gate < 0) {
-    if (!plan->open_gate) state = hear_go(told);
-  } else
+  if (plan->fd_gate < 0) state = hear_go(told);
+  else
     for (;;) {
       told = wait_at_gate();
       if (hear_start(told, &state)) break;
@@ -175,7 +174,6 @@ static void map_process(int32_t pid) {
 }
 
 void make_container(void) {
-  forget_launcher();
   run(STAGE_SECTION_BEFORE);
   long result = join_groups(plan->fd_tasks, 12);
   if (result < 0) fail(0, STAGE_STEP_CGROUP, result);
@@ -260,7 +258,6 @@ static void enter(void) {
 }
 
 void enter_container(void) {
-  forget_launcher();
   run(STAGE_SECTION_BEFORE);
   long result = join_groups(plan->fd_tasks, 12);
   if (result < 0) fail(0, STAGE_STEP_CGROUP, result);

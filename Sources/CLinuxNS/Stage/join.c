@@ -55,7 +55,6 @@ static void join(int answer, int exec_pipe) {
 }
 
 void join_zone(void) {
-  forget_launcher();
   payload_in = plan->fd_stdin, payload_out = plan->fd_stdout, payload_err = plan->fd_stderr;
   int answer[2], announce[2];
   long result = SYS2(__NR_pipe2, answer, O_CLOEXEC);

@@ -316,7 +316,6 @@ void serve(struct zone *zone) {
 }
 
 void keep_zone(void) {
-  forget_launcher();
   sys_prctl(PR_SET_NAME, (unsigned long)"zone-keeper", 0, 0, 0);
   struct zone zone = {.control = STAGE_FD_CONTROL, .gate = -1, .exec_pipe = -1, .init = -1, .helpers = {-1, -1}, .output = -1,
                       .errors = -1, .input = -1, .master = -1, .devpts = -1, .listening = -1};

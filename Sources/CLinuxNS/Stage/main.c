@@ -3,6 +3,7 @@
 #include "container.h"
 #include "kernel.h"
 #include "orders.h"
+#include "process.h"
 
 char *program_name;
 
@@ -13,6 +14,8 @@ __attribute__((noreturn, used)) static void begin(char **stack) {
   SYS1(__NR_umask, 0);
   uint64_t all = ~0ull;
   SYS4(__NR_rt_sigprocmask, 2 /* SIG_SETMASK */, &all, 0, 8);
+  // While the launcher sees to our orders.
+  forget_launcher();
   hear_orders();
   if (!plan || plan->mode == STAGE_LAUNCH) keep_zone();
   if (plan->mode == STAGE_CONTAINER) make_container();

@@ -15,14 +15,18 @@ struct ContainerGroupFiles: ~Copyable {
 extension Containers {
   /// Makes the groups that a bundle asks for, with their limits, and notes them.
   /// - Parameter stage: the process that will make the container's.
+  /// - Returns: device rules that are still to be attached, before anything of the container's runs.
   func makeGroups(
     _ config: BundleConfig, _ trees: CgroupTrees, for stage: Int32, _ files: ContainerFiles,
     _ record: inout ContainerRecord
-  ) throws(ZoneError) {
+  ) throws(ZoneError) -> [UInt64] {
     let limits =
       try config.linux.resources.map { (resources) throws(ZoneError) in try self.limits(resources, trees) }
       ?? ContainerLimits()
-    if systemdCgroup { return try makeUnit(config, trees, limits, for: stage, files, &record) }
+    if systemdCgroup {
+      try makeUnit(config, trees, limits, for: stage, files, &record)
+      return []
+    }
     let path = try groupPath(config, record.id)
     do throws(CgroupError) {
       if Self.isRoot {
@@ -31,7 +35,7 @@ extension Containers {
           trees, path: path, limits: limits, everywhere: config.linux.cgroupsPath != nil)
         record.unified = group.unified
         record.v1 = group.v1
-        return
+        return limits.deviceProgram
       }
       // An ordinary user's, where something was delegated to him.
       let hierarchy = try CgroupHierarchy.detect()
@@ -40,12 +44,12 @@ extension Containers {
       do throws(CgroupError) {
         base = try CgroupBase.forUser(hierarchy, selfCgroup: own, uid: geteuid(), tag: nil)
       } catch {
-        if limits.parts.isEmpty, limits.unified.isEmpty { return }
+        if limits.parts.isEmpty, limits.unified.isEmpty { return [] }
         throw error
       }
       guard let unified = trees.unified, let place = base.unified, let parent = base.unifiedParents.last,
         place.hasPrefix(unified)
-      else { return }
+      else { return [] }
       var delegated = trees
       delegated.unified = parent
       delegated.unifiedControllers = ((try? FileSystem.readLine("\(parent)/cgroup.controllers")) ?? "").split(
@@ -54,6 +58,7 @@ extension Containers {
       delegated.v1 = []
       let group = try ContainerCgroup.create(delegated, path: path, limits: limits, everywhere: false)
       record.unified = group.unified
+      return limits.deviceProgram
     } catch { throw .refused("\(error)") }
   }
 
@@ -83,6 +88,11 @@ extension Containers {
       limits.parts.append(.init("devices", v1: Self.deviceLines(rules)))
     } else if Self.isHostRoot {
       // An ordinary user may attach no program; in his namespace no device can be made either.
+      guard rules.count <= DeviceProgram.mostRules else {
+        throw .refused(
+          "config.json: linux.resources.devices: \(resources.devices.count) rules, more than a v2 group's program has room for (\(DeviceProgram.mostRules - BundleDeviceRule.defaults.count))"
+        )
+      }
       limits.deviceProgram = DeviceProgram.instructions(rules.map { $0.rule })
     }
     return limits

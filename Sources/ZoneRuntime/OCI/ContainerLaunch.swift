@@ -169,7 +169,7 @@ extension Containers {
   ) throws(ZoneError) -> ContainerProcess {
     let trees: CgroupTrees
     do throws(CgroupError) { trees = try CgroupTrees.detect() } catch { throw .refused("\(error)") }
-    try makeGroups(config, trees, for: process.pid, files, &record)
+    let deviceRules = try makeGroups(config, trees, for: process.pid, files, &record)
     // Written before anything runs: whoever cleans up finds the groups.
     try files.writeRecord(record)
 
@@ -187,7 +187,9 @@ extension Containers {
     let gate: CInt = foreground ? -1 : try listen(files)
     defer { if gate >= 0 { close(gate) } }
     stage.descriptors.gate = gate
-    stage.openGate = foreground && !stage.terminal && config.hooks.isEmptyUntilStarted
+    // Who answers it (`map`) would take the word for the process.
+    let mapsItself = config.linux.isNew(.user) && stage.uidMap == nil
+    stage.openGate = foreground && !stage.terminal && config.hooks.isEmptyUntilStarted && !mapsItself
     if !(config.process?.terminal ?? false) {
       (stage.descriptors.standardInput, stage.descriptors.standardOutput, stage.descriptors.standardError) = (0, 1, 2)
     }
@@ -195,6 +197,7 @@ extension Containers {
       // One that does not listen any more has said why.
       guard error.errno == EPIPE else { throw .call("make container \(record.id)", error) }
     }
+    do throws(CgroupError) { try record.cgroup.attach(deviceRules) } catch { throw .refused("\(error)") }
     var made = try awaitReady(process, config, plan, files, &record, through: stage.openGate)
     if let socket = request.consoleSocket { try Self.send(&made, to: socket) }
     if let path = request.pidFile { try Self.write(made.pid, to: path) }
@@ -276,7 +279,7 @@ extension Containers {
 
   // MARK: the stage's words
 
-  /// - Parameter through: the process goes on by itself, and is all that is waited for.
+  /// - Parameter through: the process may go on as soon as it is known, and is all that is waited for.
   private func awaitReady(
     _ stage: consuming StageProcess, _ config: BundleConfig, _ plan: ContainerPlan, _ files: ContainerFiles,
     _ record: inout ContainerRecord, through: Bool
@@ -316,6 +319,8 @@ extension Containers {
           try ProcessIdentity.of(number)
         }
         try files.writeRecord(record)
+        // One that has failed already does not hear it, and has said why.
+        if through { try? Self.say(.go, to: link) }
       case .map(let number):
         try attempt("map the ids of container \(record.id)") { () throws(SyscallError) in
           try UserIdMaps(uids: config.linux.uidMappings, gids: config.linux.gidMappings).write(to: number)

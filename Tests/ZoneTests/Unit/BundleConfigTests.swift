@@ -141,6 +141,47 @@ import Testing
     #expect(Self.interpret(DeviceProgram.instructions([]), [2, 1, 1]) == 1)
   }
 
+  /// Beside the rules' own words: of any list, for any access.
+  @Test func deviceProgramsSayWhatTheRulesSay() throws {
+    var random = SystemRandomNumberGenerator()
+    let numbers: [UInt32?] = [nil, 0, 1, 5, 4095, 4096, 1 << 20 - 1, 1 << 20]
+    for _ in 0..<300 {
+      let rules = (0..<Int.random(in: 0...12, using: &random)).map { _ in
+        DeviceProgram.Rule(
+          allow: .random(using: &random), type: [nil, .block, .character].randomElement(using: &random)!,
+          major: numbers.randomElement(using: &random)!, minor: numbers.randomElement(using: &random)!,
+          access: .random(in: 1...7, using: &random))
+      }
+      let program = DeviceProgram.instructions(rules)
+      for kind in [DeviceProgram.Kind.block, .character] {
+        for access in UInt32(1)...7 {
+          for major in [0, 1, 5, 4095] as [UInt32] {
+            for minor in [0, 1, 5, 1 << 20 - 1] as [UInt32] {
+              let last = rules.last { rule in
+                (rule.type ?? kind) == kind && (rule.major ?? major) == major && (rule.minor ?? minor) == minor
+                  && (rule.allow ? access & ~rule.access == 0 : access & rule.access != 0)
+              }
+              let said = Self.interpret(program, [kind.rawValue | access << 16, major, minor])
+              try #require(said == (last?.allow ?? true ? 1 : 0), "\(rules): \(kind) \(major):\(minor) \(access)")
+            }
+          }
+        }
+      }
+    }
+  }
+
+  /// The furthest jump of the longest list has its place.
+  @Test func theLongestDeviceProgramJumpsRight() throws {
+    let rule = DeviceProgram.Rule(allow: true, type: nil, major: nil, minor: 3, access: 2)
+    let deny = DeviceProgram.Rule(allow: false, type: nil, major: nil, minor: nil, access: 7)
+    let many = [DeviceProgram.Rule](repeating: rule, count: DeviceProgram.mostRules - 1)
+    let program = DeviceProgram.instructions([deny] + many)
+    for kind in [1, 2] as [UInt32] {
+      #expect(Self.interpret(program, [kind | 2 << 16, 9, 3]) == 1)
+      #expect(Self.interpret(program, [kind | 4 << 16, 9, 3]) == 0)
+    }
+  }
+
   private static func interpret(_ program: [UInt64], _ context: [UInt32]) -> UInt64? {
     var registers = [UInt64](repeating: 0, count: 11)
     var at = 0
@@ -153,10 +194,12 @@ import Testing
       case 0x61: registers[to] = UInt64(context[offset / 4])
       case 0x54: registers[to] = UInt64(UInt32(truncatingIfNeeded: registers[to]) & value)
       case 0x74: registers[to] = UInt64(UInt32(truncatingIfNeeded: registers[to]) >> value)
-      case 0x55: if registers[to] != UInt64(value) { at += offset }
-      case 0x15: if registers[to] == UInt64(value) { at += offset }
-      case 0xbf: registers[to] = registers[from]
-      case 0xb7: registers[to] = UInt64(value)
+      case 0x64: registers[to] = UInt64(UInt32(truncatingIfNeeded: registers[to]) << value)
+      case 0x4c: registers[to] = UInt64(UInt32(truncatingIfNeeded: registers[to] | registers[from]))
+      case 0x56: if UInt32(truncatingIfNeeded: registers[to]) != value { at += offset }
+      case 0x16: if UInt32(truncatingIfNeeded: registers[to]) == value { at += offset }
+      case 0xbc: registers[to] = UInt64(UInt32(truncatingIfNeeded: registers[from]))
+      case 0xb4: registers[to] = UInt64(value)
       case 0x95: return registers[0]
       default: return nil
       }
