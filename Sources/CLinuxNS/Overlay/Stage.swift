@@ -44,9 +44,12 @@ public struct StageProcess: ~Copyable, Sendable {
   }
 
   /// Has a keeper of host root's begin before there is a plan.
-  /// - Parameter zoneFlags: clone3(2) flags of the zone's first process, as they will be in the plan.
-  public borrowing func begin(zoneFlags: UInt32) throws(SyscallError) {
-    let message = [UInt8(STAGE_BEGIN.rawValue)] + withUnsafeBytes(of: zoneFlags) { Array($0) }
+  /// - Parameters:
+  ///   - zoneFlags: clone3(2) flags of the zone's first process, as they will be in the plan.
+  ///   - tellNetwork: send the network namespace as soon as it is made.
+  public borrowing func begin(zoneFlags: UInt32, tellNetwork: Bool) throws(SyscallError) {
+    let message =
+      [UInt8(STAGE_BEGIN.rawValue)] + withUnsafeBytes(of: zoneFlags) { Array($0) } + [tellNetwork ? 1 : 0]
     try check(zns_send_fds(control.raw, message, message.count, nil, 0), "sendmsg")
   }
 

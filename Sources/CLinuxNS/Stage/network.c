@@ -3,8 +3,21 @@
 #include "kernel.h"
 #include "network.h"
 #include "ops.h"
+#include "orders.h"
 
 enum { STANDS = 's' };
+
+enum { OURS = 0, LAUNCHERS = 1 };
+
+/// The launcher puts it on its network while the zone is made.
+static void tell_launcher(void) {
+  char kind = STAGE_SAYS_NETWORK;
+  // Where it cannot be opened nothing is told, and the launcher opens it when the zone's first process is in it.
+  int fd = (int)sys_open(AT_FDCWD, "/proc/self/ns/net", O_RDONLY, 0);
+  if (fd < 0) return;
+  send_message(LAUNCHERS, &kind, 1, &fd, 1, 0);
+  sys_close(fd);
+}
 
 static void make(int socket, int user_namespace) __attribute__((noreturn));
 static void make(int socket, int user_namespace) {
@@ -12,13 +25,16 @@ static void make(int socket, int user_namespace) {
   // It stays the host's root in name, so that it stays dumpable, which who comes in by its pidfd asks for.
   long result = SYS2(__NR_setns, user_namespace, CLONE_NEWUSER);
   // Whoever made us holds the other end of much: its end is seen only where we hold none of it.
-  SYS3(__NR_dup3, socket, 0, O_CLOEXEC);
-  SYS3(__NR_close_range, 1, ~0u, 0);
+  SYS3(__NR_dup3, socket, OURS, O_CLOEXEC);
+  SYS3(__NR_dup3, STAGE_FD_CONTROL, LAUNCHERS, O_CLOEXEC);
+  SYS3(__NR_close_range, LAUNCHERS + 1, ~0u, 0);
   if (result >= 0) result = SYS1(__NR_unshare, CLONE_NEWNET);
   if (result >= 0) result = loopback();
   int32_t number = (int32_t)result;
-  send_numbers(0, STANDS, &number, 1);
-  receive_message(0, message, sizeof message, 0, 0, 0, 0);  // the end of the last who may want to enter
+  send_numbers(OURS, STANDS, &number, 1);
+  if (result >= 0 && orders.tell_network) tell_launcher();
+  sys_close(LAUNCHERS);
+  receive_message(OURS, message, sizeof message, 0, 0, 0, 0);  // the end of the last who may want to enter
   sys_exit(0);
 }
 

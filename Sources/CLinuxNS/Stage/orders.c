@@ -101,7 +101,8 @@ void hear_orders(void) {
     return hear_plan();
   }
   if (message[0] != STAGE_BEGIN) return take_plan(message, got, fds, count);
-  if (got != 5) refuse(-EPROTO);
+  if (got != 6) refuse(-EPROTO);
   memcpy(&orders.zone_flags, message + 1, 4);
+  orders.tell_network = message[5];
   if (!is_begun()) refuse(-EPROTO);
 }

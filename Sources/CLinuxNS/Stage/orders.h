@@ -3,7 +3,7 @@
 #include "kernel.h"
 
 /// What a launch of host root's begins with.
-struct orders { uint32_t zone_flags; };
+struct orders { uint32_t zone_flags; int tell_network; };
 extern struct orders orders;
 static inline int is_begun(void) { return orders.zone_flags != 0; }
 

@@ -210,6 +210,7 @@ enum stage_message {
   // from the stage
   STAGE_SAYS_MAP = 'M',      // i32 pid: write its id maps, answer STAGE_MAPPED
   STAGE_SAYS_READY = 'Y',    // i32 pid of the zone's first process: it waits at the gate
+  STAGE_SAYS_NETWORK = 'w',  // with SCM_RIGHTS: the zone's network namespace, before its first process is in it
   STAGE_SAYS_STARTED = 'S',  // i32 pid of the command
   STAGE_SAYS_FAILED = 'F',   // i32 section, i32 step, i32 errno
   STAGE_SAYS_ENDED = 'X',    // i32 code, i32 signal, i32 oom
@@ -220,7 +221,7 @@ enum stage_message {
   STAGE_SAYS_PROCESS = 'P',      // i32 pid of a container's process, a child of the launcher's
   STAGE_SAYS_MOUNTED = 'H',      // its mounts stand: answer STAGE_GO, with its state
   // to the stage
-  STAGE_BEGIN = 'B',         // u32 zone_flags, as in the plan
+  STAGE_BEGIN = 'B',         // u32 zone_flags, as in the plan; u8: whether STAGE_SAYS_NETWORK is wanted
   STAGE_AHEAD = 'b',         // u32 flags of namespaces that a container's stage makes while the launcher plans
   STAGE_GROUND = 'g',        // u8 has_group, struct stage_ids; descriptors: as the plan's fd_run, fd_cgroup (if has_group), fd_tasks
   STAGE_PLAN = 'p',          // u8: whether more descriptors follow in another one; the first one's first is the plan

@@ -12,6 +12,8 @@ enum StageMessage: Equatable {
   case output([UInt8])
   case errors([UInt8])
   case descriptors
+  /// The zone's network namespace comes along.
+  case network
   /// A container's process, and that its mounts stand.
   case process(pid: Int32)
   case mounted
@@ -36,6 +38,8 @@ enum StageMessage: Equatable {
       self = .errors(Array(rest))
     } else if is_(STAGE_SAYS_DESCRIPTORS) {
       self = .descriptors
+    } else if is_(STAGE_SAYS_NETWORK) {
+      self = .network
     } else if is_(STAGE_SAYS_MAP), numbers.count == 1 {
       self = .map(pid: numbers[0])
     } else if is_(STAGE_SAYS_PROCESS), numbers.count == 1 {
@@ -110,14 +114,19 @@ struct KeeperLink: ~Copyable {
   /// The next message. nil at the connection's end.
   /// - Parameter timeout: milliseconds; throws ETIMEDOUT.
   borrowing func receive(timeout: CInt = -1) throws(SyscallError) -> StageMessage? {
-    var descriptors: [CInt] = []
-    defer { for fd in descriptors { close(fd) } }
-    return try receive(timeout: timeout, descriptors: &descriptors)
+    try Self.receive(from: socket, timeout: timeout)
   }
 
   /// As above; descriptors that come along are the caller's to close.
   borrowing func receive(timeout: CInt, descriptors: inout [CInt]) throws(SyscallError) -> StageMessage? {
     try Self.receive(from: socket, timeout: timeout, descriptors: &descriptors)
+  }
+
+  /// As above; descriptors that come along are closed.
+  static func receive(from socket: borrowing OwnedFD, timeout: CInt) throws(SyscallError) -> StageMessage? {
+    var descriptors: [CInt] = []
+    defer { for fd in descriptors { close(fd) } }
+    return try receive(from: socket, timeout: timeout, descriptors: &descriptors)
   }
 
   static func receive(from socket: borrowing OwnedFD, timeout: CInt, descriptors: inout [CInt]) throws(SyscallError)

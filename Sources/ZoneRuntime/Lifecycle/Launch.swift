@@ -91,7 +91,10 @@ extension Zones {
       let group = staying ? KeeperGroup() : try keeperGroup()
       do throws(SyscallError) {
         let stage = try StageProcess.begin(.keeper, name: spec.name, group: group.directory)
-        if geteuid() == 0 { try stage.begin(zoneFlags: LaunchPlanner.namespaces(spec, .root).rawValue) }
+        if geteuid() == 0 {
+          try stage.begin(
+            zoneFlags: LaunchPlanner.namespaces(spec, .root).rawValue, tellNetwork: !spec.network.needsNoGate)
+        }
         return stage
       } catch {
         // The last keeper of others has taken the group away since.
@@ -140,25 +143,15 @@ extension Zones {
       try sendPlan(to: stage, files, spec, plan, group, wish)
     } catch {
       // A stage that does not listen any more has said why.
-      var none: [CInt] = []
-      let said = (try? KeeperLink.receive(from: stage.control, timeout: 0, descriptors: &none)) ?? nil
+      var said: StageMessage?
+      repeat { said = (try? KeeperLink.receive(from: stage.control, timeout: 0)) ?? nil } while said == .network
       stage.abandon()
       if case .failed(_, let step, let number)? = said {
         throw .launch(zone: spec.name, step: StepWords.words(step), errno: number, hint: nil)
       }
       throw error
     }
-
-    var launched = try awaitReady(stage, plan, spec, record)
-    do throws(ZoneError) {
-      try attach(spec, launched.initPid, files, &record)
-      launched.record = record
-    } catch {
-      try? launched.keeper.signal(SIGKILL)  // best effort: the zone dies with its keeper, and the first error is told
-      _ = try? launched.keeper.waitUntilEnd(timeout: 5000)
-      throw error
-    }
-    return launched
+    return try awaitReady(stage, plan, spec, files, record)
   }
 
   private func writeNameFiles(_ files: ZoneFiles, _ spec: ZoneSpec, _ facts: HostFacts) throws(ZoneError) {
@@ -258,13 +251,15 @@ extension Zones {
     withExtendedLifetime(null) {}
   }
 
-  /// Hears the stage until its gate stands.
+  /// Hears the stage until its gate stands, and puts the zone on its network: host root's meanwhile, as soon as there is
+  /// a namespace, since a link and its rules take as long as the zone's root and mounts do.
   private func awaitReady(
-    _ process: consuming StageProcess, _ plan: LaunchPlan, _ spec: ZoneSpec, _ record: RunRecord
+    _ process: consuming StageProcess, _ plan: LaunchPlan, _ spec: ZoneSpec, _ files: ZoneFiles, _ record: RunRecord
   ) throws(ZoneError) -> LaunchedZone {
     var zone = process.split { LaunchedZone(keeper: $0, link: KeeperLink($1), initPid: 0, record: record) }
-    do throws(ZoneError) { try hear(&zone, plan, spec) } catch {
-      // It has told all it knows. It may be about to hand over, and would wait for the lock that we hold.
+    do throws(ZoneError) { try hear(&zone, plan, spec, files) } catch {
+      // The zone dies with its keeper, which has told all it knows. It may be about to hand over, and would wait for the
+      // lock that we hold.
       try? zone.keeper.signal(SIGKILL)
       _ = try? zone.keeper.reap()
       throw error
@@ -272,15 +267,28 @@ extension Zones {
     return zone
   }
 
-  private func hear(_ zone: inout LaunchedZone, _ plan: LaunchPlan, _ spec: ZoneSpec) throws(ZoneError) {
+  private func hear(
+    _ zone: inout LaunchedZone, _ plan: LaunchPlan, _ spec: ZoneSpec, _ files: ZoneFiles
+  ) throws(ZoneError) {
     while true {
-      let message = try attempt("start zone \(plan.name)") { () throws(SyscallError) in try zone.link.receive() }
+      var descriptors: [CInt] = []
+      defer { for descriptor in descriptors { close(descriptor) } }
+      let message: StageMessage?
+      do throws(SyscallError) { message = try zone.link.receive(timeout: -1, descriptors: &descriptors) } catch {
+        throw .call("start zone \(plan.name)", error)
+      }
       switch message {
+      case .network:
+        guard let number = descriptors.popLast() else { continue }
+        try attach(spec, OwnedFD(raw: number), files, &zone.record)
       case .map(let pid):
         try mapIds(pid, plan)
         try attempt("start zone \(plan.name)") { () throws(SyscallError) in try zone.link.send(.mapped) }
       case .ready(let pid):
         zone.initPid = pid
+        if zone.record.network != nil, zone.record.attachment == nil {
+          try attach(spec, networkNamespace(of: pid), files, &zone.record)
+        }
         return
       case .started:
         zone.isThrough = true
@@ -359,12 +367,17 @@ extension Zones {
     guard var record = try files.readRecord(), record.network != nil, record.attachment == nil,
       let keeper = try files.readKeeper()
     else { return }
-    try attach(spec, keeper.`init`, files, &record)
+    try attach(spec, networkNamespace(of: keeper.`init`), files, &record)
   }
 
-  private func attach(_ spec: ZoneSpec, _ pid: Int32, _ files: ZoneFiles, _ record: inout RunRecord) throws(ZoneError) {
+  private func networkNamespace(of pid: Int32) throws(ZoneError) -> OwnedFD {
+    try open("/proc/\(pid)/ns/net", O_RDONLY)
+  }
+
+  private func attach(
+    _ spec: ZoneSpec, _ namespace: consuming OwnedFD, _ files: ZoneFiles, _ record: inout RunRecord
+  ) throws(ZoneError) {
     guard case .named(let network) = spec.network else { return }
-    let namespace = try open("/proc/\(pid)/ns/net", O_RDONLY)
     let request = AttachRequest(zone: spec.name, network: network, aliases: spec.aliases, ports: spec.publish)
     do throws(NetworkError) {
       record.attachment = try networks().attach(request, netns: namespace)
