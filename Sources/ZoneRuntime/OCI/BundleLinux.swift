@@ -58,12 +58,7 @@ struct BundleLinux: Sendable {
     if node.has("intelRdt") {
       throw node.refused("intelRdt", "cache and bandwidth allocation (resctrl) is not supported by this runtime")
     }
-    if let wishes = try node.object("netDevices") {
-      for name in wishes.json.keys {
-        let inside = try wishes.object(name)?.string("name") ?? ""
-        networkDevices.append((name, inside.isEmpty ? name : inside))
-      }
-    }
+    networkDevices = try node.object("netDevices").map { (wishes) throws(ZoneError) in try Self.devices(wishes) } ?? []
     try check(node)
   }
 
@@ -93,6 +88,9 @@ struct BundleLinux: Sendable {
     }
     if timeOffsets != nil, !isNew(.time) {
       throw node.refused("timeOffsets", "they are a new time namespace's, and there is none in namespaces")
+    }
+    if !networkDevices.isEmpty, !has(.net) {
+      throw node.refused("netDevices", "they are moved into a network namespace, and there is none in namespaces")
     }
     for setting in sysctl {
       let key = setting.key.split(separator: "/").joined(separator: ".")
@@ -130,6 +128,27 @@ struct BundleLinux: Sendable {
       text += "\(clock) \(seconds) \(nanoseconds)\n"
     }
     return text.isEmpty ? nil : text
+  }
+
+  private static func devices(_ node: BundleNode) throws(ZoneError) -> [(name: String, inside: String)] {
+    var devices: [(name: String, inside: String)] = []
+    for name in node.json.keys {
+      let wish = try node.object(name)
+      let inside = try wish?.string("name").flatMap { $0.isEmpty ? nil : $0 } ?? name
+      guard isDeviceName(name) else { throw node.refused(name, "is no network device's name") }
+      // The kernel's own template: the first number that is free.
+      guard isDeviceName(inside.hasSuffix("%d") ? String(inside.dropLast(2)) + "0" : inside) else {
+        throw node.refused("\(name).name", "'\(inside)' is no network device's name")
+      }
+      devices.append((name, inside))
+    }
+    return devices
+  }
+
+  /// dev_valid_name() of the kernel: 1 to 15 bytes, no white space, no slash, no colon; and no template.
+  private static func isDeviceName(_ name: String) -> Bool {
+    (1...15).contains(name.utf8.count) && name != "." && name != ".."
+      && name.utf8.allSatisfy { $0 > 32 && $0 != 127 && $0 != 0xa0 && !"/:%".utf8.contains($0) }
   }
 
   private static func policy(_ node: BundleNode) throws(ZoneError) -> MemoryPolicy {

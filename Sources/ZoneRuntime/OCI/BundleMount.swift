@@ -29,9 +29,10 @@ struct BundleMount: Sendable {
   }
 
   /// An id-mapped mount. Without maps of its own it takes those of the container.
-  struct IdMapping: Sendable {
+  struct IdMapping: Equatable, Sendable {
     var uids: [IdMap]
     var gids: [IdMap]
+    /// Of all that is mounted below, too.
     var isRecursive: Bool
   }
 

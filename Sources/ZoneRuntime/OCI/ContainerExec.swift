@@ -54,6 +54,8 @@ extension Containers {
     plan.before = ContainerPlanner.before(process) + (try ContainerPlanner.labels(process, facts))
     if let mask = process.initialCPUs { plan.before.append(.affinity(mask)) }
     plan.process = try ContainerPlanner.process(process, config, facts)
+    // Before the filter, which need not allow it.
+    if let mask = process.finalCPUs { plan.process.insert(.affinity(mask), at: 0) }
     if process.terminal {
       let size = process.consoleSize ?? WindowSize(rows: 0, columns: 0)
       plan.zone = [.terminal(rows: UInt64(size.rows), columns: UInt64(size.columns))]

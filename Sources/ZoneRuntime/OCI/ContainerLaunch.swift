@@ -2,6 +2,7 @@ internal import CLinuxNS
 internal import Glibc
 public import LinuxNS
 internal import ResourceControl
+internal import VirtualNet
 
 /// How a container is to be made.
 public struct ContainerRequest: Sendable {
@@ -157,9 +158,8 @@ extension Containers {
       throw .refused(
         "--no-pivot is not supported: a root that cannot be pivoted into would leave the host's mounts in reach")
     }
-    if !config.linux.networkDevices.isEmpty {
-      throw .refused(
-        "config.json: linux.netDevices: moving the host's network devices is not supported by this runtime")
+    if !config.linux.networkDevices.isEmpty, geteuid() != 0 {
+      throw .refused("config.json: linux.netDevices: the host's network devices are root's to give")
     }
   }
 
@@ -189,7 +189,8 @@ extension Containers {
     stage.descriptors.gate = gate
     // Who answers it (`map`) would take the word for the process.
     let mapsItself = config.linux.isNew(.user) && stage.uidMap == nil
-    stage.openGate = foreground && !stage.terminal && config.hooks.isEmptyUntilStarted && !mapsItself
+    stage.openGate =
+      foreground && !stage.terminal && !stage.outerHooks && config.hooks.isEmptyUntilStarted && !mapsItself
     if !(config.process?.terminal ?? false) {
       (stage.descriptors.standardInput, stage.descriptors.standardOutput, stage.descriptors.standardError) = (0, 1, 2)
     }
@@ -198,10 +199,16 @@ extension Containers {
       guard error.errno == EPIPE else { throw .call("make container \(record.id)", error) }
     }
     do throws(CgroupError) { try record.cgroup.attach(deviceRules) } catch { throw .refused("\(error)") }
-    var made = try awaitReady(process, config, plan, files, &record, through: stage.openGate)
-    if let socket = request.consoleSocket { try Self.send(&made, to: socket) }
-    if let path = request.pidFile { try Self.write(made.pid, to: path) }
-    return made
+    var devices: DeviceMove?
+    do throws(ZoneError) {
+      var made = try awaitReady(process, config, plan, files, &record, &devices, through: stage.openGate)
+      if let socket = request.consoleSocket { try Self.send(&made, to: socket) }
+      if let path = request.pidFile { try Self.write(made.pid, to: path) }
+      return made
+    } catch {
+      if var devices = devices.take() { for failure in devices.giveBack() { warn("\(failure)") } }
+      throw error
+    }
   }
 
   /// Those of a container, for its making and for every process that comes in later.
@@ -261,6 +268,7 @@ extension Containers {
     stage.searchPath = Self.searchPath(stage.environment)
     stage.outerHooks =
       !config.hooks.prestart.isEmpty || !config.hooks.createRuntime.isEmpty || !config.hooks.createContainer.isEmpty
+      || !config.linux.networkDevices.isEmpty
     stage.createHooks = config.hooks.createContainer.map { $0.stageHook }
     stage.startHooks = config.hooks.startContainer.map { $0.stageHook }
     return stage
@@ -279,10 +287,12 @@ extension Containers {
 
   // MARK: the stage's words
 
-  /// - Parameter through: the process may go on as soon as it is known, and is all that is waited for.
+  /// - Parameters:
+  ///   - devices: network devices that are the container's from here on.
+  ///   - through: the process may go on as soon as it is known, and is all that is waited for.
   private func awaitReady(
     _ stage: consuming StageProcess, _ config: BundleConfig, _ plan: ContainerPlan, _ files: ContainerFiles,
-    _ record: inout ContainerRecord, through: Bool
+    _ record: inout ContainerRecord, _ devices: inout DeviceMove?, through: Bool
   ) throws(ZoneError) -> ContainerProcess {
     let link = try attempt("make container \(record.id)") { () throws(SyscallError) in try stage.control.duplicate() }
     let helper = stage.split { (process, _) in process }
@@ -327,6 +337,7 @@ extension Containers {
           try Self.say(StageRequest.mapped, to: link)
         }
       case .mounted:
+        try moveNetworkDevices(config, to: pid, &devices)
         try runCreateHooks(config, files, record)
         try say(go: link, state: .creating, config, files, record)
       case .ready:

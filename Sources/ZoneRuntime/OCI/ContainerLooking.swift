@@ -201,7 +201,7 @@ private struct FeaturesForm: WrittenJSON {
       try json.member("intelRdt", Enabled([("enabled", false)]))
       try json.member("memoryPolicy", Enabled([("enabled", true)]))
       try json.member("mountExtensions", Extensions())
-      try json.member("netDevices", Enabled([("enabled", false)]))
+      try json.member("netDevices", Enabled([("enabled", true)]))
       json.close("}")
     }
   }

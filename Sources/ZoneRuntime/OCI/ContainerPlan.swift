@@ -18,7 +18,7 @@ struct ContainerPlan: Sendable {
 
 /// Something of the host's that an op needs, opened before anything of the container's runs.
 enum ContainerSource: Equatable, Sendable {
-  case tree(path: String, recursive: Bool, HostTree.Propagation, idmap: [IdMap], gids: [IdMap])
+  case tree(path: String, recursive: Bool, HostTree.Propagation, idmap: BundleMount.IdMapping?)
 }
 
 /// What the planner has to know beside the bundle.
@@ -104,6 +104,9 @@ struct ContainerPlanner {
     plan.tree.append(.propagation(1 << 18, on: "/"))
     if plan.builder { plan.zone.append(.simple(.enterRoot, "copy the root's mounts to pivot into")) }
 
+    if linux.mountLabel != nil, !facts.hasSELinux {
+      throw refused("linux.mountLabel", "SELinux is not enabled in this kernel")
+    }
     var inside: [String] = []
     for mount in config.mounts {
       let path = mount.destination
@@ -169,13 +172,13 @@ struct ContainerPlanner {
       if idmap != nil { throw refused("mounts", "\(path): an id-mapped mount is host root's to make") }
       return tree
     }
-    var maps: (uids: [IdMap], gids: [IdMap]) = ([], [])
-    if let idmap {
-      maps = idmap.uids.isEmpty ? (linux.uidMappings, linux.gidMappings) : (idmap.uids, idmap.gids)
-      if maps.uids.isEmpty { throw refused("mounts", "\(path): there is no id mapping to take over") }
+    var idmap = idmap
+    if idmap?.uids.isEmpty == true {
+      idmap?.uids = linux.uidMappings
+      idmap?.gids = linux.gidMappings
+      if linux.uidMappings.isEmpty { throw refused("mounts", "\(path): there is no id mapping to take over") }
     }
-    plan.sources.append(
-      .tree(path: path, recursive: recursive, isRoot ? .private : propagation, idmap: maps.uids, gids: maps.gids))
+    plan.sources.append(.tree(path: path, recursive: recursive, isRoot ? .private : propagation, idmap: idmap))
     tree.index = plan.sources.count - 1
     return tree
   }
@@ -372,7 +375,6 @@ struct ContainerPlanner {
       ops.append(.simple(.noNewPrivileges, "gain no privileges by execve"))
       if let seccomp { ops.append(seccomp) }
     }
-    if let mask = process.finalCPUs { ops.append(.affinity(mask)) }
     return ops
   }
 }

@@ -8,15 +8,15 @@ struct ContainerSources: ~Copyable {
 
   init(_ plan: ContainerPlan) throws(ZoneError) {
     for source in plan.sources {
-      guard case .tree(let path, let recursive, let propagation, let uids, let gids) = source else { continue }
+      guard case .tree(let path, let recursive, let propagation, let idmap) = source else { continue }
       do throws(SyscallError) {
         let number = try HostTree.open(path, recursive: recursive, propagation).take()
         numbers.append(number)
-        if !uids.isEmpty {
-          let space = try UserNamespace.make(Zones.mapText(uids), Zones.mapText(gids))
+        if let idmap {
+          let space = try UserNamespace.make(Zones.mapText(idmap.uids), Zones.mapText(idmap.gids))
           // AT_EMPTY_PATH, AT_RECURSIVE; MOUNT_ATTR_IDMAP
           try check(
-            zns_mount_setattr(number, "", 0x1000 | (recursive ? 0x8000 : 0), 0x0010_0000, 0, 0, space.raw),
+            zns_mount_setattr(number, "", 0x1000 | (idmap.isRecursive ? 0x8000 : 0), 0x0010_0000, 0, 0, space.raw),
             "mount_setattr", path)
         }
       } catch { throw .call("use \(path) for the container", error) }

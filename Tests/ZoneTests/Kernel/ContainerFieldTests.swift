@@ -199,6 +199,8 @@ struct ContainerFieldTests {
       bundle["linux.timeOffsets"] = ["boottime": ["secs": 1_000_000, "nanosecs": 5], "monotonic": ["secs": 7]]
       let up = try #require(Double(try bundle.printed("cut -d' ' -f1 /proc/uptime")))
       #expect(up > 1_000_000)
+      let offsets = try bundle.printed("cat /proc/self/timens_offsets").split(whereSeparator: \.isWhitespace)
+      #expect(offsets == ["monotonic", "7", "0", "boottime", "1000000", "5"])
     }
   }
 
@@ -396,6 +398,30 @@ struct ContainerFieldTests {
         ["\(64 << 20)\n33\n512\n20000\n0", "\(64 << 20)\n33\n20\n20000 100000\n0"].contains(printed), "\(printed)")
       bundle["linux.resources"] = ["memory": ["limit": 10, "swap": 5]]
       #expect(try bundle.refusal().contains("linux.resources.memory.swap"))
+    }
+  }
+
+  @Test func blockIO() throws {
+    let disks = try FileManager.default.contentsOfDirectory(atPath: "/sys/block").filter { !$0.hasPrefix("loop") }
+    let disk = try #require(disks.first, "there is no block device")
+    let number = try #require(contents("/sys/block/\(disk)/dev")).trimmingCharacters(in: .whitespacesAndNewlines)
+    let parts = number.split(separator: ":").compactMap { Int($0) }
+    try OCIBundle.with { (bundle) throws in
+      for (key, rate) in [("ReadBps", 1 << 20), ("WriteBps", 2 << 20), ("ReadIOPS", 33), ("WriteIOPS", 44)] {
+        bundle["linux.resources.blockIO.throttle\(key)Device"] = [["major": parts[0], "minor": parts[1], "rate": rate]]
+      }
+      let printed = try bundle.printed(
+        """
+        cd /sys/fs/cgroup; cat io.max 2>/dev/null && exit; cd blkio
+        cat blkio.throttle.read_bps_device blkio.throttle.write_bps_device blkio.throttle.read_iops_device \
+          blkio.throttle.write_iops_device
+        """)
+      let values = [1 << 20, 2 << 20, 33, 44]
+      #expect(
+        [
+          "\(number) rbps=\(values[0]) wbps=\(values[1]) riops=33 wiops=44",
+          values.map { "\(number) \($0)" }.joined(separator: "\n"),
+        ].contains(printed), "\(printed)")
     }
   }
 

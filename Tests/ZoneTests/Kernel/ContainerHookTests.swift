@@ -67,12 +67,14 @@ struct ContainerHookTests {
     }
   }
 
-  @Test(arguments: ["createRuntime", "createContainer"])
+  @Test(arguments: ["prestart", "createRuntime", "createContainer", "startContainer", "poststart"])
   func aHookThatTakesTooLongIsKilled(kind: String) throws {
     try OCIBundle.with { (bundle) throws in
-      var slow = hook(kind, bundle, end: "sleep 4321")
+      bundle["root.readonly"] = false
+      var slow = hook(kind, bundle, inside: kind == "startContainer", end: "sleep 4321")
       slow["timeout"] = 1
       bundle["hooks"] = [kind: [slow]]
+      bundle.shell("sleep 1000")
       #expect(try bundle.refusal().contains("longer than its 1 s"))
       let left = try Command("pgrep", "-f", "^sleep 4321$").run()
       #expect(left.status == 1, "what the hook started goes with it: \(left)")

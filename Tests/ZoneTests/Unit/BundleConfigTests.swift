@@ -102,9 +102,42 @@ import Testing
     #expect(text(part("hugetlb")?.v2).first == "hugetlb.2MB.max=9" && text(read.limits.unified) == ["memory.high=5"])
   }
 
+  @Test func limitsOfDevices() throws {
+    let text = { (values: [CgroupValue]?) in (values ?? []).map { "\($0.file)=\($0.text)" } }
+    let throttle = { (key: String, rate: Int) in "\"\(key)\":[{\"major\":8,\"minor\":16,\"rate\":\(rate)}]" }
+    let all = [
+      throttle("throttleReadBpsDevice", 1), throttle("throttleWriteBpsDevice", 2),
+      throttle("throttleReadIOPSDevice", 3),
+      throttle("throttleWriteIOPSDevice", 0), "\"weight\":500",
+      "\"weightDevice\":[{\"major\":8,\"minor\":0,\"weight\":300}]",
+    ]
+    let io = try #require(try resources("\"blockIO\":{\(all.joined(separator: ","))}").blockIO)
+    #expect(
+      text(io.v2.v2) == [
+        "io.bfq.weight=500", "io.weight=default 4950", "io.bfq.weight=8:0 300", "io.max=8:16 rbps=1",
+        "io.max=8:16 wbps=2", "io.max=8:16 riops=3", "io.max=8:16 wiops=max",
+      ])
+    #expect(
+      text(io.v1.v1) == [
+        "blkio.weight=500", "blkio.bfq.weight=500", "blkio.bfq.weight_device=8:0 300",
+        "blkio.throttle.read_bps_device=8:16 1", "blkio.throttle.write_bps_device=8:16 2",
+        "blkio.throttle.read_iops_device=8:16 3", "blkio.throttle.write_iops_device=8:16 0",
+      ])
+    let rdma = try resources("\"rdma\":{\"mlx5_1\":{\"hcaHandles\":3,\"hcaObjects\":9},\"mlx4_0\":{\"hcaObjects\":7}}")
+    let part = rdma.limits.parts.first { $0.controller == "rdma" }
+    #expect(text(part?.v2) == ["rdma.max=mlx5_1 hca_handle=3 hca_object=9", "rdma.max=mlx4_0 hca_object=7"])
+    #expect(text(part?.v1) == text(part?.v2))
+    let idle = try resources("\"cpu\":{\"idle\":1,\"shares\":5,\"mems\":\"0\"}")
+    #expect(text(idle.limits.parts.first { $0.controller == "cpu" }?.v2) == ["cpu.idle=1"])
+    #expect(text(idle.limits.parts.first { $0.controller == "cpuset" }?.v1) == ["cpuset.mems=0"])
+    let network = try resources("\"network\":{\"classID\":5,\"priorities\":[{\"name\":\"lo\",\"priority\":2}]}")
+    #expect(network.limits.parts.flatMap { text($0.v1) } == ["net_cls.classid=5", "net_prio.ifpriomap=lo 2"])
+  }
+
   @Test(arguments: [
     ("\"memory\":{\"swappiness\":5}", "memory"), ("\"memory\":{\"disableOOMKiller\":true}", "memory"),
     ("\"memory\":{\"kernelTCP\":5}", "memory"), ("\"cpu\":{\"realtimeRuntime\":5}", "cpu"),
+    ("\"cpu\":{\"realtimePeriod\":5}", "cpu"),
     ("\"network\":{\"classID\":5}", "net_cls"),
     ("\"network\":{\"priorities\":[{\"name\":\"lo\",\"priority\":1}]}", "net_prio"),
   ])
