@@ -179,6 +179,14 @@ struct NetworkSession: ~Copyable {
     }
   }
 
+  mutating func release(where isGone: (String) -> Bool) throws(NetworkError) {
+    for network in try Networks.names(in: directories.leaseFolder) {
+      guard var leases = try Leases.read(directories.leases(network)) else { continue }
+      for zone in leases.zones.keys.filter(isGone) { _ = leases.release(zone) }
+      try write(leases, network)
+    }
+  }
+
   mutating func republish(zone: String, network: String, ports: [PublishedPort]) throws(NetworkError) {
     let held = try state(network)?.attachments.first { $0.zone == zone }?.ports ?? []
     _ = try checkFree(ports.filter { !held.contains($0) }, except: zone, on: network)

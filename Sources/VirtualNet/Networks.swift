@@ -147,6 +147,13 @@ public struct Networks: Sendable {
     try session.release(zone)
   }
 
+  /// Forgets the leases of zones that went with an earlier start of the machine, and could not do it themselves.
+  /// - Parameter isGone: is asked while nobody else can lease; a zone that is being made must not be gone before it does.
+  public func release(where isGone: (String) -> Bool) throws(NetworkError) {
+    var session = try NetworkSession(self)
+    try session.release(where: isGone)
+  }
+
   /// Changes the published ports of an attached zone. Flows through ports that go are cut, others go on.
   public func republish(zone: String, network: String, ports: [PublishedPort]) throws(NetworkError) {
     try HostNames.check(zone, "zone")

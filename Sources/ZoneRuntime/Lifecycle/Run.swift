@@ -1,5 +1,6 @@
 internal import Glibc
 public import LinuxNS
+internal import VirtualNet
 
 /// A zone in the foreground: what `run` and a start with `--attach` hold while the command runs.
 public struct RunningZone: ~Copyable {
@@ -113,6 +114,7 @@ extension Zones {
   /// - Returns: the zones that could not be started, and why.
   public func bootAll(progress: (String) -> Void) throws(ZoneError) -> [(zone: String, error: ZoneError)] {
     var failed: [(zone: String, error: ZoneError)] = []
+    forgetAddresses()
     for zone in try list() {
       // Whether it was to be started is not known, which somebody has to hear.
       do throws(ZoneError) { _ = try files(zone.name).readSpec() } catch { failed.append((zone.name, error)) }
@@ -125,5 +127,16 @@ extension Zones {
       do throws(ZoneError) { try start(zone.name) } catch { failed.append((zone.name, error)) }
     }
     return failed
+  }
+
+  /// A zone that was to go with its end (`run --rm`) went with the machine: its address, which is kept on disk, did not.
+  private func forgetAddresses() {
+    guard FileSystem.exists("\(directories.shared)/networks") else { return }
+    do throws(NetworkError) {
+      try networks().release { name in
+        guard let files = try? files(name) else { return false }
+        return !FileSystem.exists(files.data) && !FileSystem.exists(files.run)
+      }
+    } catch { notice("addresses of zones that are gone are kept: \(error)") }
   }
 }

@@ -60,6 +60,25 @@ struct NetworkZoneTests {
     }
   }
 
+  /// A zone that was to be removed at its end, and whose end was the machine's, could not give its address back.
+  @Test func atMachineStartNobodyHoldsAnAddressThatIsGone() throws {
+    try Zonectl.with { zones in
+      let leases = zones.root + "/data/.shared/networks/lan"
+      try zones.make("stays", "installed", ["--network", "lan"])
+      try zones.ok("start", "stays")
+      try zones.ok("run", "-d", "--rm", "--name", "passing", "--network", "lan", "--", "sleep", "infinity")
+      let before = try #require(contents(leases))
+      try zones.ok("boot", "--all")
+      #expect(contents(leases) == before, "both live")
+      try zones.ok("halt", "passing", "stays")
+      try #require(try eventually { try zones.state("passing") == "none" })
+      // As the next start of the machine finds it.
+      try before.write(toFile: leases, atomically: false, encoding: .utf8)
+      try zones.ok("boot", "--all")
+      #expect(contents(leases)?.contains("zone passing ") == false && contents(leases)?.contains("zone stays ") == true)
+    }
+  }
+
   @Test func networksDoNotMeet() throws {
     try Zonectl.with { zones in
       try serve(zones, "web", ["--network", "first"])
