@@ -1,5 +1,6 @@
 # Sourced by scripts/test: reads the runner's log, counts cases and skips, holds them against Tests/skips and
-# Tests/counts, and ends with the runner's own closing line. Wants $log $mode $status $fuzz_status $record $filters and the times.
+# Tests/counts, and ends with the runner's own closing line. Wants $log $mode $status $fuzz_status $fields_status $record
+# $filters and the times.
 
 # Whether a condition that Tests/skips names holds on this machine, or in the guest.
 where=host
@@ -84,8 +85,9 @@ problems=()
 [ "$unexpected" = 0 ] || problems+=("$unexpected tests were skipped unexpectedly")
 [ "$ran" -gt 0 ] || problems+=("no case ran")
 [ "$fuzz_status" = 0 ] || problems+=("scripts/fuzz found something, or could not run")
+[ "$fields_status" = 0 ] || problems+=("a field of config.json can be ignored and no case fails (scripts/fields)")
 if [ -n "$guest" ] && [ "$guest_status" != 0 ]; then
-  problems+=("in the guest $guest_failed tests failed, or it gave no answer")
+  problems+=("in the guest $guest_failed tests failed, or it gave no answer, or did not come back as it was (scripts/reboot)")
   grep -aE '^[^ ]+ +Test .* failed after' "$guest_log" | grep -avE 'Test run with' | sed 's/^[^ ]* */  in the guest: /' || true
 fi
 
