@@ -260,6 +260,14 @@ struct BundleDeviceRule: Sendable, Equatable {
     (self.allow, self.type, self.major, self.minor, self.access) = (allow, type, major, minor, access)
   }
 
+  /// Allows one of `linux.devices`.
+  init(of device: BundleDevice) {
+    let number = device.number
+    self.init(
+      allow: true, type: device.mode & 0o170000 == 0o060000 ? "b" : "c", major: UInt32(number >> 8 & 0xfff),
+      minor: UInt32(number & 0xff | number >> 12 & 0xfff00), access: "rwm")
+  }
+
   /// For a v2 group.
   var rule: DeviceProgram.Rule {
     DeviceProgram.Rule(

@@ -20,9 +20,14 @@ extension Containers {
     _ config: BundleConfig, _ trees: CgroupTrees, for stage: Int32, _ files: ContainerFiles,
     _ record: inout ContainerRecord
   ) throws(ZoneError) -> [UInt64] {
-    let limits =
+    var limits =
       try config.linux.resources.map { (resources) throws(ZoneError) in try self.limits(resources, trees) }
       ?? ContainerLimits()
+    if config.linux.resources?.devices.isEmpty ?? true, Self.isHostRoot {
+      // Nobody said which devices: those that it was given, not each that a node can be found or made of.
+      let none = BundleDeviceRule(allow: false, type: "a", major: nil, minor: nil, access: "rwm")
+      try limitDevices([none] + config.linux.devices.map { BundleDeviceRule(of: $0) }, trees, &limits)
+    }
     if systemdCgroup {
       try makeUnit(config, trees, limits, for: stage, files, &record)
       return []
@@ -82,20 +87,25 @@ extension Containers {
     var limits = resources.limits
     let isV1 = { (name: String) in trees.v1.contains { $0.controllers.contains(name) } }
     if let io = resources.blockIO { limits.parts.append(isV1("blkio") ? io.v1 : io.v2) }
-    guard !resources.devices.isEmpty else { return limits }
-    let rules = resources.devices + BundleDeviceRule.defaults
-    if isV1("devices") {
+    if !resources.devices.isEmpty { try limitDevices(resources.devices, trees, &limits) }
+    return limits
+  }
+
+  private func limitDevices(
+    _ ownRules: [BundleDeviceRule], _ trees: CgroupTrees, _ limits: inout ContainerLimits
+  ) throws(ZoneError) {
+    let rules = ownRules + BundleDeviceRule.defaults
+    if trees.v1.contains(where: { $0.controllers.contains("devices") }) {
       limits.parts.append(.init("devices", v1: Self.deviceLines(rules)))
     } else if Self.isHostRoot {
       // An ordinary user may attach no program; in his namespace no device can be made either.
       guard rules.count <= DeviceProgram.mostRules else {
         throw .refused(
-          "config.json: linux.resources.devices: \(resources.devices.count) rules, more than a v2 group's program has room for (\(DeviceProgram.mostRules - BundleDeviceRule.defaults.count))"
+          "config.json: linux.resources.devices: \(ownRules.count) rules, more than a v2 group's program has room for (\(DeviceProgram.mostRules - BundleDeviceRule.defaults.count))"
         )
       }
       limits.deviceProgram = DeviceProgram.instructions(rules.map { $0.rule })
     }
-    return limits
   }
 
   /// devices.allow and devices.deny, in the rules' order: the last that fits decides.

@@ -47,6 +47,8 @@ struct ContainerPlanner {
   let config: BundleConfig
   let facts: ContainerFacts
   var plan = ContainerPlan()
+  /// Where only the container's side mounts, or makes files.
+  var late: [String] = []
 
   /// - Throws: for what the bundle asks and no container of this caller can have, by the field's name.
   static func plan(_ config: BundleConfig, _ facts: ContainerFacts) throws(ZoneError) -> ContainerPlan {
@@ -107,15 +109,14 @@ struct ContainerPlanner {
     if linux.mountLabel != nil, !facts.hasSELinux {
       throw refused("linux.mountLabel", "SELinux is not enabled in this kernel")
     }
-    var inside: [String] = []
     for mount in config.mounts {
       let path = mount.destination
       let isInsider =
         Self.insiders.contains(mount.type) && !mount.isBind
-        || inside.contains { path == $0 || path.hasPrefix($0 == "/" ? $0 : "\($0)/") }
+        || late.contains { path == $0 || path.hasPrefix($0 == "/" ? $0 : "\($0)/") }
       let ops = try self.ops(mount)
       if plan.builder, !isInsider { plan.tree += ops } else { plan.zone += ops }
-      if isInsider { inside.append(path) }
+      if isInsider { late.append(path) }
     }
   }
 
@@ -281,6 +282,8 @@ struct ContainerPlanner {
   // MARK: the rest of the container's side
 
   private mutating func planRest() throws(ZoneError) {
+    if config.process?.terminal == true { late.append("/dev/console") }
+    if plan.builder { planLockedCovers() }
     if linux.isNew(.net) { plan.zone.append(.simple(.loopback, "bring lo up")) }
     if let process = config.process, process.terminal {
       let size = process.consoleSize ?? WindowSize(rows: 0, columns: 0)

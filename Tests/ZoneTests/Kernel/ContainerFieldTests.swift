@@ -350,6 +350,12 @@ struct ContainerFieldTests {
       #expect(refused.contains("not permitted") && refused.hasSuffix("fine"), "\(refused)")
       bundle.add("linux.resources.devices", ["allow": true, "type": "c", "major": 1, "minor": 11, "access": "w"])
       #expect(try bundle.printed("(: > /dev/log2) 2>&1 && echo opened") == "opened")
+      // Without a rule: what the bundle has made, and no other.
+      bundle["linux.resources"] = nil
+      bundle["linux.devices"] = [["type": "c", "path": "/dev/fuse2", "major": 10, "minor": 229, "fileMode": 0o666]]
+      try Command.text("mknod", "-m", "666", bundle.folder + "/rootfs/log3", "c", "1", "11")
+      let made = try bundle.printed("(: < /dev/fuse2) 2>&1 && echo opened; (: > /log3) 2>&1; true")
+      #expect(made.hasPrefix("opened") && made.contains("not permitted"), "\(made)")
     }
   }
 
