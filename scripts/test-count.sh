@@ -16,6 +16,7 @@ condition() {
     no-sys-resource) ! ((0x$(awk '/^CapBnd/ { print $2 }' /proc/self/status) >> 24 & 1)) ;;
     no-systemd) [ ! -d /run/systemd/system ] ;;
     v2-only) [ ! -d /sys/fs/cgroup/memory ] ;;
+    other-runc) ! runc --version 2>/dev/null | grep -q '^runc version 1\.1\.5+ds1' ;;
     no-tun) [ ! -c /dev/net/tun ] ;;
     runtime-only) runtime_only ;;
     *) fail "Tests/skips names a condition that is not known: $1" ;;

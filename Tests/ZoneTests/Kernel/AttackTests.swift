@@ -5,7 +5,7 @@ import Testing
 /// Each rule of the security bar that the launch keeps, with its attack carried out by the root of a zone.
 @Suite(.serialized, .machine, .needs(.root, .ordinaryUser, .program("gcc")), .timeLimit(.minutes(5)))
 struct AttackTests {
-  static let everybody: [Zonectl.Who] = [.root, .ordinaryUser]
+  static let everybody: [Zonectl.Who] = [.root, .ordinaryUser, .userOfOneId]
 
   /// The zone's root clears a read-only flag, or unmounts a cover.
   @Test(arguments: everybody) func mountsAreRefused(who: Zonectl.Who) throws {
@@ -139,8 +139,8 @@ struct AttackTests {
   }
 
   /// CVE-2024-21626: a working directory that is a descriptor's name leads to the host's folders.
-  @Test func aWorkdirOfADescriptorIsRefused() throws {
-    try Zonectl.with { zones in
+  @Test(arguments: everybody) func aWorkdirOfADescriptorIsRefused(who: Zonectl.Who) throws {
+    try Zonectl.with(who) { zones in
       try zones.make("a")
       for number in 3..<16 {
         for words in [
@@ -217,5 +217,12 @@ struct AttackTests {
       #expect(terminal.wait() == 0, "\(terminal.screen)")
       #expect(!terminal.screen.contains("DONE"), "\(terminal.screen)")
     }
+  }
+
+  /// Nothing of ours has power that its caller has not.
+  @Test func nothingOfOursIsSetUid() throws {
+    var status = stat()
+    try #require(stat(Zonectl.program, &status) == 0)
+    #expect(status.st_mode & (S_ISUID | S_ISGID) == 0)
   }
 }

@@ -10,6 +10,8 @@ enum Need: Sendable, CustomStringConvertible {
   case ordinaryUser
   case program(String)
   case path(String)
+  /// Debian 12's: what an attack does to it is a fact of that version.
+  case runcOfDebian12
   case cgroupV1(String)
   /// As capsh(1) names it, without CAP_: held by whoever runs the tests.
   case capability(String)
@@ -20,10 +22,13 @@ enum Need: Sendable, CustomStringConvertible {
     case .ordinaryUser: OrdinaryUser.found != nil
     case .program(let name): Command.find(name) != nil
     case .path(let path): access(path, F_OK) == 0
+    case .runcOfDebian12: Self.runc.hasPrefix("runc version 1.1.5+ds1")
     case .cgroupV1(let controller): access("/sys/fs/cgroup/\(controller)/tasks", F_OK) == 0
     case .capability(let name): Self.boundingSet.contains(name)
     }
   }
+
+  private static let runc: String = (try? Command("runc", "--version").run())?.out ?? ""
 
   private static let boundingSet: [String] = {
     let lines = (try? Command("setpriv", "--dump").run())?.lines ?? []
@@ -37,6 +42,7 @@ enum Need: Sendable, CustomStringConvertible {
     case .ordinaryUser: "the ordinary user \(OrdinaryUser.name) with subordinate ids (scripts/test makes it)"
     case .program(let name): "the program \(name)"
     case .path(let path): path
+    case .runcOfDebian12: "runc of Debian 12 (1.1.5+ds1)"
     case .cgroupV1(let controller): "the v1 cgroup controller \(controller)"
     case .capability(let name): "CAP_\(name.uppercased())"
     }

@@ -2,8 +2,11 @@ import Foundation
 import Glibc
 import Testing
 
-/// `zone-oci` with a bundle and a `--root` of its own. Every container and file of it goes with it.
+/// `zone-oci`, or another runtime, with a bundle and a `--root` of its own. Every container and file of it goes with it.
 final class OCIBundle {
+  /// Whose verbs act on the bundle. The bundle is made by `zone-oci spec` for each, so that it is the same.
+  enum Runtime: String, Sendable, CaseIterable { case zoneOCI = "zone-oci", runc }
+
   let folder: String
   /// `config.json`, to be changed before a container is made of it.
   var config: [String: Any]
@@ -13,18 +16,24 @@ final class OCIBundle {
   /// Of zone-oci, beside the plain ones.
   var environment: [String: String] = [:]
 
+  /// The runtime: a copy, which an attack may spoil.
+  var program: String
+
   /// A bundle with a busybox root, made by `spec`, without a terminal.
-  static func with<Result>(_ who: Zonectl.Who = .root, _ body: (OCIBundle) throws -> Result) throws -> Result {
-    let bundle = try OCIBundle(who)
+  static func with<Result>(
+    _ who: Zonectl.Who = .root, _ runtime: Runtime = .zoneOCI, _ body: (OCIBundle) throws -> Result
+  ) throws -> Result {
+    let bundle = try OCIBundle(who, runtime)
     defer { bundle.end() }
     return try body(bundle)
   }
 
   private let who: Zonectl.Who
 
-  private init(_ who: Zonectl.Who) throws {
+  private init(_ who: Zonectl.Who, _ runtime: Runtime) throws {
     self.who = who
     folder = try makeTemporaryFolder()
+    program = folder + "/zone-oci"
     chmod(folder, 0o755)
     if who == .ordinaryUser, let user = OrdinaryUser.found { chown(folder, user.uid, user.gid) }
     try FileManager.default.copyItem(atPath: Zonectl.program, toPath: folder + "/zone-oci")
@@ -38,6 +47,10 @@ final class OCIBundle {
     }
     config = try JSONSerialization.jsonObject(with: bytes) as? [String: Any] ?? [:]
     self["process.terminal"] = false
+    if runtime == .runc {
+      program = folder + "/runc"
+      try FileManager.default.copyItem(atPath: Command.find("runc") ?? "/usr/sbin/runc", toPath: program)
+    }
   }
 
   /// A field by its path, `process.user.uid`. Setting nil removes it.
@@ -69,7 +82,7 @@ final class OCIBundle {
 
   func command(_ words: [String]) -> Command {
     let prefix = who == .root ? [] : OrdinaryUser.prefix
-    var command = Command(prefix + [folder + "/zone-oci", "--root", folder + "/state"] + options + words)
+    var command = Command(prefix + [program, "--root", folder + "/state"] + options + words)
     command.environment.merge(environment) { $1 }
     command.directory = folder
     command.timeout = timeout
@@ -87,9 +100,9 @@ final class OCIBundle {
   }
 
   /// The command that runs the bundle as it is now, in the foreground.
-  func prepared(_ id: String = "a") throws -> Command {
+  func prepared(_ id: String = "a", _ options: [String] = []) throws -> Command {
     try write()
-    return command(["run", "--bundle", folder, id])
+    return command(["run"] + options + ["--bundle", folder, id])
   }
 
   func start(_ id: String = "a") throws -> Outcome { try prepared(id).run() }

@@ -4,7 +4,11 @@ import Testing
 
 /// `zonectl` with a `--root` of its own, as root or as the ordinary user. Every zone and file of it goes with it.
 final class Zonectl {
-  enum Who: Sendable { case root, ordinaryUser }
+  enum Who: Sendable {
+    case root, ordinaryUser
+    /// The ordinary user where nobody gave him subordinate ids: his zones have his own id and no other.
+    case userOfOneId
+  }
 
   let who: Who
   /// A folder of this case, which both the caller and root can read: programs, bundles, files to copy.
@@ -50,7 +54,7 @@ final class Zonectl {
     try FileManager.default.copyItem(atPath: Zonectl.program, toPath: folder + "/zonectl")
     chmod(folder + "/zonectl", 0o755)
     mkdir(folder + "/runtime", 0o700)
-    if who == .ordinaryUser, let user = OrdinaryUser.found {
+    if who != .root, let user = OrdinaryUser.found {
       for path in [folder, folder + "/runtime"] { chown(path, user.uid, user.gid) }
     }
   }
@@ -59,7 +63,7 @@ final class Zonectl {
   func command(_ arguments: [String], input: String = "") -> Command {
     var command = Command(prefix + [folder + "/zonectl", "--root", root] + arguments)
     command.environment["XDG_RUNTIME_DIR"] = folder + "/runtime"
-    if who == .ordinaryUser, let user = OrdinaryUser.found {
+    if who != .root, let user = OrdinaryUser.found {
       command.environment["HOME"] = user.home
       command.environment["USER"] = OrdinaryUser.name
     }
@@ -76,8 +80,11 @@ final class Zonectl {
   /// For cases in which the machine has to look different.
   var privateMounts: String?
 
+  private static let oneId = "mount --bind /dev/null /etc/subuid; mount --bind /dev/null /etc/subgid"
+
   private var wrapper: [String] {
-    privateMounts.map {
+    let script = [who == .userOfOneId ? Self.oneId : nil, privateMounts].compactMap(\.self)
+    return (script.isEmpty ? nil : script.joined(separator: "\n")).map {
       ["unshare", "--mount", "--propagation", "private", "sh", "-ec", $0 + "\nexec \"$@\"", "sh"]
     } ?? []
   }
