@@ -7,6 +7,7 @@
 
 #ifndef EMBEDDED_SWIFT
 void zns_heap_has_threads(void) {}
+void zns_heap_status_when_short(int status) { (void)status; }
 #else
 
 #include <errno.h>
@@ -15,6 +16,7 @@ void zns_heap_has_threads(void) {}
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 enum {
@@ -169,6 +171,23 @@ void *realloc(void *bytes, size_t room) {
   return more;
 }
 
+static int status_when_short = 1;
+void zns_heap_status_when_short(int status) { status_when_short = status; }
+
+/// Swift asks here, and uses what it gets unseen: where there is nothing to give, the program says so and ends, and the next
+/// command takes away what it has made, as after a kill.
+static void end_for_want(void) __attribute__((noreturn, cold));
+static void end_for_want(void) {
+  static const char said[] =
+      ": out of memory; free some, or raise its limit (ulimit -v and -d, memory.max of the control group)\n";
+  const char *name = zns_arguments()[0] ? zns_arguments()[0] : "zonectl", *slash = strrchr(name, '/');
+  if (slash) name = slash + 1;
+  struct iovec parts[] = {{(char *)name, strlen(name)}, {(char *)said, sizeof said - 1}};
+  ssize_t told = writev(2, parts, 2);
+  (void)told;
+  _exit(status_when_short);
+}
+
 int posix_memalign(void **bytes, size_t alignment, size_t room) {
   void *small = alignment == STEP || alignment == sizeof(void *) ? take_small(room) : NULL;
   if (small) {
@@ -179,7 +198,7 @@ int posix_memalign(void **bytes, size_t alignment, size_t room) {
   int error = errno;
   void *made = alignment <= STEP ? malloc(room) : map(alignment, room);
   errno = error;
-  if (!made) return ENOMEM;
+  if (!made) end_for_want();
   *bytes = made;
   return 0;
 }

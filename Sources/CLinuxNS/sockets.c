@@ -41,20 +41,22 @@ long zns_receive_fds(int socket, void *bytes, size_t room, int *fds, int *fd_cou
   do got = RESULT(recvmsg(socket, &message, MSG_CMSG_CLOEXEC | flags));
   while (got == -EINTR);
   if (got < 0) return got;
-  int lost = (message.msg_flags & (MSG_CTRUNC | MSG_TRUNC)) != 0;
+  int lost = (message.msg_flags & (MSG_CTRUNC | MSG_TRUNC)) != 0, received = 0;
   for (struct cmsghdr *h = CMSG_FIRSTHDR(&message); h; h = CMSG_NXTHDR(&message, h)) {
     if (h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS) continue;
     int n = (int)((h->cmsg_len - CMSG_LEN(0)) / sizeof(int));
     for (int i = 0; i < n; i++) {
       int fd;
       memcpy(&fd, CMSG_DATA(h) + sizeof(int) * (size_t)i, sizeof fd);
+      received++;
       if (!lost && *fd_count < space) fds[(*fd_count)++] = fd;
       else { close(fd); lost = 1; }
     }
   }
   if (lost) {
     while (*fd_count > 0) close(fds[--*fd_count]);
-    return -EMSGSIZE;
+    // There was room for more of them, but no number left (RLIMIT_NOFILE).
+    return message.msg_flags & MSG_CTRUNC && received < MOST_FDS ? -EMFILE : -EMSGSIZE;
   }
   return got;
 }

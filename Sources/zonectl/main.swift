@@ -16,6 +16,7 @@ do throws(UsageError) {
   case .version:
     Output.line("\(zonectlTable.program) \(zonectlTable.version)")
   case .run(let invocation):
+    Heap.setStatusWhenShort(Failure.status(.refused(""), of: invocation))
     do throws(ZoneError) {
       exit(try action(of: invocation)(invocation))
     } catch {

@@ -85,15 +85,15 @@ public enum FileSystem {
     throws(SyscallError)
   {
     let temporary = draft ?? "\(path).\(getpid()).\(zns_gettid()).tmp"
+    // Opened first: what fails for want of a descriptor has replaced nothing.
+    var folder: OwnedFD?
+    if durable { folder = try OwnedFD.open(parent(of: path), O_RDONLY | O_DIRECTORY) }
     let file = try OwnedFD.open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode: mode)
     do {
       try write(bytes, to: file, name: temporary)
       if durable { try call("fsync", temporary) { fsync(file.raw) } }
       try call("rename", path) { rename(temporary, path) }
-      if durable {
-        let folder = try OwnedFD.open(parent(of: path), O_RDONLY | O_DIRECTORY)
-        try call("fsync", path) { fsync(folder.raw) }
-      }
+      if let folder = folder.take() { try call("fsync", path) { fsync(folder.raw) } }
     } catch {
       unlink(temporary)  // best effort: the first error is the one to report
       throw error

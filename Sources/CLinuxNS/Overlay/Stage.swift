@@ -181,7 +181,9 @@ public func spawn(_ start: ProgramStart) throws(SyscallError) -> (pid: Int32, pi
       }
     }
   }
-  try check(result, "execve", start.executable >= 0 ? start.arguments.first : start.path)
+  // clone(2) says so, and never execve(2) here: it changes no user.
+  let call = result == -Int(EAGAIN) ? "clone" : "execve"
+  try check(result, call, start.executable >= 0 ? start.arguments.first : start.path)
   return (Int32(result), pidfd)
 }
 

@@ -1,4 +1,5 @@
 internal import CLinuxNS
+internal import Glibc
 
 /// A system call that the kernel refused.
 ///
@@ -24,11 +25,18 @@ public struct SyscallError: Error, Equatable, Sendable, CustomStringConvertible 
     var text = step.map { "cannot \($0): " } ?? ""
     text += call
     if let path { text += " \(path)" }
-    return text + ": " + Self.describe(errno)
+    text += ": " + Self.describe(errno)
+    if errno == EAGAIN, call.hasPrefix("clone") { text += "; \(Shortage.ofProcesses)" }
+    return text
+  }
+
+  /// `ENOSPC (no space left on device); make room there …`: what it is, and what can be done where something is short.
+  public static func describe(_ errno: CInt) -> String {
+    name(errno) + (Shortage.remedy(errno).map { "; \($0)" } ?? "")
   }
 
   /// `EINVAL (invalid argument)`: errno(3)'s name and its words.
-  public static func describe(_ errno: CInt) -> String {
+  public static func name(_ errno: CInt) -> String {
     guard let name = zns_errno_name(errno) else { return "error \(errno)" }
     guard let text = zns_errno_text(errno) else { return String(cString: name) }
     return "\(String(cString: name)) (\(String(cString: text).lowercasedFirst))"

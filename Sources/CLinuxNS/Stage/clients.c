@@ -5,17 +5,29 @@
 
 struct client clients[CLIENTS + 1];
 
+// Given up for who connects where no other descriptor is left (RLIMIT_NOFILE, which whoever launched us may have had low),
+// and whose place that is. Without it he would not be taken, and poll(2) would not wait for anything else.
+static int spare = -1;
+static struct client *on_spare;
+
+static void keep_spare(void) {
+  if (spare < 0) spare = (int)SYS3(__NR_fcntl, 0, 1030 /* F_DUPFD_CLOEXEC */, 0);
+}
+
 void open_clients(int control) {
   for (int i = 0; i <= CLIENTS; i++) clients[i].socket = -1;
   clients[0].socket = control;
   int one = 1;
   SYS3(__NR_ioctl, control, FIONBIO, &one);
+  keep_spare();
 }
 
 void drop(struct client *client) {
   if (client->socket >= 0) sys_close(client->socket);
   client->socket = -1;
   client->attached = client->muted = 0;
+  if (client == on_spare) on_spare = 0;
+  keep_spare();
 }
 
 void tell(struct client *client, char kind, const int32_t *numbers, int count) {
@@ -35,18 +47,31 @@ void refuse(struct client *client, long error) {
 void accept_client(int listening) {
   // What we say must never wait for who is to hear it.
   long socket = SYS4(__NR_accept4, listening, 0, 0, SOCK_CLOEXEC | SOCK_NONBLOCK);
+  int on_last = socket == -EMFILE || socket == -ENFILE;
+  if (on_last) {
+    if (spare >= 0) sys_close(spare), spare = -1;
+    else if (on_spare) {
+      // As with a full table: the last place is always the last comer's.
+      struct client *last = on_spare;
+      sys_close(last->socket);
+      *last = (struct client){.socket = -1};
+    }
+    socket = SYS4(__NR_accept4, listening, 0, 0, SOCK_CLOEXEC | SOCK_NONBLOCK);
+  }
   if (socket < 0) return;
   struct ucred_ peer;
   unsigned size = sizeof peer;
   long result = SYS5(__NR_getsockopt, socket, SOL_SOCKET, SO_PEERCRED, &peer, &size);
   if (result < 0 || (peer.uid != 0 && peer.uid != plan->owner_uid)) {
     sys_close((int)socket);
+    if (on_last) on_spare = 0, keep_spare();
     return;
   }
   int place = 1;
   while (place < CLIENTS && clients[place].socket >= 0) place++;
   drop(&clients[place]);
   clients[place] = (struct client){.socket = (int)socket};
+  if (on_last) on_spare = &clients[place];
 }
 
 /// Polls for room, at most `milliseconds`.

@@ -202,7 +202,10 @@ void make_container(void) {
     be_process(link[1]);
   }
   int32_t pid = (int32_t)result;
-  send_numbers(told, STAGE_SAYS_PROCESS, &pid, 1);
+  if (send_numbers(told, STAGE_SAYS_PROCESS, &pid, 1) < 0) {
+    SYS2(__NR_kill, pid, SIGKILL);  // a process that nobody knows of; its launcher sees the socket close with it
+    sys_exit(125);
+  }
   if (link[0] < 0) sys_exit(0);
   sys_close(link[1]);
   map_process(pid);

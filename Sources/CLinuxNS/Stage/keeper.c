@@ -164,7 +164,16 @@ static void executed(struct zone *zone) {
   if (!marked) return;
   record.started = now_realtime();
   record.phase = record.asked ? PHASE_SHUTTING_DOWN : PHASE_RUNNING;
-  write_record(&record);
+  long result = write_record(&record);
+  if (result < 0) {
+    // Nobody could know of a zone without a record: it does not run.
+    int32_t numbers[3] = {0, STAGE_STEP_RECORD, (int32_t)-result};
+    tell_attached(STAGE_SAYS_FAILED, numbers, 3);
+    record.code = 125;
+    exited = 1;
+    SYS4(__NR_pidfd_send_signal, zone->init, SIGKILL, 0, 0);
+    return;
+  }
   tell_attached(STAGE_SAYS_STARTED, &record.process, 1);
 }
 
@@ -252,7 +261,11 @@ static void end(struct zone *zone) {
   for (int i = stays; i <= CLIENTS; i++) tell(&clients[i], STAGE_SAYS_ENDED, numbers, 3);
   // Nothing of ours is in the launcher's way any more: he need not wait until our memory is taken apart.
   if (stays) sys_close(clients[0].socket);
-  for (int i = 0; i < 2; i++) reap_helper(zone, i);
+  for (int i = 0; i < 2; i++) {
+    // The zone is over, whatever such a one still waits for.
+    if (zone->helpers[i] >= 0) SYS4(__NR_pidfd_send_signal, zone->helpers[i], SIGKILL, 0, 0);
+    reap_helper(zone, i);
+  }
   // The launcher has heard, and cleans up.
   if (stays && clients[0].socket >= 0) sys_exit(0);
   hand_over();

@@ -50,9 +50,12 @@ long send_message(int socket, const void *bytes, size_t n, const int *fds, int f
     message.control = &control;
     message.control_length = (control.header.length + 7) & ~(size_t)7;
   }
+  // Whoever waits for it waits for ever where it is lost: a kernel that has no memory for it now is asked again, and by no
+  // other call, which a filter might not let through.
   long result;
+  int tries = 1000;
   do result = SYS3(__NR_sendmsg, socket, &message, MSG_NOSIGNAL | flags);
-  while (result == -EINTR);
+  while (result == -EINTR || ((result == -ENOMEM || result == -ENOBUFS) && --tries > 0));
   return result;
 }
 
@@ -89,6 +92,11 @@ long receive_message(int socket, void *bytes, size_t room, int *fds, int *fd_cou
       }
     }
     at += (h->length + 7) & ~(size_t)7;
+  }
+  // The room is for more than anybody sends us: what is missing had no number left (RLIMIT_NOFILE).
+  if (fd_count && message.flags & MSG_CTRUNC) {
+    while (*fd_count > 0) sys_close(fds[--*fd_count]);
+    return -EMFILE;
   }
   return result;
 }

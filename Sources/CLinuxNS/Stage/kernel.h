@@ -84,6 +84,7 @@ __attribute__((always_inline)) static inline long sys6(long n, long a, long b, l
 #define MSG_DONTWAIT 0x40
 #define MSG_NOSIGNAL 0x4000
 #define MSG_CMSG_CLOEXEC 0x40000000
+#define MSG_CTRUNC 8
 #define SOL_SOCKET 1
 #define SCM_RIGHTS 1
 #define SCM_CREDENTIALS 2

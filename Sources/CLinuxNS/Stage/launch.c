@@ -26,7 +26,7 @@ void expect(int from, char kind, char *message, size_t room, int *fds, int *fd_c
     got = receive_message(from, message, room, fds, fd_count, 0, 0);
   }
   if (got >= 1 && message[0] == kind) return;
-  int32_t numbers[3] = {0, STAGE_STEP_DIED, EPIPE};
+  int32_t numbers[3] = {0, STAGE_STEP_DIED, got == -EMFILE ? EMFILE : EPIPE};
   if (got == 13 && message[0] == LINK_FAILED) memcpy(numbers, message + 1, sizeof numbers);
   launch_failed(numbers[0], numbers[1], -numbers[2]);
 }

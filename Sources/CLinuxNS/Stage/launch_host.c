@@ -33,7 +33,9 @@ static void be_born(int link, int gate, int exec_pipe, const struct ground *grou
   if (result < 0) link_failed(link, 0, STAGE_STEP_CLONE, result);
 
   int fds[7], count = 7;
-  if (receive_message(link, message, sizeof message, fds, &count, 0, 0) != 1 || message[0] != LINK_GO) sys_exit(125);
+  long got = receive_message(link, message, sizeof message, fds, &count, 0, 0);
+  if (got == -EMFILE) link_failed(link, 0, STAGE_STEP_PLAN, got);
+  if (got != 1 || message[0] != LINK_GO) sys_exit(125);
   result = count < 2 ? -EPROTO : map_plan(fds[0]);
   if (result < 0) link_failed(link, 0, STAGE_STEP_PLAN, result);
   // The copy of the mount namespace carries the working directory over: so the zone finds its root as ".".
@@ -103,7 +105,8 @@ static void build(struct zone *zone, struct launch *launch) {
   if (!plan->terminal) fds[count++] = payload_in, fds[count++] = payload_out, fds[count++] = payload_err;
   if (network.socket >= 0) fds[count++] = network.process, fds[count++] = network.socket;
   // Where it has failed already it does not hear this, and what it said is heard below.
-  send_message(launch->link[0], message, 1, fds, count, 0);
+  result = send_message(launch->link[0], message, 1, fds, count, 0);
+  if (result < 0 && result != -EPIPE && result != -ECONNRESET) launch_failed(0, STAGE_STEP_CLONE, result);
   if (network.socket >= 0) sys_close(network.socket);
   // Whoever is the last in our mount namespace pays for taking it apart: that is to be us.
   expect(launch->link[0], LINK_MOVED, message, sizeof message, 0, 0);

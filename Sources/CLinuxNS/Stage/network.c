@@ -25,14 +25,18 @@ static void make(int socket, int user_namespace) {
   // It stays the host's root in name, so that it stays dumpable, which who comes in by its pidfd asks for.
   long result = SYS2(__NR_setns, user_namespace, CLONE_NEWUSER);
   // Whoever made us holds the other end of much: its end is seen only where we hold none of it.
-  SYS3(__NR_dup3, socket, OURS, O_CLOEXEC);
-  SYS3(__NR_dup3, STAGE_FD_CONTROL, LAUNCHERS, O_CLOEXEC);
-  SYS3(__NR_close_range, LAUNCHERS + 1, ~0u, 0);
+  if (result >= 0) result = SYS3(__NR_dup3, socket, OURS, O_CLOEXEC);
+  if (result >= 0) {
+    socket = OURS;
+    result = SYS3(__NR_dup3, STAGE_FD_CONTROL, LAUNCHERS, O_CLOEXEC);
+  }
+  if (result >= 0) result = SYS3(__NR_close_range, LAUNCHERS + 1, ~0u, 0);
   if (result >= 0) result = SYS1(__NR_unshare, CLONE_NEWNET);
   if (result >= 0) result = loopback();
   int32_t number = (int32_t)result;
-  send_numbers(OURS, STANDS, &number, 1);
-  if (result >= 0 && orders.tell_network) tell_launcher();
+  send_numbers(socket, STANDS, &number, 1);
+  if (number < 0) sys_exit(125);
+  if (orders.tell_network) tell_launcher();
   sys_close(LAUNCHERS);
   receive_message(OURS, message, sizeof message, 0, 0, 0, 0);  // the end of the last who may want to enter
   sys_exit(0);

@@ -18,6 +18,15 @@ static void refuse_at(int32_t step, long error) {
 static void refuse(long error) __attribute__((noreturn));
 static void refuse(long error) { refuse_at(STAGE_STEP_PLAN, error); }
 
+/// The launcher's next message, with its descriptors.
+static long hear(char *message, size_t room, int *fds, int *count) {
+  *count = STAGE_FDS_A_MESSAGE;
+  long got = receive_message(STAGE_FD_CONTROL, message, room, fds, count, 0, 0);
+  if (got == -EMFILE) refuse(got);
+  if (got <= 0) sys_exit(125);  // the launcher has gone, or thought better of it
+  return got;
+}
+
 long map_plan(int fd) {
   struct statx status;
   long result = SYS5(__NR_statx, fd, "", AT_EMPTY_PATH, STATX_SIZE, &status);
@@ -36,7 +45,8 @@ long map_plan(int fd) {
 static void place(int fd, int number) {
   if (fd >= STAGE_FD_GROUPS) refuse(-EMFILE);
   long result = SYS3(__NR_dup3, fd, number, O_CLOEXEC);
-  if (result < 0) refuse(result);
+  // dup(2): a number above RLIMIT_NOFILE is no descriptor.
+  if (result < 0) refuse(result == -EBADF ? -EMFILE : result);
   sys_close(fd);
 }
 
@@ -53,9 +63,7 @@ static void take_plan(const char *message, long got, int *fds, int count) {
     }
     if (!message[1]) break;
     static char next[4];
-    count = STAGE_FDS_A_MESSAGE;
-    got = receive_message(STAGE_FD_CONTROL, next, sizeof next, fds, &count, 0, 0);
-    if (got <= 0) sys_exit(125);
+    got = hear(next, sizeof next, fds, &count);
     message = next;
   }
   if (!plan) refuse(-EPROTO);
@@ -63,17 +71,15 @@ static void take_plan(const char *message, long got, int *fds, int count) {
 
 void hear_plan(void) {
   char message[4];
-  int fds[STAGE_FDS_A_MESSAGE], count = STAGE_FDS_A_MESSAGE;
-  long got = receive_message(STAGE_FD_CONTROL, message, sizeof message, fds, &count, 0, 0);
-  if (got <= 0) sys_exit(125);  // the launcher has gone, or thought better of it
+  int fds[STAGE_FDS_A_MESSAGE], count;
+  long got = hear(message, sizeof message, fds, &count);
   take_plan(message, got, fds, count);
 }
 
 void hear_ground(struct ground *ground) {
   static char message[2 + sizeof ground->ids];
-  int fds[STAGE_FDS_A_MESSAGE], count = STAGE_FDS_A_MESSAGE, first = STAGE_FD_GROUPS;
-  long got = receive_message(STAGE_FD_CONTROL, message, sizeof message, fds, &count, 0, 0);
-  if (got <= 0) sys_exit(125);
+  int fds[STAGE_FDS_A_MESSAGE], count, first = STAGE_FD_GROUPS;
+  long got = hear(message, sizeof message, fds, &count);
   if (got != sizeof message || message[0] != STAGE_GROUND || count > 1 + STAGE_MOST_GROUPS || count < 1 + message[1])
     refuse(-EPROTO);
   memcpy(&ground->ids, message + 2, sizeof ground->ids);
@@ -88,9 +94,8 @@ void hear_ground(struct ground *ground) {
 
 void hear_orders(void) {
   char message[8];
-  int fds[STAGE_FDS_A_MESSAGE], count = STAGE_FDS_A_MESSAGE;
-  long got = receive_message(STAGE_FD_CONTROL, message, sizeof message, fds, &count, 0, 0);
-  if (got <= 0) sys_exit(125);
+  int fds[STAGE_FDS_A_MESSAGE], count;
+  long got = hear(message, sizeof message, fds, &count);
   if (message[0] == STAGE_AHEAD && got == 5) {
     // The network namespace alone takes half a millisecond: meanwhile the launcher makes groups and a plan.
     memcpy(&made_ahead, message + 1, 4);

@@ -14,6 +14,21 @@ static char *put_field(char *to, const char *name, uint64_t value) {
   return put_number(to, value);
 }
 
+// The file that the record is in.
+static int record_fd = -1;
+static size_t record_size;
+
+/// Where nothing new can be made, on a full disk say or without a descriptor, the record is written over where it lies: it has
+/// its room there. Who reads meanwhile may have to look again; a state that is not true would stay.
+static long write_over(char *bytes, size_t size, size_t room, long why) {
+  if (record_fd < 0 || record_size > room) return why;
+  while (size < record_size) bytes[size++] = ' ';
+  long result = SYS4(__NR_pwrite64, record_fd, bytes, size, 0);
+  if (result != (long)size) return result < 0 ? result : -ENOSPC;
+  record_size = size;
+  return 0;
+}
+
 long write_record(const struct record *r) {
   static const char *const phases[] = {"ready", "running", "shutting_down", "ended"};
   char bytes[512], *end = put_text(bytes, "{\"version\":1,\"phase\":\"");
@@ -31,12 +46,20 @@ long write_record(const struct record *r) {
     end = put_text(end, r->asked ? ",\"asked\":true" : ",\"asked\":false");
   }
   end = put_text(end, "}\n");
+  size_t size = (size_t)(end - bytes);
   long fd = sys_open(plan->fd_run, ".keeper.json", O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600);
-  if (fd < 0) return fd;
-  long result = sys_write((int)fd, bytes, (size_t)(end - bytes));
-  sys_close((int)fd);
-  if (result < 0) return result;
-  return SYS4(__NR_renameat, plan->fd_run, ".keeper.json", plan->fd_run, "keeper.json");
+  if (fd < 0) return write_over(bytes, size, sizeof bytes, fd);
+  long result = sys_write((int)fd, bytes, size);
+  if (result >= 0) result = result == (long)size ? SYS4(__NR_renameat, plan->fd_run, ".keeper.json", plan->fd_run, "keeper.json") : -ENOSPC;
+  if (result < 0) {
+    sys_close((int)fd);
+    SYS3(__NR_unlinkat, plan->fd_run, ".keeper.json", 0);
+    return write_over(bytes, size, sizeof bytes, result);
+  }
+  if (record_fd >= 0) sys_close(record_fd);
+  record_fd = (int)fd;
+  record_size = size;
+  return 0;
 }
 
 static int log_fd = -1;

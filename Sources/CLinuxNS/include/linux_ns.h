@@ -50,9 +50,11 @@ long zns_raise_descriptor_limit(void);
 int zns_start_thread(void *(*body)(void *), void *argument);
 /// Has heap.c take locks from now on.
 void zns_heap_has_threads(void);
-
+/// The exit status of a program that gets no memory: 1 until something else is said.
+void zns_heap_status_when_short(int status);
 /// memmove(3); it is memcpy(3) and memmove(3) of an Embedded Swift program.
 void *zns_copy(void *target, const void *source, size_t count);
+
 long zns_keyctl(int operation, unsigned long a, unsigned long b, unsigned long c, unsigned long d);
 
 /// waitid(P_PIDFD) with WEXITED and the given extra options. Fills code (CLD_*) and status. 0, or -errno.
@@ -63,7 +65,8 @@ long zns_wait_pidfd(int pidfd, int options, int *code, int *status);
 long zns_send_fds(int socket, const void *bytes, size_t count, const int *fds, int fd_count);
 
 /// Receives one message and its descriptors (CLOEXEC). *fd_count holds the room on entry, the number on return.
-/// A message or descriptor list that did not fit is -EMSGSIZE and its descriptors are closed.
+/// A message or descriptor list that did not fit is -EMSGSIZE, and descriptors that RLIMIT_NOFILE has no room for are
+/// -EMFILE; all of them are closed.
 long zns_receive_fds(int socket, void *bytes, size_t room, int *fds, int *fd_count, int flags);
 
 /// SO_PEERCRED of a unix socket.

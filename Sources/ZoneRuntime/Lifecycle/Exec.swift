@@ -163,7 +163,7 @@ extension Zones {
         _ = try? execution.watcher.reap()  // it has told all it knows
         if step == Int(STAGE_STEP_EXECUTE.rawValue) { throw .notExecuted(command: request.command[0], errno: number) }
         let words = ops.indices.contains(step) ? ops[step].words : StepWords.words(step)
-        throw .refused("cannot execute in zone \(name): cannot \(words): \(SyscallError.describe(number))")
+        throw .refused("cannot execute in zone \(name): cannot \(words): \(StepWords.reason(step, number))")
       case .ended(_, let signal, _):
         throw .refused("cannot execute in zone \(name): killed by signal \(signal) on the way")
       case nil: throw .refused("cannot execute in zone \(name): it ended")

@@ -79,8 +79,26 @@ extension Zones {
       do throws(ZoneError) {
         if spec.ephemeral || FileSystem.exists(files.run) { try cleanUp(files) }
       } catch let second { notice("clean-up after the failed start of \(files.name) failed too: \(second)") }
-      throw error
+      throw Self.explained(error, files)
     }
+  }
+
+  /// overlayfs says no more than EINVAL of a layer that is read-only, and is read-only itself over one without room.
+  private static func explained(_ error: ZoneError, _ files: ZoneFiles) -> ZoneError {
+    guard case .launch(let zone, let step, let number, _) = error, number == EINVAL || number == EROFS else {
+      return error
+    }
+    var information = statvfs()
+    guard statvfs(files.data, &information) == 0 else { return error }
+    let hint: String
+    if information.f_flag & 1 != 0 {  // ST_RDONLY
+      hint = "\(files.data) is mounted read-only (mount -o remount,rw)"
+    } else if number == EROFS, information.f_bavail == 0 || information.f_favail == 0 {
+      hint = "make room in \(files.data) (df tells of bytes, df -i of files)"
+    } else {
+      return error
+    }
+    return .launch(zone: zone, step: step, errno: number, hint: hint)
   }
 
   /// Begins the process that will keep a zone: early, so that host root's namespaces are made while we plan.
@@ -147,7 +165,8 @@ extension Zones {
       repeat { said = (try? KeeperLink.receive(from: stage.control, timeout: 0)) ?? nil } while said == .network
       stage.abandon()
       if case .failed(_, let step, let number)? = said {
-        throw .launch(zone: spec.name, step: StepWords.words(step), errno: number, hint: nil)
+        throw .launch(
+          zone: spec.name, step: "cannot \(StepWords.words(step))", errno: number, hint: StepWords.hint(step, number))
       }
       throw error
     }
@@ -315,7 +334,8 @@ extension Zones {
         if step == Int(STAGE_STEP_EXECUTE.rawValue) {
           throw .notExecuted(command: spec.command.first ?? "", errno: number)
         }
-        throw .launch(zone: spec.name, step: StepWords.words(step), errno: number, hint: nil)
+        throw .launch(
+          zone: spec.name, step: "cannot \(StepWords.words(step))", errno: number, hint: StepWords.hint(step, number))
       case .no(let number): throw .refused("cannot start zone \(spec.name): \(SyscallError.describe(number))")
       case .ended: throw .refused("cannot start zone \(spec.name): it ended before its command was executed")
       case nil: throw .refused("cannot start zone \(spec.name): its keeper ended")
@@ -327,7 +347,7 @@ extension Zones {
   static func failure(_ plan: LaunchPlan, _ step: Int, _ number: CInt) -> ZoneError {
     let ops = plan.tree + plan.zone + plan.process
     let words = ops.indices.contains(step) ? ops[step].words : StepWords.words(step)
-    return .launch(zone: plan.name, step: "cannot \(words)", errno: number, hint: StepWords.hint(step, number, plan))
+    return .launch(zone: plan.name, step: "cannot \(words)", errno: number, hint: StepWords.hint(step, number))
   }
 
   private func open(_ path: String, _ flags: CInt) throws(ZoneError) -> OwnedFD {

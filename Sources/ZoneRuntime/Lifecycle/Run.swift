@@ -37,7 +37,7 @@ public struct RunningZone: ~Copyable {
   public consuming func giveUp() {
     try? launched.keeper.signal(SIGKILL)
     _ = try? launched.keeper.waitUntilEnd(timeout: 5000)
-    guard let files = try? zones.files(name), let lock = try? files.lock() else { return }
+    guard let files = try? zones.files(name), let lock = try? Self.lock(files) else { return }
     let held = LockedZone(files: files, lock: lock)
     try? zones.cleanUp(held.files)
   }
@@ -45,9 +45,24 @@ public struct RunningZone: ~Copyable {
   /// After the end: takes away what the run made, unless the keeper restarts the zone.
   public consuming func finish() throws(ZoneError) {
     guard spec.restart == .no else { return }
-    guard let files = try? zones.files(name), let lock = try files.lock() else { return }
+    guard let files = try? zones.files(name), let lock = try Self.lock(files) else { return }
     let held = LockedZone(files: files, lock: lock)
-    if spec.ephemeral { try zones.cleanUpKernel(held.files, launched.record) }
+    do throws(ZoneError) { try takeAway(held.files) } catch {
+      // Once more and by the record, as the next command would: for a zone that is to be gone none comes by.
+      _ = try? launched.keeper.waitUntilEnd(timeout: 5000)
+      if spec.ephemeral { try? zones.cleanUp(held.files) }
+      throw error
+    }
+  }
+
+  /// Asked for twice: without it nothing can be taken away.
+  private static func lock(_ files: ZoneFiles) throws(ZoneError) -> FileLock? {
+    do throws(ZoneError) { if let lock = try files.lock() { return lock } } catch { return try files.lock() }
+    return try files.lock()
+  }
+
+  private borrowing func takeAway(_ files: ZoneFiles) throws(ZoneError) {
+    if spec.ephemeral { try zones.cleanUpKernel(files, launched.record) }
     // What is left to its keeper when it has told the end is to write it down; then it closes our socket.
     do throws(SyscallError) {
       while try launched.link.receive(timeout: 10_000) != nil {}
@@ -55,7 +70,7 @@ public struct RunningZone: ~Copyable {
       if error.errno == ETIMEDOUT { throw .timedOut("the keeper of \(name) does not end") }
       throw .call("wait for the keeper of \(name)", error)
     }
-    if spec.ephemeral { try zones.cleanUpFiles(held.files) } else { try zones.cleanUp(held.files) }
+    if spec.ephemeral { try zones.cleanUpFiles(files) } else { try zones.cleanUp(files) }
   }
 }
 
@@ -72,7 +87,11 @@ extension Zones {
       } else {
         try create(spec)
       }
-      zone = try locked(spec.name)
+      do throws(ZoneError) { zone = try locked(spec.name) } catch {
+        // An ephemeral one is an empty directory yet, and nothing that is not goes with it.
+        if spec.ephemeral { rmdir(directories.run(of: spec.name)) }
+        throw error
+      }
     } catch {
       stage.abandon()
       throw error

@@ -1,5 +1,6 @@
 internal import CLinuxNS
 internal import Glibc
+internal import LinuxNS
 
 /// The words for the stage's steps outside the plan's ops (stage_plan.h, enum stage_step), and hints for failures that
 /// have a common reason.
@@ -24,13 +25,26 @@ enum StepWords {
     table.first { Int($0.0.rawValue) == step }?.1 ?? "step \(step)"
   }
 
-  static func hint(_ step: Int, _ number: CInt, _ plan: LaunchPlan) -> String? {
-    if step == Int(STAGE_STEP_JOINER.rawValue) || step == Int(STAGE_STEP_MAP.rawValue),
-      number == EPERM || number == ENOSPC || number == EUSERS
-    {
+  static func hint(_ step: Int, _ number: CInt) -> String? {
+    let isOne = { (steps: [stage_step]) in steps.contains { Int($0.rawValue) == step } }
+    if isOne([STAGE_STEP_JOINER, STAGE_STEP_MAP]), number == EPERM || number == ENOSPC || number == EUSERS {
       return
         "user namespaces are switched off or used up (sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone)"
     }
-    return nil
+    if number == ENOSPC, isOne([STAGE_STEP_CLONE, STAGE_STEP_UNSHARE, STAGE_STEP_NETWORK]) {
+      return "namespaces are used up (sysctl user.max_mnt_namespaces and its neighbours)"
+    }
+    if number == EAGAIN, isOne(processes) { return Shortage.ofProcesses }
+    return Shortage.remedy(number)
+  }
+
+  /// Steps that make a process, or take one into a group that counts them.
+  private static let processes = [
+    STAGE_STEP_UNSHARE, STAGE_STEP_JOINER, STAGE_STEP_CLONE, STAGE_STEP_NETWORK, STAGE_STEP_FORK, STAGE_STEP_CGROUP,
+  ]
+
+  /// `errno`, and what can be done about it at that step.
+  static func reason(_ step: Int, _ number: CInt) -> String {
+    SyscallError.name(number) + (hint(step, number).map { "; \($0)" } ?? "")
   }
 }

@@ -34,7 +34,8 @@ public enum ZoneError: Error, CustomStringConvertible, Sendable {
     case .syntax(let error): "\(error)"
     case .json(let error): "\(error)"
     case .launch(let zone, let step, let errno, let hint):
-      "cannot start zone \(zone): \(step): \(SyscallError.describe(errno))" + (hint.map { "; \($0)" } ?? "")
+      "cannot start zone \(zone): \(step): "
+        + (hint.map { "\(SyscallError.name(errno)); \($0)" } ?? SyscallError.describe(errno))
     case .notExecuted(let command, let errno):
       errno == 2
         ? "cannot execute '\(command)': not found in the zone"

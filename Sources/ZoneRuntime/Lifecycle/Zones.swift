@@ -47,7 +47,10 @@ public struct Zones: Sendable {
       return try zone.files.writeSpec(spec)
     }
     try makeDirectory(of: files)
-    try files.writeSpec(spec)
+    do { try files.writeSpec(spec) } catch {
+      unmake(files)
+      throw error
+    }
   }
 
   /// none or configured -> installed.
@@ -64,15 +67,28 @@ public struct Zones: Sendable {
       return warnOfReach(spec)
     }
     try makeDirectory(of: files)
-    let zone = try locked(spec.name)
     do throws(ZoneError) {
-      try files.writeSpec(spec)
-      try install(zone.files, spec)
+      let zone = try locked(spec.name)
+      do throws(ZoneError) {
+        try files.writeSpec(spec)
+        try install(zone.files, spec)
+      } catch {
+        unmake(zone.files)
+        throw error
+      }
     } catch {
-      try? remove(zone.files)  // best effort: the first error is the one to report
+      rmdir(files.data)  // it could not be locked: what is somebody else's by now is not empty
       throw error
     }
     warnOfReach(spec)
+  }
+
+  /// Takes back what a creation has made. Best effort: the first error is the one to report. It may be that no descriptor
+  /// is left, and then there is nothing but what needs none.
+  private func unmake(_ files: ZoneFiles) {
+    try? TreeRemoval.remove(files.data)
+    for path in [files.spec, files.incomplete, files.installed] { unlink(path) }
+    rmdir(files.data)
   }
 
   /// configured -> installed.

@@ -176,7 +176,7 @@ extension Containers {
         let ops = plan.tree + plan.zone + plan.process + plan.before
         if step == Int(STAGE_STEP_EXECUTE.rawValue) { throw Self.notFound(process.arguments[0], number) }
         let words = ops.indices.contains(step) ? ops[step].words : StepWords.words(step)
-        throw .refused("cannot execute in container \(record.id): cannot \(words): \(SyscallError.describe(number))")
+        throw .refused("cannot execute in container \(record.id): cannot \(words): \(StepWords.reason(step, number))")
       case nil:
         guard started, let process = made.take() else {
           throw .refused("cannot execute in container \(record.id): killed on the way")

@@ -393,7 +393,7 @@ extension Containers {
       return .refused("cannot run the \(kind) hook \(hooks[hook].path): \(Self.hookEnd(number, hooks[hook]))")
     }
     let words = ops.indices.contains(step) ? ops[step].words : StepWords.words(step)
-    return .refused("cannot make the container: cannot \(words): \(SyscallError.describe(number))")
+    return .refused("cannot make the container: cannot \(words): \(StepWords.reason(step, number))")
   }
 
   /// runc's words, by which engines know 127 from 126.

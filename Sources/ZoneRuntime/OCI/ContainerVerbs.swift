@@ -145,9 +145,12 @@ extension Containers {
       if signal == SIGKILL { return try killGroups(record) }
       do throws(CgroupError) { return try record.cgroup.group.signal(signal) } catch { throw .refused("\(error)") }
     }
+    // Looked at before: once the signal is sent, nothing is said to have failed.
+    var isPaused = false
+    if signal == SIGKILL { isPaused = try state(files, record) == .paused }
     try attempt("signal container \(id)") { () throws(SyscallError) in try process.signal(signal) }
     // A frozen process cannot die: its groups are let go for the signal that asks it to.
-    if signal == SIGKILL, try state(files, record) == .paused { try? record.cgroup.group.thaw() }
+    if isPaused { try? record.cgroup.group.thaw() }
   }
 
   private func killGroups(_ record: ContainerRecord) throws(ZoneError) {

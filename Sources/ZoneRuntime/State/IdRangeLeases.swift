@@ -57,7 +57,7 @@ public struct IdRangeLeases: Sendable {
       let path = path(lease.range)
       guard holder(path) == zone, unlink(path) != 0 else { continue }
       let error = errno
-      guard error == ENOENT else { throw .call(SyscallError(call: "unlink", errno: error, path: path)) }
+      guard error == ENOENT else { throw .release(SyscallError(call: "unlink", errno: error, path: path)) }
     }
   }
 
@@ -158,6 +158,7 @@ public struct IdRangeLeases: Sendable {
 /// Why no range of ids could be leased or read.
 public enum IdRangeError: Error, Equatable, Sendable, CustomStringConvertible {
   case call(SyscallError)
+  case release(SyscallError)
   case name(String)
   case exhausted(zone: String, count: Int)
   case subordinate(SyntaxError)
@@ -165,6 +166,7 @@ public enum IdRangeError: Error, Equatable, Sendable, CustomStringConvertible {
   public var description: String {
     switch self {
     case .call(let error): "cannot lease ids: \(error)"
+    case .release(let error): "cannot give back a zone's ids: \(error)"
     case .name(let name): "cannot lease ids for '\(name)': not a zone's name"
     case .exhausted(let zone, let count):
       "cannot lease ids for \(zone): \(count) zones have one and the rest is taken by /etc/subuid or /etc/subgid; delete zones"

@@ -16,6 +16,9 @@ enum OCIProgram {
     case .version: Output.write("zone-oci version \(ociTable.version)\nspec: \(Containers.specification)\n")
     case .run(let invocation):
       var log: OCILog?
+      // runc's: of exec 255, for a process that could not be executed is told apart from one that ended with 1.
+      let failed: CInt = invocation.ociVerb == .exec ? 255 : 1
+      Heap.setStatusWhenShort(failed)
       do throws(ZoneError) {
         let opened = try OCILog(invocation)
         log = opened
@@ -24,8 +27,7 @@ enum OCIProgram {
         log?.write(error.description, level: "error")
         complain(error.description)
         if case .commandLine = error { exit(2) }
-        // runc's: a process that could not be executed is told apart from one that ended with 1.
-        exit(invocation.ociVerb == .exec ? 255 : 1)
+        exit(failed)
       }
     }
     exit(0)

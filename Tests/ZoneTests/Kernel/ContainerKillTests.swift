@@ -3,35 +3,33 @@ import Glibc
 import Testing
 
 /// `zone-oci` killed in the midst of its calls: `list` is right afterwards, `delete` works, and nothing is left.
-@Suite(.serialized, .machine, .needs(.root, .program("busybox"), .program("strace")), .timeLimit(.minutes(5)))
+@Suite(.serialized, .machine, .needs(.root, .program("busybox"), .program("gcc")), .timeLimit(.minutes(5)))
 struct ContainerKillTests {
   @Test(arguments: ["create", "run", "start", "delete"]) func aSpreadOfCalls(verb: String) throws {
-    try ContainerKilled.walk(verb) { calls in Array(Set((0..<20).map { 1 + $0 * (calls - 1) / 19 })).sorted() }
+    try ContainerKilled.walk(verb) { $0.spread(20) }
   }
 }
 
-@Suite(.serialized, .machine, .needs(.root, .program("busybox"), .program("strace")), .timeLimit(.minutes(30)))
+@Suite(.serialized, .machine, .needs(.root, .program("busybox"), .program("gcc")), .timeLimit(.minutes(30)))
 struct LongContainerKillTests {
   @Test(arguments: ["create", "run", "start", "delete"]) func everyCall(verb: String) throws {
-    try ContainerKilled.walk(verb) { Array(1...$0) }
+    try ContainerKilled.walk(verb) { $0 }
   }
 }
 
 /// Of a container whose group systemd has made, its unit goes as well.
 @Suite(
-  .serialized, .machine, .needs(.root, .program("busybox"), .program("strace"), .path("/run/systemd/system")),
+  .serialized, .machine, .needs(.root, .program("busybox"), .program("gcc"), .path("/run/systemd/system")),
   .timeLimit(.minutes(20)))
 struct ContainerUnitKillTests {
   @Test(arguments: ["create", "delete"]) func aUnitGoesWithItsContainer(verb: String) throws {
-    try ContainerKilled.walk(verb, options: ["--systemd-cgroup"]) { calls in
-      Array(Set((0..<20).map { 1 + $0 * (calls - 1) / 19 })).sorted()
-    }
+    try ContainerKilled.walk(verb, options: ["--systemd-cgroup"]) { $0.spread(20) }
     #expect(try eventually { try SystemdUnits.loaded("zone-oci-a.scope").isEmpty })
   }
 }
 
 private enum ContainerKilled {
-  static func walk(_ verb: String, options: [String] = [], _ chosen: (Int) -> [Int]) throws {
+  static func walk(_ verb: String, options: [String] = [], _ chosen: ([CallPoint]) -> [CallPoint]) throws {
     try OCIBundle.with { (bundle) throws in
       bundle.options = options
       // What the container writes goes nowhere: a pipe of ours would stay open as long as it lives.
@@ -49,28 +47,28 @@ private enum ContainerKilled {
         default: [verb, "a"]
         }
       let command = bundle.command(words)
-      var names: [String] = []
+      var calls: [CallPoint] = []
       for _ in 0..<2 {
         try before()
-        names = try Injection.calls(command, behind: 0, quietly: quiet)
+        calls = try Trace(command, quietly: quiet).points[0]
         try bundle.ok("delete", "--force", "a")
       }
       let processes = Machine.processes()
-      let chosen = chosen(names.count)
+      let chosen = chosen(calls)
       var hits = 0
       for call in chosen {
         try before()
-        let outcome = try Injection.kill(command, at: call, of: names, quietly: quiet)
-        #expect(!outcome.timedOut, "\(verb) killed at call \(call) of \(names.count) hangs")
-        if outcome.status == Injection.killed { hits += 1 }
+        let (outcome, hit) = try Injection.run(command, .kill, at: call, quietly: quiet)
+        #expect(!outcome.timedOut, "\(verb) killed at \(call) hangs")
+        if hit != nil { hits += 1 }
         let list = try bundle.run("list", "-q")
-        #expect(list.status == 0, "after \(verb) was killed at call \(call) (\(names[call - 1])): \(list)")
+        #expect(list.status == 0, "after \(verb) was killed at \(call): \(list)")
         let delete = try bundle.run("delete", "--force", "a")
-        #expect(delete.status == 0, "after \(verb) was killed at call \(call) (\(names[call - 1])): \(delete)")
-        #expect(try bundle.left().isEmpty, "\(verb) killed at call \(call)")
+        #expect(delete.status == 0, "after \(verb) was killed at \(call): \(delete)")
+        #expect(try bundle.left().isEmpty, "\(verb) killed at \(call)")
         #expect(
           eventually(timeout: 5) { Machine.processes() == processes },
-          "\(verb) killed at call \(call) (\(names[call - 1])) leaves \(Machine.processes())")
+          "\(verb) killed at \(call) leaves \(Machine.processes())")
       }
       #expect(hits * 10 >= chosen.count * 8, "of \(chosen.count) calls of \(verb) only \(hits) were hit")
     }

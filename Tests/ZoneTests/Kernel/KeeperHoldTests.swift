@@ -124,7 +124,8 @@ struct KeeperHoldTests {
       #expect(open.contains { $0.contains("pidfd") }, "the look itself is wrong: \(open)")
       let files = open.filter { $0.hasPrefix("/") && !$0.hasPrefix("/dev/") && !$0.hasPrefix("/sys/fs/cgroup") }
       let own = [
-        "\(zones.root)/run/a", "\(zones.root)/data/a", "\(zones.root)/data/a/log", zones.folder + "/zonectl", "/",
+        "\(zones.root)/run/a", "\(zones.root)/run/a/keeper.json", "\(zones.root)/data/a", "\(zones.root)/data/a/log",
+        zones.folder + "/zonectl", "/",
       ]
       #expect(files.filter { !own.contains($0) } == [])
     }

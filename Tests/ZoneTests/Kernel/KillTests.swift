@@ -91,125 +91,91 @@ import Testing
   }
 }
 
-/// `zonectl` killed at its own system calls: `list` is right afterwards, `delete` works, nothing is left.
+/// `zonectl` and what it starts killed at their system calls: `list` is right afterwards, `delete` works, nothing is left.
 enum KilledAtCalls {
   static let verbs = ["create", "start", "run"]
 
-  /// Kills `verb` at the calls that `chosen` picks of 1…count, each in a world of its own kind.
-  static func walk(_ verb: String, follow: Bool, _ chosen: (Int) -> [Int]) throws {
+  /// Kills `verb` at the calls that `chosen` picks of all, each in a world of its own kind.
+  /// - Parameter children: the calls of what it starts, and not its own.
+  static func walk(_ verb: String, children: Bool, _ chosen: ([CallPoint]) -> [CallPoint]) throws {
     try Zonectl.with { zones in
+      // A command that ends by itself, so that all that a zone's processes do is seen.
       let options = ["--network", "none"]
       let words: [String] =
         switch verb {
-        case "create": ["create"] + options + ["a", "--", "sleep", "infinity"]
+        case "create": ["create"] + options + ["a", "--", "true"]
         case "start": ["start", "a"]
         default: ["run"] + options + ["--name", "a", "--", "true"]
         }
       // The first one makes what is made once for all zones (the copy of /etc, the filter), thousands of calls that those
       // to be killed do not come by.
-      var names: [String] = []
+      var points: [[CallPoint]] = []
       for _ in 0..<2 {
-        if verb == "start" { try zones.make("a", "installed") }
-        names = try Injection.calls(zones.command(words))
+        if verb == "start" { try zones.make("a", "installed", command: ["true"]) }
+        points = try Trace(zones.command(words), following: children).points
         try zones.ok("delete", "--force", "--yes", "a")
       }
-      let calls = names.count
-      #expect(calls > 10)
+      let calls = children ? Array(points.dropFirst().joined()) : points[0]
+      #expect(calls.count > 10)
       let processes = Machine.processes()
       let chosen = chosen(calls)
       var hits = 0
       for call in chosen {
-        if verb == "start" { try zones.make("a", "installed") }
-        let outcome =
-          follow
-          ? try Injection.killAll(zones.command(words), at: call)
-          : try Injection.kill(zones.command(words), at: call, of: names)
-        if outcome.status == Injection.killed { hits += 1 }
-        // Past the last call of every process nobody is killed, and strace follows the zone that runs.
-        if follow, outcome.timedOut, try zones.state("a") == "running" {
-          try zones.ok("delete", "--force", "--yes", "a")
-          break
-        }
-        #expect(!outcome.timedOut, "\(verb) killed at call \(call) of \(calls) hangs")
+        let what = "\(verb) killed at \(call)"
+        if verb == "start" { try zones.make("a", "installed", command: ["true"]) }
+        let (outcome, hit) = try Injection.run(zones.command(words), .kill, at: call)
+        if hit != nil { hits += 1 }
+        #expect(!outcome.timedOut, "\(what) hangs")
         let list = try zones.command(["list", "-o", "json"]).run()
-        try #require(list.status == 0, "after \(verb) was killed at call \(call) of \(calls): \(list)")
-        if var status = try zones.status("a") {
-          // The command may have ended since it was looked at, for it is `true`: then the next look says so.
-          _ = eventually(timeout: 5) {
-            if isTrue(status) { return true }
-            if let next = try? zones.status("a") { status = next }
-            return isTrue(status)
-          }
-          check(status, "\(verb) killed at call \(call) of \(calls)")
+        try #require(list.status == 0, "\(what): \(list)")
+        if let status = try zones.status("a") {
+          if let wrong = try zones.untruth(of: status) { Issue.record("\(what): \(wrong)") }
           let delete = try zones.run("delete", "--force", "--yes", "a")
-          try #require(delete.status == 0, "after \(verb) was killed at call \(call) of \(calls): \(delete)")
+          try #require(delete.status == 0, "\(what): \(delete)")
         }
         #expect(try zones.list().isEmpty)
-        #expect(
-          eventually(timeout: 5) { Machine.processes() == processes },
-          "\(verb) killed at call \(call) of \(calls) leaves \(Machine.processes().filter { !processes.contains($0) })")
+        let left = { Machine.processes().filter { !processes.contains($0) } }
+        #expect(eventually(timeout: 5) { left().isEmpty }, "\(what) leaves \(left())")
       }
-      #expect(follow || hits * 10 >= chosen.count * 8, "of \(chosen.count) calls of \(verb) only \(hits) were hit")
-    }
-  }
-
-  private static func isTrue(_ status: Listed) -> Bool {
-    !["running", "ready", "frozen"].contains(status.state) || status.pid.map { kill($0, 0) == 0 } == true
-  }
-
-  /// A state that is told must be true now.
-  private static func check(_ status: Listed, _ when: String) {
-    switch status.state {
-    case "running", "ready", "frozen":
-      #expect(status.pid.map { kill($0, 0) == 0 } == true, "\(when): \(status.state) without a process")
-      #expect(status.keeper.map { kill($0, 0) == 0 } == true, "\(when): \(status.state) without a keeper")
-    case "configured", "incomplete", "installed", "down", "unavailable", "shutting_down":
-      #expect(status.pid.map { kill($0, 0) == 0 } != true, "\(when): \(status.state) with a process")
-    default: Issue.record("\(when): the state is \(status.state)")
+      #expect(hits * 10 >= chosen.count * 8, "of \(chosen.count) calls of \(verb) only \(hits) were hit")
     }
   }
 }
 
-@Suite(.serialized, .machine, .needs(.root, .program("strace")), .timeLimit(.minutes(10)))
+@Suite(.serialized, .machine, .needs(.root, .program("gcc")), .timeLimit(.minutes(10)))
 struct KillAtCallsTests {
   @Test(arguments: KilledAtCalls.verbs) func aSpreadOfCalls(verb: String) throws {
-    try KilledAtCalls.walk(verb, follow: false) { count in
-      Array(Set((0..<25).map { 1 + $0 * (count - 1) / 24 })).sorted()
-    }
+    try KilledAtCalls.walk(verb, children: false) { $0.spread(25) }
   }
 
   /// The very first start, which makes what is made once for all zones: whatever a kill leaves of that, the next start is
   /// as good as ever.
   @Test func aSpreadOfCallsOfTheVeryFirstStart() throws {
-    var names: [String] = []
+    var calls: [CallPoint] = []
     try Zonectl.with { zones in
       try zones.make("a", "installed")
-      names = try Injection.calls(zones.command(["start", "a"]))
+      calls = try Trace(zones.command(["start", "a"])).points[0]
     }
-    let calls = names.count
-    for part in 0..<12 {
-      let call = 1 + part * (calls - 1) / 11
+    for call in calls.spread(12) {
       try Zonectl.with { zones in
         try zones.make("a", "installed")
-        _ = try Injection.kill(zones.command(["start", "a"]), at: call, of: names)
+        _ = try Injection.run(zones.command(["start", "a"]), .kill, at: call)
         let state = try zones.state("a")
         if state != "running" { try zones.ok("start", "a") }
-        #expect(
-          try zones.ok("exec", "a", "cat", "/etc/hosts").out.contains("localhost"), "killed at call \(call) of \(calls)"
-        )
+        #expect(try zones.ok("exec", "a", "cat", "/etc/hosts").out.contains("localhost"), "killed at \(call)")
       }
     }
   }
 }
 
-@Suite(.serialized, .machine, .needs(.root, .program("strace")), .timeLimit(.minutes(60)))
+@Suite(.serialized, .machine, .needs(.root, .program("gcc")), .timeLimit(.minutes(60)))
 struct LongKillAtCallsTests {
   @Test(arguments: KilledAtCalls.verbs) func everyCall(verb: String) throws {
-    try KilledAtCalls.walk(verb, follow: false) { Array(1...$0) }
+    try KilledAtCalls.walk(verb, children: false) { $0 }
   }
 
-  @Test(arguments: KilledAtCalls.verbs) func everyCallOfChildrenToo(verb: String) throws {
-    try KilledAtCalls.walk(verb, follow: true) { Array(1...$0) }
+  @Test(arguments: ["start", "run"]) func everyCallOfWhatItStarts(verb: String) throws {
+    try KilledAtCalls.walk(verb, children: true) { $0 }
   }
 }
 

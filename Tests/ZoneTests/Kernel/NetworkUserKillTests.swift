@@ -5,7 +5,7 @@ import Testing
 /// `kill -9` of what serves an ordinary user's network: the next command mends it, `delete` works, nothing is left.
 @Suite(
   .serialized, .machine,
-  .needs(.root, .ordinaryUser, .program("pasta"), .program("busybox"), .program("strace"), .path("/dev/net/tun")),
+  .needs(.root, .ordinaryUser, .program("pasta"), .program("busybox"), .program("gcc"), .path("/dev/net/tun")),
   .timeLimit(.minutes(10)))
 struct NetworkUserKillTests {
   private func twoZones(_ body: (Zonectl) throws -> Void) throws {
@@ -64,7 +64,7 @@ struct NetworkUserKillTests {
 
   /// zonectl killed at some of its own calls; `LongNetworkUserKillTests` takes all.
   @Test func zonectlIsKilledInTheMidst() throws {
-    try KilledOnANetwork.walk { calls in Array(Set((0..<25).map { 1 + $0 * (calls - 1) / 24 })).sorted() }
+    try KilledOnANetwork.walk { $0.spread(25) }
   }
 
   /// What the network's two processes keep for themselves, so that a change which makes them heavy is seen.
@@ -90,38 +90,37 @@ struct NetworkUserKillTests {
 
 @Suite(
   .serialized, .machine,
-  .needs(.root, .ordinaryUser, .program("pasta"), .program("busybox"), .program("strace"), .path("/dev/net/tun")),
+  .needs(.root, .ordinaryUser, .program("pasta"), .program("busybox"), .program("gcc"), .path("/dev/net/tun")),
   .timeLimit(.minutes(60)))
 struct LongNetworkUserKillTests {
-  @Test func zonectlIsKilledAtEachOfItsCalls() throws { try KilledOnANetwork.walk { Array(1...$0) } }
+  @Test func zonectlIsKilledAtEachOfItsCalls() throws { try KilledOnANetwork.walk { $0 } }
 }
 
 enum KilledOnANetwork {
-  static func walk(_ chosen: (Int) -> [Int]) throws {
+  static func walk(_ chosen: ([CallPoint]) -> [CallPoint]) throws {
     try Zonectl.withTun { zones in
       let command = zones.command(["run", "-d", "--name", "a", "-p", "18092:80", "--", "sleep", "infinity"])
       let prefix = zones.prefix.count
-      var names: [String] = []
+      var calls: [CallPoint] = []
       // The first one makes what is made once for all zones.
       for _ in 0..<2 {
-        names = try Injection.calls(command, behind: prefix)
+        calls = try Trace(command, behind: prefix).points[0]
         try zones.ok("delete", "--force", "--yes", "a")
       }
-      let calls = names.count
-      #expect(calls > 100)
+      #expect(calls.count > 100)
       let chosen = chosen(calls)
       var hits = 0
       for call in chosen {
-        let outcome = try Injection.kill(command, at: call, of: names, behind: prefix)
-        #expect(!outcome.timedOut, "killed at call \(call) of \(calls) it hangs")
-        if outcome.status == Injection.killed { hits += 1 }
+        let (outcome, hit) = try Injection.run(command, .kill, at: call, behind: prefix)
+        #expect(!outcome.timedOut, "killed at \(call) it hangs")
+        if hit != nil { hits += 1 }
         let list = try zones.command(["list", "-o", "json"]).run()
-        try #require(list.status == 0, "after a kill at call \(call) of \(calls): \(list)")
+        try #require(list.status == 0, "after a kill at \(call): \(list)")
         if try zones.status("a") != nil { try zones.ok("delete", "--force", "--yes", "a") }
         let left = try zones.left()
-        #expect(left.isEmpty, "killed at call \(call) of \(calls) it leaves \(left)")
+        #expect(left.isEmpty, "killed at \(call) it leaves \(left)")
         #expect(
-          try eventually { try Served(zones) == Served(pids: [], pastas: []) }, "killed at call \(call) of \(calls)")
+          try eventually { try Served(zones) == Served(pids: [], pastas: []) }, "killed at \(call)")
       }
       // How often it looks again is not the same each time: a last call may not come.
       #expect(hits * 10 >= chosen.count * 8, "of \(chosen.count) calls only \(hits) were hit")

@@ -1,10 +1,29 @@
 import Foundation
 import Testing
 
-/// A C program of Tests/attacks, built static, so that it runs in a zone that has no library.
-enum Attack {
+/// C programs of the tests.
+enum CProgram {
   private static let folder = Zonectl.packageRoot + "/.build/attacks"
 
+  /// Builds it, where its source is newer; where it lies.
+  static func build(_ source: String, as name: String, _ flags: [String]) throws -> String {
+    let built = "\(folder)/\(name)"
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    let age = { (path: String) in
+      (try? FileManager.default.attributesOfItem(atPath: path)[.modificationDate] as? Date) ?? .distantPast
+    }
+    if age(built) <= age(source) {
+      let outcome = try Command(["gcc", "-O1", "-Wall", "-Werror"] + flags + ["-o", built + ".new", source]).run()
+      guard outcome.status == 0 else { throw CommandFailed(outcome: outcome) }
+      try? FileManager.default.removeItem(atPath: built)
+      try FileManager.default.moveItem(atPath: built + ".new", toPath: built)
+    }
+    return built
+  }
+}
+
+/// A C program of Tests/attacks, built static, so that it runs in a zone that has no library.
+enum Attack {
   /// Builds it, where its source is newer, and copies it into `folder`; the copy's path.
   /// - Parameter kind: a way of building other than the plain one, and the end of the file's name.
   static func build(_ name: String, _ kind: (name: String, flags: [String]) = ("", []), into target: String) throws
@@ -12,18 +31,7 @@ enum Attack {
   {
     let source = "\(Zonectl.packageRoot)/Tests/attacks/\(name).c"
     let name = name + kind.name
-    let built = "\(folder)/\(name)"
-    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-    let age = { (path: String) in
-      (try? FileManager.default.attributesOfItem(atPath: path)[.modificationDate] as? Date) ?? .distantPast
-    }
-    if age(built) <= age(source) {
-      let flags = kind.flags.isEmpty ? ["-static"] : kind.flags
-      let outcome = try Command(["gcc", "-O1", "-Wall", "-Werror"] + flags + ["-o", built + ".new", source]).run()
-      guard outcome.status == 0 else { throw CommandFailed(outcome: outcome) }
-      try? FileManager.default.removeItem(atPath: built)
-      try FileManager.default.moveItem(atPath: built + ".new", toPath: built)
-    }
+    let built = try CProgram.build(source, as: name, kind.flags.isEmpty ? ["-static"] : kind.flags)
     let copy = "\(target)/\(name)"
     if FileManager.default.fileExists(atPath: copy) { return copy }
     try FileManager.default.createDirectory(atPath: target, withIntermediateDirectories: true)

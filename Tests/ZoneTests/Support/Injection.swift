@@ -1,49 +1,25 @@
 import Foundation
 
-/// SIGKILL at a command's Nth system call, by strace's fault injection. strace(1) counts each kind of call by itself: so
-/// the calls are listed first, and the Nth is told by its name and which of its kind it is.
+/// A command that is stopped at one of its system calls.
 enum Injection {
-  /// The system calls that the command makes, by name. Runs it.
-  /// - Parameters:
-  ///   - prefix: how many words of it are another program's, which changes the user say and is not traced.
-  ///   - quietly: what becomes of the traced command before it runs, its streams redirected say.
-  static func calls(
-    _ command: Command, behind prefix: Int = 0, quietly: (Command) -> Command = { $0 }
-  ) throws -> [String] {
-    let trace = "/tmp/zones-test-trace.\(UUID().uuidString)"
-    defer { try? FileManager.default.removeItem(atPath: trace) }
-    let outcome = try run(command, ["-o", trace], behind: prefix, quietly)
-    guard outcome.status == 0 else { throw CommandFailed(outcome: outcome) }
-    return (contents(trace) ?? "").split(separator: "\n").compactMap { line in
-      let name = line.prefix { $0.isLetter || $0.isNumber || $0 == "_" }
-      return line.dropFirst(name.count).first == "(" ? String(name) : nil
-    }
+  enum Kind: String {
+    /// SIGKILL.
+    case kill = "-k"
+    /// The call fails with what its kind fails with where a machine has run short of something; counted are those that
+    /// can fail.
+    case fault = "-e"
   }
 
-  /// - Parameter call: from 1 on, of `calls`.
-  static func kill(
-    _ command: Command, at call: Int, of calls: [String], behind prefix: Int = 0,
+  /// - Parameter ending: it is waited for until all that the command has started has ended, as with `Trace`.
+  /// - Returns: how it ended, and the call that was hit; nil: it did not come that far this time.
+  static func run(
+    _ command: Command, _ kind: Kind, at point: CallPoint, ending: Bool = true, behind prefix: Int = 0,
     quietly: (Command) -> Command = { $0 }
-  ) throws -> Outcome {
-    let name = calls[call - 1]
-    let which = calls[..<call].count { $0 == name }
-    return try run(
-      command, ["-o", "/dev/null", "-e", "inject=\(name):signal=SIGKILL:when=\(which)"], behind: prefix, quietly)
+  ) throws -> (outcome: Outcome, hit: String?) {
+    // A program that changes the user, which a child may be, does not do so under a tracer.
+    let follow = point.process == Trace.command ? [] : ending ? ["-f", "-w"] : ["-f"]
+    let options = follow + [kind.rawValue, "\(point.process):\(point.number)"]
+    let (outcome, lines) = try Tracer.run(command, options, behind: prefix, quietly)
+    return (outcome, lines.first.flatMap(Tracer.read)?.call)
   }
-
-  /// The command and each of its children where it makes a kind of call for the Nth time.
-  static func killAll(_ command: Command, at call: Int) throws -> Outcome {
-    try run(command, ["-o", "/dev/null", "-f", "-e", "inject=all:signal=SIGKILL:when=\(call)"], behind: 0) { $0 }
-  }
-
-  private static func run(
-    _ command: Command, _ options: [String], behind prefix: Int, _ quietly: (Command) -> Command
-  ) throws -> Outcome {
-    var traced = command
-    traced.argv = command.argv[..<prefix] + ["strace", "-qq"] + options + ["--"] + command.argv[prefix...]
-    return try quietly(traced).run()
-  }
-
-  /// As `kill` ends what it hits.
-  static let killed: Int32 = 128 + SIGKILL
 }
