@@ -121,6 +121,9 @@ static void hear_gate(struct zone *zone) {
   int sender = 0;
   long got = receive_message(zone->gate, message, sizeof message, 0, 0, &sender, MSG_DONTWAIT);
   if (got == -EAGAIN) return;
+  // It is still there, and how the command ends is told by it alone. Whoever is short for long goes on without.
+  static int shortages;
+  if (got == -ENOMEM && ++shortages < 1000) return;
   if (got <= 0) {
     sys_close(zone->gate);
     zone->gate = -1;

@@ -329,8 +329,12 @@ extension Containers {
           try ProcessIdentity.of(number)
         }
         try files.writeRecord(record)
-        // One that has failed already does not hear it, and has said why.
-        if through { try? Self.say(.go, to: link) }
+        if through {
+          do throws(SyscallError) { try Self.say(.go, to: link) } catch {
+            // One that has failed already does not hear it, and has said why.
+            guard error.errno == EPIPE else { throw .call("start container \(record.id)", error) }
+          }
+        }
       case .map(let number):
         try attempt("map the ids of container \(record.id)") { () throws(SyscallError) in
           try UserIdMaps(uids: config.linux.uidMappings, gids: config.linux.gidMappings).write(to: number)

@@ -9,11 +9,11 @@ import Testing
   .timeLimit(.minutes(10)))
 struct FaultTests {
   @Test(arguments: VerbWalk.zoneVerbs) func aSpreadOfCallsOfAZone(verb: String) throws {
-    try FaultWalk.zone(verb) { $0.spread(12) }
+    try FaultWalk.zone(verb) { $0.spread(9) }
   }
 
   @Test(arguments: VerbWalk.containerVerbs) func aSpreadOfCallsOfAContainer(verb: String) throws {
-    try FaultWalk.container(verb) { $0.spread(12) }
+    try FaultWalk.container(verb) { $0.spread(9) }
   }
 }
 

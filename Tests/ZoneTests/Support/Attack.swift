@@ -5,14 +5,15 @@ import Testing
 enum CProgram {
   private static let folder = Zonectl.packageRoot + "/.build/attacks"
 
-  /// Builds it, where its source is newer; where it lies.
+  /// Builds it, where its source or what it includes is newer; where it lies.
   static func build(_ source: String, as name: String, _ flags: [String]) throws -> String {
     let built = "\(folder)/\(name)"
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     let age = { (path: String) in
       (try? FileManager.default.attributesOfItem(atPath: path)[.modificationDate] as? Date) ?? .distantPast
     }
-    if age(built) <= age(source) {
+    let header = "\(Zonectl.packageRoot)/Tests/attacks/attack.h"
+    if age(built) <= max(age(source), age(header)) {
       let outcome = try Command(["gcc", "-O1", "-Wall", "-Werror"] + flags + ["-o", built + ".new", source]).run()
       guard outcome.status == 0 else { throw CommandFailed(outcome: outcome) }
       try? FileManager.default.removeItem(atPath: built)
