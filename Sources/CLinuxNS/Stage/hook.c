@@ -57,8 +57,7 @@ long run_hook(const struct stage_hook *hook, int state) {
     late = -ETIMEDOUT;
   }
   struct child_info info;
-  memset(&info, 0, sizeof info);
-  SYS5(__NR_waitid, P_PIDFD, process, &info, WEXITED, 0);
+  wait_for_child(P_PIDFD, process, &info);
   sys_close(process);
   if (late) return late;
   if (number < 0) return number;

@@ -70,7 +70,7 @@ void join_zone(void) {
   int32_t command = 0;
   if (sys_read(answer[0], &command, sizeof command) != sizeof command) sys_exit(125);  // the joiner has told why
   struct child_info info;
-  SYS5(__NR_waitid, P_PID, joiner, &info, WEXITED, 0);
+  wait_for_child(P_PID, joiner, &info);
   int pidfd = (int)SYS2(__NR_pidfd_open, command, 0);
   if (pidfd < 0) fail(STAGE_STEP_FORK, pidfd);
   // The command's own descriptors are its own: kept open here, a reader would never see their end.
@@ -104,8 +104,7 @@ void join_zone(void) {
     }
     if (fds[2].revents) break;
   }
-  memset(&info, 0, sizeof info);
-  SYS5(__NR_waitid, P_PIDFD, pidfd, &info, WEXITED, 0);
+  wait_for_child(P_PIDFD, pidfd, &info);
   int32_t numbers[3] = {info.code == CLD_EXITED ? info.status : 0, info.code == CLD_EXITED ? 0 : info.status, 0};
   send_numbers(STAGE_FD_CONTROL, STAGE_SAYS_ENDED, numbers, 3);
   sys_exit(info.code == CLD_EXITED ? info.status : 128 + info.status);

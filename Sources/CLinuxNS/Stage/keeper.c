@@ -104,6 +104,13 @@ static void hear(struct zone *zone, struct client *client) {
       number = 0;
       tell(client, STAGE_SAYS_NO, &number, 1);  // 0: heard
       break;
+    case STAGE_GOING_ON:
+      record.asked = 0;
+      if (record.phase == PHASE_SHUTTING_DOWN) {
+        record.phase = gone_through ? PHASE_RUNNING : PHASE_READY;
+        write_record(&record);
+      }
+      break;
     case STAGE_NAMESPACES: {
       // Root enters by the pidfd, which no other process can come to have.
       char kind = STAGE_SAYS_DESCRIPTORS;
@@ -223,7 +230,7 @@ static void hand_over(void) {
 static void reap_helper(struct zone *zone, int helper) {
   if (zone->helpers[helper] < 0) return;
   struct child_info info;
-  SYS5(__NR_waitid, P_PIDFD, zone->helpers[helper], &info, WEXITED, 0);
+  wait_for_child(P_PIDFD, zone->helpers[helper], &info);
   sys_close(zone->helpers[helper]);
   zone->helpers[helper] = -1;
 }
@@ -231,8 +238,7 @@ static void reap_helper(struct zone *zone, int helper) {
 static void end(struct zone *zone) __attribute__((noreturn));
 static void end(struct zone *zone) {
   struct child_info info;
-  memset(&info, 0, sizeof info);
-  SYS5(__NR_waitid, P_PIDFD, zone->init, &info, WEXITED, 0);
+  wait_for_child(P_PIDFD, zone->init, &info);
   if (zone->gate >= 0)
     while (zone->gate >= 0) hear_gate(zone);
   if (!exited || plan->own_init) {

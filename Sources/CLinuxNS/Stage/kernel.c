@@ -125,3 +125,12 @@ long open_namespace(int pid, const char *name) {
   char path[64];
   return sys_open(AT_FDCWD, proc_path(path, pid, "/ns/", name), O_RDONLY, 0);
 }
+
+long wait_for_child(int type, long id, struct child_info *info) {
+  long result;
+  int tries = 0;
+  memset(info, 0, sizeof *info);
+  do result = SYS5(__NR_waitid, type, id, info, WEXITED, 0);
+  while (result < 0 && result != -ECHILD && ++tries < 1000);
+  return result;
+}

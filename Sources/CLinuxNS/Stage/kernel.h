@@ -178,6 +178,9 @@ __attribute__((noreturn)) void join_zone(void);
 long write_file(const char *path, const char *content);
 long write_map(int pid, const char *name, const char *content);
 /// /proc/PID/ns/NAME.
+/// waitid(2) for the end of a child, asked again where the kernel could not tell it: an end that is not heard is a wrong status,
+/// or a wait for ever. -errno where it cannot for long.
+long wait_for_child(int type, long id, struct child_info *info);
 long open_namespace(int pid, const char *name);
 /// With groups: drops the caller's supplementary groups too.
 long become_root(int groups);

@@ -108,7 +108,7 @@ void launch(struct zone *zone) {
 
   zone->init_pid = launch.first_pid;
   struct child_info info;
-  if (launch.joiner) SYS5(__NR_waitid, P_PID, launch.joiner, &info, WEXITED, 0);
+  if (launch.joiner) wait_for_child(P_PID, launch.joiner, &info);
   sys_close(launch.link[0]);
   result = SYS2(__NR_pidfd_open, zone->init_pid, 0);
   if (result < 0) launch_failed(0, STAGE_STEP_DIED, result);

@@ -138,6 +138,9 @@ static long close_all_but(int *announce, int last) {
   int third = hook_state < 0 ? 0 : (int)SYS3(__NR_fcntl, hook_state, 1030, end);
   if (first < 0 || second < 0 || third < 0) return -EMFILE;
   long result = 0;
+  int tells_last = told_on == last;
+  // What fails below is told where nothing is put over.
+  told_on = tells_last ? second : first;
   // What is kept lies above all numbers it is to have (STAGE_FD_FIRST), or is moved there first.
   for (int i = 0; result >= 0 && i < kept; i++) {
     int from = plan->fd_preserved + i;
@@ -148,7 +151,7 @@ static long close_all_but(int *announce, int last) {
   if (result >= 0) result = SYS3(__NR_dup3, second, most + 1, O_CLOEXEC);
   if (result >= 0 && hook_state >= 0) result = SYS3(__NR_dup3, third, hook_state = most + 2, O_CLOEXEC);
   if (result >= 0) {
-    told_on = told_on == last ? most + 1 : most;
+    told_on = tells_last ? most + 1 : most;
     *announce = most;
     result = SYS3(__NR_close_range, end, ~0u, 0);
   }

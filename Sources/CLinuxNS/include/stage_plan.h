@@ -233,6 +233,7 @@ enum stage_message {
   STAGE_WINDOW = 'W',        // u16 rows, u16 columns
   STAGE_SIGNAL = 'K',        // i32 signal, to the command
   STAGE_STOPPING = 'Q',      // what comes is asked for: no restart
+  STAGE_GOING_ON = 'q',      // it could not be asked to end: as it was
   STAGE_NAMESPACES = 'n',    // answer with the namespaces' descriptors
   STAGE_TERMINAL = 't',      // answer with the master of a new terminal of the zone
 };

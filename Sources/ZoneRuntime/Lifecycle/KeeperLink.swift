@@ -65,7 +65,7 @@ enum StageMessage: Equatable {
 
 /// What the stage and the keeper understand.
 enum StageRequest {
-  case mapped, go, attach, inputEnd, stopping, namespaces, terminal
+  case mapped, go, attach, inputEnd, stopping, goingOn, namespaces, terminal
   case signal(CInt)
 
   var bytes: [UInt8] {
@@ -75,6 +75,7 @@ enum StageRequest {
     case .attach: [UInt8(STAGE_ATTACH.rawValue)]
     case .inputEnd: [UInt8(STAGE_INPUT_END.rawValue)]
     case .stopping: [UInt8(STAGE_STOPPING.rawValue)]
+    case .goingOn: [UInt8(STAGE_GOING_ON.rawValue)]
     case .namespaces: [UInt8(STAGE_NAMESPACES.rawValue)]
     case .terminal: [UInt8(STAGE_TERMINAL.rawValue)]
     case .signal(let number): [UInt8(STAGE_SIGNAL.rawValue)] + withUnsafeBytes(of: number) { Array($0) }

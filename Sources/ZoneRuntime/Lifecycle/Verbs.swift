@@ -132,7 +132,10 @@ extension Zones {
       }
     } catch {
       // A keeper that has just ended is what we want.
-      guard error.errno == EPIPE || error.errno == ECONNRESET else { throw .call("stop zone \(files.name)", error) }
+      guard error.errno == EPIPE || error.errno == ECONNRESET else {
+        try? link.send(.goingOn)  // best effort: the first error is told
+        throw .call("stop zone \(files.name)", error)
+      }
     }
   }
 

@@ -55,9 +55,13 @@ public struct IdRangeLeases: Sendable {
     let leases = if let range { [Lease(zone: zone, range: range)] } else { try list() }
     for lease in leases where lease.zone == zone {
       let path = path(lease.range)
-      guard holder(path) == zone, unlink(path) != 0 else { continue }
-      let error = errno
-      guard error == ENOENT else { throw .release(SyscallError(call: "unlink", errno: error, path: path)) }
+      do throws(SyscallError) {
+        guard try FileSystem.readLink(path) == zone else { continue }
+        try FileSystem.call("unlink", path) { unlink(path) }
+      } catch {
+        // EINVAL: it is no link, and so none of ours.
+        guard [ENOENT, EINVAL].contains(error.errno) else { throw .release(error) }
+      }
     }
   }
 
