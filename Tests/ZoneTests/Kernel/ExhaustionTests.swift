@@ -27,30 +27,6 @@ struct ExhaustionTests {
     try VerbWalk.container(verb) { try Exhaustion.readOnly($0, ["state"]) }
   }
 
-  @Test(arguments: VerbWalk.zoneVerbs) func aZonesDescriptorsAreUsedUp(verb: String) throws {
-    try VerbWalk.zone(verb) { try Exhaustion.descriptors($0, each: 5) }
-  }
-
-  @Test(arguments: VerbWalk.containerVerbs) func aContainersDescriptorsAreUsedUp(verb: String) throws {
-    try VerbWalk.container(verb) { try Exhaustion.descriptors($0, each: 5) }
-  }
-
-  @Test(arguments: VerbWalk.zoneVerbs) func aZonesProcessesAreUsedUp(verb: String) throws {
-    try VerbWalk.zone(verb) { try Exhaustion.processes($0) }
-  }
-
-  @Test(arguments: VerbWalk.containerVerbs) func aContainersProcessesAreUsedUp(verb: String) throws {
-    try VerbWalk.container(verb) { try Exhaustion.processes($0) }
-  }
-
-  @Test(arguments: VerbWalk.zoneVerbs) func aZonesMemoryIsUsedUp(verb: String) throws {
-    try VerbWalk.zone(verb) { try Exhaustion.memory($0, each: 512 << 10) }
-  }
-
-  @Test(arguments: VerbWalk.containerVerbs) func aContainersMemoryIsUsedUp(verb: String) throws {
-    try VerbWalk.container(verb) { try Exhaustion.memory($0, each: 512 << 10) }
-  }
-
   /// The keeper lives with the limit that it was launched with: who speaks to it is served one after the other, and it
   /// does not turn in circles meanwhile.
   @Test func aKeeperWithoutDescriptorsServes() throws {
@@ -136,6 +112,30 @@ struct LongExhaustionUserTests {
 
 @Suite(.serialized, .machine, .needs(.root, .program("gcc"), .program("busybox")), .timeLimit(.minutes(30)))
 struct LongExhaustionTests {
+  @Test(arguments: VerbWalk.zoneVerbs) func aZonesDescriptorsAreUsedUp(verb: String) throws {
+    try VerbWalk.zone(verb) { try Exhaustion.descriptors($0, each: 5) }
+  }
+
+  @Test(arguments: VerbWalk.containerVerbs) func aContainersDescriptorsAreUsedUp(verb: String) throws {
+    try VerbWalk.container(verb) { try Exhaustion.descriptors($0, each: 5) }
+  }
+
+  @Test(arguments: VerbWalk.zoneVerbs) func aZonesProcessesAreUsedUp(verb: String) throws {
+    try VerbWalk.zone(verb) { try Exhaustion.processes($0) }
+  }
+
+  @Test(arguments: VerbWalk.containerVerbs) func aContainersProcessesAreUsedUp(verb: String) throws {
+    try VerbWalk.container(verb) { try Exhaustion.processes($0) }
+  }
+
+  @Test(arguments: VerbWalk.zoneVerbs) func aZonesMemoryIsUsedUp(verb: String) throws {
+    try VerbWalk.zone(verb) { try Exhaustion.memory($0, each: 512 << 10) }
+  }
+
+  @Test(arguments: VerbWalk.containerVerbs) func aContainersMemoryIsUsedUp(verb: String) throws {
+    try VerbWalk.container(verb) { try Exhaustion.memory($0, each: 512 << 10) }
+  }
+
   @Test(arguments: VerbWalk.zoneVerbs, ["data", "run"])
   func oneOfAZonesDisksIsReadOnly(verb: String, place: String) throws {
     try VerbWalk.zone(verb) { try Exhaustion.readOnly($0, [place]) }
