@@ -123,7 +123,8 @@ long wait_for_root(void) {
 void say_root_stands(void) {
   if (!root_stands) return;
   __atomic_store_n(root_stands, 1, __ATOMIC_RELEASE);
-  SYS3(__NR_futex, root_stands, FUTEX_WAKE, 1);
+  // Who is not woken waits for ever.
+  for (int tries = 0; tries < 1000 && SYS3(__NR_futex, root_stands, FUTEX_WAKE, 1) < 0; tries++) {}
 }
 
 int told_on = -1, hook_state = -1;
