@@ -87,13 +87,21 @@ problems=()
 [ "$ran" -gt 0 ] || problems+=("no case ran")
 [ "$fuzz_status" = 0 ] || problems+=("scripts/fuzz found something, or could not run")
 [ "$fields_status" = 0 ] || problems+=("a field of config.json can be ignored and no case fails (scripts/fields)")
+# What the failed tests had to say, once more: of a long run only the end may be kept.
+what_failed() { # log
+  awk '/^[^ ]+ +Test .* recorded an issue/ { told = 1; sub(/^[^ ]* */, ""); print "  " $0; next }
+       told && !/^[^ ]+ +(Test|Suite) / { print "    " $0; next }
+       { told = 0 }' "$1" | cut -c1-1000 | head -n 80
+}
 if [ -n "$guest" ] && [ "$guest_status" != 0 ]; then
+  what_failed "$guest_log"
   problems+=("in the guest $guest_failed tests failed, or it gave no answer, or did not come back as it was (scripts/reboot)")
   grep -aE '^[^ ]+ +Test .* failed after' "$guest_log" | grep -avE 'Test run with' | sed 's/^[^ ]* */  in the guest: /' || true
 fi
 
 if [ "$failed" != 0 ]; then
   echo "failed:"
+  what_failed "$log"
   grep -E '^[^ ]+ +Test .* failed after' "$log" | grep -vE 'Test run with' | sed 's/^[^ ]* */  /'
 fi
 

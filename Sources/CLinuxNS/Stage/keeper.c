@@ -55,6 +55,8 @@ static void write_input(struct zone *zone) {
 static void hear(struct zone *zone, struct client *client) {
   static char message[STAGE_MESSAGE_ROOM];
   long got = receive_message(client->socket, message, sizeof message, 0, 0, 0, MSG_DONTWAIT);
+  // A client that closed before it read our answer: told once, ahead of what it had sent.
+  if (got == -ECONNRESET) got = receive_message(client->socket, message, sizeof message, 0, 0, 0, MSG_DONTWAIT);
   if (got == -EAGAIN) return;
   if (got <= 0) {
     if (client == &clients[0]) zone->control = -1;
@@ -110,6 +112,7 @@ static void hear(struct zone *zone, struct client *client) {
         record.phase = gone_through ? PHASE_RUNNING : PHASE_READY;
         write_record(&record);
       }
+      tell(client, STAGE_SAYS_GOING_ON, 0, 0);
       break;
     case STAGE_NAMESPACES: {
       // Root enters by the pidfd, which no other process can come to have.

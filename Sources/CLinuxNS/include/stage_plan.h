@@ -218,6 +218,7 @@ enum stage_message {
   STAGE_SAYS_ERROR = 'R',
   STAGE_SAYS_DESCRIPTORS = 'D',  // with SCM_RIGHTS
   STAGE_SAYS_NO = 'N',           // i32 errno
+  STAGE_SAYS_GOING_ON = 'U',     // to STAGE_GOING_ON: it is on record
   STAGE_SAYS_PROCESS = 'P',      // i32 pid of a container's process, a child of the launcher's
   STAGE_SAYS_MOUNTED = 'H',      // its mounts stand: answer STAGE_GO, with its state
   // to the stage

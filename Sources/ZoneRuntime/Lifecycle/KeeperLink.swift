@@ -19,6 +19,8 @@ enum StageMessage: Equatable {
   case mounted
   /// 0 is "heard".
   case no(errno: CInt)
+  /// The zone's record says again what it said before it was asked to end.
+  case goingOn
 
   init?(_ bytes: ArraySlice<UInt8>) {
     guard let kind = bytes.first else { return nil }
@@ -55,6 +57,8 @@ enum StageMessage: Equatable {
       self = .failed(section: Int(numbers[0]), step: Int(numbers[1]), errno: numbers[2])
     } else if is_(STAGE_SAYS_ENDED), numbers.count == 3 {
       self = .ended(code: numbers[0], signal: numbers[1], oom: numbers[2] != 0)
+    } else if is_(STAGE_SAYS_GOING_ON) {
+      self = .goingOn
     } else if is_(STAGE_SAYS_NO), numbers.count == 1 {
       self = .no(errno: numbers[0])
     } else {

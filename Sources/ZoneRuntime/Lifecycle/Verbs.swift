@@ -133,10 +133,16 @@ extension Zones {
     } catch {
       // A keeper that has just ended is what we want.
       guard error.errno == EPIPE || error.errno == ECONNRESET else {
-        try? link.send(.goingOn)  // best effort: the first error is told
+        try? takeBack(link)  // best effort: the first error is told
         throw .call("stop zone \(files.name)", error)
       }
     }
+  }
+
+  /// The zone could not be asked to end, and nothing shall say that it was.
+  private func takeBack(_ link: borrowing KeeperLink) throws(SyscallError) {
+    try link.send(.goingOn)
+    while let answer = try link.receive(timeout: 1000), answer != .goingOn {}
   }
 
   /// - Returns: false where the time ran out.
