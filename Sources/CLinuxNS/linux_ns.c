@@ -81,6 +81,8 @@ long zns_capget(uint64_t *effective, uint64_t *permitted, uint64_t *inheritable)
   *inheritable = data[0].inheritable | (uint64_t)data[1].inheritable << 32;
   return 0;
 }
+extern char **environ;
+char *const *zns_environment(void) { return environ; }
 long zns_gettid(void) { return syscall(SYS_gettid); }
 
 long zns_raise_descriptor_limit(void) {

@@ -120,6 +120,10 @@ public struct StagePlan: Sendable {
   public var terminal = false
   public var keepNamespaces = false
   public var handOver = false
+  /// A launcher that goes takes the zone along.
+  public var endsWithLauncher = false
+  /// Whoever joins stays who he is: the zone has no uid 0.
+  public var keepIdentity = false
   /// Nothing is to be done at the gate: the first process passes it without waiting.
   public var openGate = false
   public var direct = false
@@ -224,6 +228,8 @@ public struct StagePlan: Sendable {
     header.terminal = terminal ? 1 : 0
     header.keep_namespaces = keepNamespaces ? 1 : 0
     header.hand_over = handOver ? 1 : 0
+    header.ends_with_launcher = endsWithLauncher ? 1 : 0
+    header.keep_identity = keepIdentity ? 1 : 0
     header.open_gate = openGate ? 1 : 0
     header.direct = direct ? 1 : 0
     header.log_limit = logLimit

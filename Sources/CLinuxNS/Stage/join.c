@@ -34,7 +34,7 @@ static void join(int answer, int exec_pipe) {
   if (result < 0) fail(STAGE_STEP_CGROUP, result);
   result = enter_namespaces();
   if (result < 0) fail(STAGE_STEP_SETNS, result);
-  result = become_root(!plan->deny_setgroups);
+  if (!plan->keep_identity) result = become_root(!plan->deny_setgroups);
   if (result < 0) fail(STAGE_STEP_IDENTITY, result);
   struct clone_args args = {.flags = CLONE_PARENT};
   long pid = sys_clone3(&args);

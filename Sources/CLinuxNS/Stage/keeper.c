@@ -294,6 +294,7 @@ void serve(struct zone *zone) {
   for (int i = 0; i < 3; i++)
     if (*to[i] >= 0) SYS3(__NR_ioctl, *to[i], FIONBIO, &one);
   for (;;) {
+    if (plan->ends_with_launcher && clients[0].socket < 0) SYS4(__NR_pidfd_send_signal, zone->init, SIGKILL, 0, 0);
     // Who is not there takes no place: poll(2) takes no more of them than RLIMIT_NOFILE, which may be low.
     enum { FIXED = 9 };
     struct pollfd fds[FIXED + CLIENTS + 1];

@@ -43,6 +43,8 @@ long zns_mount_setattr(int directory, const char *path, unsigned flags, uint64_t
 long zns_renameat2(int old_directory, const char *old_path, int new_directory, const char *new_path, unsigned flags);
 long zns_prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d);
 long zns_capget(uint64_t *effective, uint64_t *permitted, uint64_t *inheritable);
+/// environ(7).
+char *const *zns_environment(void);
 long zns_gettid(void);
 /// Raises the soft limit of descriptors to the hard one. What it is then.
 long zns_raise_descriptor_limit(void);

@@ -174,6 +174,8 @@ struct stage_plan {
   uint32_t own_init;      // the command is pid 1
   uint32_t terminal;
   uint32_t keep_namespaces;  // open them while the zone's first process is still ours (user tier)
+  uint32_t ends_with_launcher;  // one that goes takes the zone along
+  uint32_t keep_identity; // STAGE_EXEC, STAGE_FILES: the zone has no uid 0 to become
   uint32_t hand_over;     // at the end execute zonectl even where the launcher still listens
   uint32_t open_gate;     // nothing is to be done at the gate: the first process passes it at once
   uint32_t direct;        // the launcher's own stdio was given: nothing is copied or logged

@@ -23,7 +23,7 @@ struct AuditLook {
   ) throws(ZoneError) {
     // Root's range is the one that this run was given: asking for one would lease another.
     let ids =
-      geteuid() == 0 ? ZoneIds(tier: .root, uids: record.uids, gids: record.gids) : try zones.ids(for: spec)
+      spec.isByHost ? ZoneIds(tier: .root, uids: record.uids, gids: record.gids) : try zones.ids(for: spec)
     var ground = try zones.ground(for: spec, ids)
     // The host's /etc may have changed since: this is a fact of the start, and no wish.
     if let template = record.etcTemplate { ground.etcTemplate = template }

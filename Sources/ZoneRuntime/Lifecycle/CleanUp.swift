@@ -43,6 +43,7 @@ extension Zones {
 
   /// The second step, once the keeper has ended.
   func cleanUpFiles(_ files: ZoneFiles) throws(ZoneError) {
+    try MountPoints(directories).remove(of: files.name)
     // What most zones have, by name; whatever else there is, by a look.
     for path in [files.keeperRecord, files.socket, files.ephemeralSpec, files.record] { unlink(path) }
     if rmdir(files.run) == 0 { return }
@@ -61,7 +62,8 @@ extension Zones {
 
   /// The ids of a run; where they are not known, whatever is in the zone's name.
   func giveBackIds(_ files: ZoneFiles, _ uids: [IdMap]?) throws(ZoneError) {
-    guard geteuid() == 0 else { return }
+    // A range of one is a sandbox's, its caller's own id.
+    guard geteuid() == 0, uids?.first?.count != 1 else { return }
     let range = uids?.first.flatMap { IdRange(start: $0.outside, count: $0.count) }
     do { try IdRangeLeases(directory: directories.sharedRun).release(files.name, range) } catch {
       throw .refused("\(error)")
@@ -85,6 +87,7 @@ extension Zones {
   private func removeRun(_ files: ZoneFiles, _ record: RunRecord?) throws(ZoneError) {
     try giveBackIds(files, record?.uids)
     if files.isEphemeral, record == nil || record?.network != nil { try giveBackAddress(files) }
+    try MountPoints(directories).remove(of: files.name)
     try attempt("clean up after zone \(files.name)") { () throws(SyscallError) in
       // The record goes last but for the directory: a clean-up cut in between is found and done again.
       for name in try files.names(in: files.run) where name != "state.json" {

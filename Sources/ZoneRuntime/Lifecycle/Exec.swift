@@ -115,6 +115,7 @@ extension Zones {
     stage.arguments = request.command
     stage.searchPath = request.environment["PATH"] ?? spec.environment["PATH"] ?? LaunchPlanner.searchPath
     stage.denySetgroups = record.tier == .single
+    stage.keepIdentity = record.uids.first?.inside != 0
     stage.terminal = request.terminal
 
     let way = try wayIn(name, record, keeper, link)

@@ -45,6 +45,7 @@ extension Zones {
       capabilities: ground.capabilities, seccomp: filter, resolvConf: "", hosts: Self.hosts(spec))
     facts.terminalSize = terminalSize
     if spec.brand == .sparse { try addHostRoot(to: &facts) }
+    if let account = spec.sandbox?.account { try addAccounts(account, to: &facts) }
     facts.user = try user(spec.user, spec, facts)
     if ground.ids.tier == .single { facts.user.groups = [] }
     facts.resolvConf = try resolvConf(spec, ground.ids.tier)
@@ -72,6 +73,13 @@ extension Zones {
 
   /// Which walls this caller can have, and the zone's ids.
   func ids(for spec: ZoneSpec) throws(ZoneError) -> ZoneIds {
+    if let account = spec.sandbox?.account {
+      do throws(SyntaxError) {
+        return ZoneIds(
+          tier: .single, uids: [try IdMap(inside: account.uid, outside: account.uid, count: 1)],
+          gids: [try IdMap(inside: account.gid, outside: account.gid, count: 1)])
+      } catch { throw .syntax(error) }
+    }
     let uid = geteuid()
     if uid == 0 {
       let range = try lease(spec.name)
@@ -84,6 +92,24 @@ extension Zones {
       let maps = try UserIdMaps.ofCaller()
       return ZoneIds(tier: maps.needsHelper ? .subordinate : .single, uids: maps.uids, gids: maps.gids)
     } catch { throw .syntax(error) }
+  }
+
+  /// The system's accounts and the caller's own: names are all that files of others in sight have of theirs.
+  private func addAccounts(_ account: SandboxAccount, to facts: inout HostFacts) throws(ZoneError) {
+    let template = facts.etcTemplate
+    let read = { (name: String) throws(ZoneError) -> String in
+      try attempt("read the copy of /etc/\(name)") { () throws(SyscallError) in
+        String(decoding: try FileSystem.read("\(template)/\(name)"), as: UTF8.self)
+      }
+    }
+    let (passwd, group) = (try read("passwd"), try read("group"))
+    let line = "\(account.name):x:\(account.uid):\(account.gid)::\(account.home):\(account.shell)\n"
+    // The first line of an id is the one that counts.
+    facts.passwd = line + passwd
+    let has = group.split(separator: "\n").contains { line in
+      line.split(separator: ":", omittingEmptySubsequences: false).dropFirst(2).first == "\(account.gid)"
+    }
+    facts.group = has ? group : group + "\(account.name):x:\(account.gid):\n"
   }
 
   private func addHostRoot(to facts: inout HostFacts) throws(ZoneError) {
@@ -128,6 +154,11 @@ extension Zones {
 
   /// The zone's own accounts. The files are the zone's, hence hostile: read below its root, by descriptor, and bounded.
   func user(_ text: String?, _ spec: ZoneSpec, _ facts: HostFacts) throws(ZoneError) -> ZoneUser {
+    if let account = spec.sandbox?.account {
+      guard text == spec.user else { throw .refused("a sandbox has one user, \(account.name) (leave --user out)") }
+      return ZoneUser(
+        uid: account.uid, gid: account.gid, groups: [], name: account.name, home: account.home, shell: account.shell)
+    }
     let isRoot = text == nil || text == "0" || text == "0:0"
     if isRoot, case .directory = spec.brand {
       return ZoneUser(uid: 0, gid: 0, groups: [0], name: "root", home: "/root", shell: "/bin/sh")

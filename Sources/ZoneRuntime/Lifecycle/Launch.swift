@@ -34,6 +34,11 @@ struct LaunchedZone: ~Copyable {
   fileprivate(set) var record: RunRecord
 }
 
+extension ZoneSpec {
+  /// Host root's zones have ranges of ids, and mounts of the host's; a sandbox is its caller, whoever that is.
+  var isByHost: Bool { geteuid() == 0 && sandbox == nil }
+}
+
 /// What a start is asked for, beside the zone's spec.
 private struct LaunchWish {
   let streams: ZoneStreams
@@ -109,7 +114,7 @@ extension Zones {
       let group = staying ? KeeperGroup() : try keeperGroup()
       do throws(SyscallError) {
         let stage = try StageProcess.begin(.keeper, name: spec.name, group: group.directory)
-        if geteuid() == 0 {
+        if spec.isByHost {
           try stage.begin(
             zoneFlags: LaunchPlanner.namespaces(spec, .root).rawValue, tellNetwork: !spec.network.needsNoGate)
         }
@@ -140,7 +145,9 @@ extension Zones {
         bootId: try attempt("read the boot id") { () throws(SyscallError) in try RunRecord.bootId() }, tier: ids.tier,
         uids: ids.uids, gids: ids.gids, namespaces: namespaces.rawValue, restarts: wish.restarts,
         capabilities: ground.capabilities)
-      let groupPlan = try cgroupPlan(files.name, spec.limits)
+      // A sandbox ends with its pid namespace; a group is made where something is to be limited.
+      let wantsGroup = spec.sandbox == nil || !spec.limits.isEmpty
+      let groupPlan = wantsGroup ? try cgroupPlan(files.name, spec.limits) : nil
       record.cgroup = groupPlan?.record
       if spec.brand == .sparse { record.etcTemplate = ground.etcTemplate }
       if case .named(let network) = spec.network { record.network = network }
@@ -206,15 +213,22 @@ extension Zones {
     let nested = plan.tier != .root
     if nested { stage.joinerFlags = NamespaceFlags.user.rawValue | NamespaceFlags.mount.rawValue }
     stage.zoneFlags = plan.namespaces.rawValue
-    if plan.tier != .subordinate {
+    if let account = spec.sandbox?.account {
+      // Root of the first namespace puts the tree together; in the zone's own he is himself again.
+      stage.uidMap = "0 \(account.uid) 1\n"
+      stage.gidMap = "0 \(account.gid) 1\n"
+      stage.nestedUidMap = "\(account.uid) 0 1\n"
+      stage.nestedGidMap = "\(account.gid) 0 1\n"
+    } else if plan.tier != .subordinate {
       stage.uidMap = Self.mapText(plan.uids)
       stage.gidMap = Self.mapText(plan.gids)
     }
     stage.denySetgroups = plan.tier == .single
-    if nested {
+    if nested, spec.sandbox == nil {
       stage.nestedUidMap = Self.identity(plan.uids)
       stage.nestedGidMap = Self.identity(plan.gids)
     }
+    stage.endsWithLauncher = spec.sandbox != nil
     stage.ownInit = plan.ownInit
     stage.terminal = plan.terminal
     stage.keepNamespaces = nested
@@ -232,8 +246,8 @@ extension Zones {
       getenv(name).map { "\(name)=" + String(cString: $0) }
     }
     stage.logLimit = 10 << 20
-    stage.zoneRootUID = plan.uids.outside(of: 0) ?? 0
-    stage.zoneRootGID = plan.gids.outside(of: 0) ?? 0
+    stage.zoneRootUID = plan.uids.outside(of: 0) ?? plan.uids.first?.outside ?? 0
+    stage.zoneRootGID = plan.gids.outside(of: 0) ?? plan.gids.first?.outside ?? 0
     stage.ownerUID = geteuid()
 
     // Everything the stage needs of the host is open before anything runs.

@@ -98,6 +98,7 @@ extension Zones {
     }
     do throws(ZoneError) {
       let signals = try attempt("hold signals") { () throws(SyscallError) in try SignalFD(Relay.signals) }
+      if let sandbox = spec.sandbox { try MountPoints(directories).make(sandbox.protected, for: spec.name) }
       let launched = try launch(
         zone.files, spec, stage: stage, streams: streams, terminalSize: terminalSize, through: true)
       rememberInit(zone.files, spec)

@@ -30,6 +30,9 @@ public struct HostFacts: Sendable {
   public var seccomp: [UInt8]
   public var resolvConf: String
   public var hosts: String
+  /// Of a sandbox: passwd(5) and group(5) with the caller in them.
+  public var passwd = ""
+  public var group = ""
   /// The terminal's size, if the command gets one.
   public var terminalSize: WindowSize?
 }

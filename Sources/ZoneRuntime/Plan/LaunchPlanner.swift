@@ -61,6 +61,7 @@ public struct LaunchPlanner {
 
   private mutating func planTree() {
     switch spec.brand {
+    case .sparse where spec.sandbox != nil: planSandboxRoot()
     case .sparse: planSparseRoot()
     case .directory(let path):
       plan.tree.append(.rootTree(tree(path, attributes: MountFlag.noDev), on: facts.runDirectory))

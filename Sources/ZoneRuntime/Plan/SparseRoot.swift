@@ -9,6 +9,13 @@ extension LaunchPlanner {
     // The layers of /etc are seen with the zone's ids; the host's own rights are needed to get there.
     if byHost { plan.tree.append(.hostTree(tree(facts.dataRoot), on: facts.dataRoot)) }
     planRootTmpfs()
+    planSparseFrame()
+    if spec.ephemeral { planPassingDirectories() } else { planLastingDirectories() }
+    planEtc()
+  }
+
+  /// The top of the tree, and the host's part of it.
+  mutating func planSparseFrame() {
     for path in ["/dev", "/etc", "/home", "/media", "/mnt", "/proc", "/run", "/srv", "/sys", "/var"] {
       plan.tree.append(.directory(path, fresh: true))
     }
@@ -22,8 +29,6 @@ extension LaunchPlanner {
       // in /opt there may be.
       plan.tree.append(.attach(tree("/\(name)", idmap: name != "opt", attributes: attributes), on: "/\(name)"))
     }
-    if spec.ephemeral { planPassingDirectories() } else { planLastingDirectories() }
-    planEtc()
   }
 
   private mutating func planLastingDirectories() {
@@ -33,11 +38,16 @@ extension LaunchPlanner {
     }
   }
 
-  private mutating func planPassingDirectories() {
+  /// /var of a root that goes with its zone.
+  mutating func planPassingVar() {
     for path in ["cache", "lib", "log", "mail", "spool"] { plan.tree.append(.directory("/var/\(path)", fresh: true)) }
     plan.tree.append(.directory("/var/tmp", mode: 0o1777, fresh: true))
     plan.tree.append(.link("/var/run", to: "/run", fresh: true))
     plan.tree.append(.link("/var/lock", to: "/run/lock", fresh: true))
+  }
+
+  private mutating func planPassingDirectories() {
+    planPassingVar()
     let owner = byHost ? ",uid=\(rootUID),gid=\(rootGID)" : ""
     let flags = MountFlag.noDev | (spec.readOnly ? MountFlag.readOnly : 0)
     plan.tree.append(.mount("tmpfs", on: "/usr/local", flags: flags, options: "mode=755\(owner)"))
@@ -45,7 +55,7 @@ extension LaunchPlanner {
 
   /// The host's /etc as far as everybody may read it, under a layer of the zone's own. The lower layer is a copy that
   /// never changes: overlayfs over the host's living /etc would be undefined.
-  private mutating func planEtc() {
+  mutating func planEtc() {
     var upper = "\(facts.dataDirectory)/root/etc"
     var work = "\(facts.dataDirectory)/root/.etc-work"
     if spec.ephemeral {

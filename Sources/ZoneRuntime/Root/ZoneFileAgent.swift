@@ -67,6 +67,7 @@ extension Zones {
     let facts = try execFacts(spec, record, request)
     stage.process = facts.ops.map { $0.op }
     stage.denySetgroups = record.tier == .single
+    stage.keepIdentity = record.uids.first?.inside != 0
     let way = try wayIn(name, record, keeper, link)
     way.lend(to: &stage)
     let sockets = try attempt("copy files of zone \(name)") { () throws(SyscallError) in

@@ -51,6 +51,8 @@ public struct ZoneSpec: Equatable, Sendable {
   public var ephemeral = false
   /// The fleet that owns the zone: `zonectl` changes it only with `--force`.
   public var fleet: String?
+  /// `zonectl sandbox`: the caller himself, among his own files; always ephemeral and sparse.
+  public var sandbox: SandboxSpec?
 
   public init(name: String) { self.name = name }
 }

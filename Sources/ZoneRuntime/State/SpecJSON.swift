@@ -26,6 +26,7 @@ extension ZoneSpec: JSONObject {
     try json.field("publish", &publish)
     try json.field("readOnly", &readOnly)
     try json.field("restart", &restart)
+    try json.field("sandbox", &sandbox)
     try json.field("secrets", &secrets)
     try json.field("stopGrace", &stopGrace)
     try json.field("stopSignal", &stopSignal)

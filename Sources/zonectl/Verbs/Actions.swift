@@ -25,6 +25,7 @@ func action(of invocation: Invocation) -> Action {
   case .cp: onZones(copyFiles)
   case .kill: onZones(kill)
   case .wait: onZones(wait)
+  case .sandbox: onZones(sandbox)
   case .list: onZones(list)
   case .show: onZones(show)
   case .set: onZones(set)

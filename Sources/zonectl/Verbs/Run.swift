@@ -68,7 +68,7 @@ private func terminalClient(_ invocation: Invocation, isTerminal: Bool, passesIn
 }
 
 /// What a relay's end means for the zone and for our exit status.
-private func finish(_ outcome: TerminalClient.Outcome, _ spec: ZoneSpec, _ context: Context) throws(ZoneError) -> Int32
+func finish(_ outcome: TerminalClient.Outcome, _ spec: ZoneSpec, _ context: Context) throws(ZoneError) -> Int32
 {
   switch outcome {
   case .ended(let status, let oomKilled):
@@ -94,7 +94,7 @@ private func finish(_ outcome: TerminalClient.Outcome, _ spec: ZoneSpec, _ conte
 }
 
 /// Two words that name no zone yet.
-private func freeName(_ context: Context) -> String {
+func freeName(_ context: Context) -> String {
   var random = SystemRandomNumberGenerator()
   return ZoneNames.make(using: &random) { name in
     FileSystem.exists(context.zones.directories.data(of: name))

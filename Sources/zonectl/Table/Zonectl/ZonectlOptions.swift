@@ -51,6 +51,20 @@ let zonectlOptions: [Option] = [
   Option("stop-signal", "", "SIGNAL", hint: .signal, set: "zone", help: "what stop sends first; otherwise TERM"),
   Option("stop-timeout", "", "SECONDS", set: "zone", help: "how long stop waits before it kills; otherwise 10"),
 
+  // MARK: a sandbox
+  Option("ro", "", "PATH", repeats: true, hint: .file, help: "show PATH of yours at its place, read-only"),
+  Option(
+    "rw", "", "PATH", repeats: true, hint: .file,
+    help: "let the command write PATH of yours; also lifts the protection of one in the project (--rw .git/hooks)"),
+  Option("hide", "", "PATH", repeats: true, hint: .file, help: "show something empty at PATH"),
+  Option("home", "", "NAME", help: "a private home that lasts, kept under this name; otherwise it goes with the command"),
+  Option(
+    "require", "", "WALL,…", repeats: true,
+    help: "fail where one of these walls cannot stand: user mount pid net ipc uts cgroup seccomp capabilities limits"),
+  Option("verbose", "", help: "tell on standard error what stands and what is in sight"),
+  Option("report", "", "FILE", hint: .file, help: "write how it ended, and what it took, to FILE as JSON"),
+  Option("id", "", "NAME", help: "the run's name, in list and in the report; otherwise one is made from two words"),
+
   // MARK: terminals
   Option("tty", "t", help: "a terminal for the command"),
   Option("interactive", "i", help: "give the command your standard input"),

@@ -18,11 +18,11 @@ public let zonectlTable = CommandTable(
     Example("zonectl stop web", "TERM, ten seconds of grace, then KILL"),
   ],
   chapters: [
-    "a zone's life", "inside a zone", "looking and changing", "fleets (handed to orchestrator)", "about zonectl",
+    "a zone's life", "sandboxes", "inside a zone", "looking and changing", "fleets (handed to orchestrator)", "about zonectl",
   ],
   options: zonectlOptions,
   globalSet: "global",
-  verbs: lifeVerbs + insideVerbs + lookingVerbs + fleetVerbs + aboutVerbs,
+  verbs: lifeVerbs + sandboxVerbs + insideVerbs + lookingVerbs + fleetVerbs + aboutVerbs,
   setTitles: [("zone", "options of the zone"), ("global", "options everywhere")],
   sections: [
     CommandTable.Section(
@@ -31,8 +31,8 @@ public let zonectlTable = CommandTable(
         Example("0", "done"),
         Example("1", "failed; one line on standard error says what was tried, why it failed and what to do"),
         Example("2", "the command line was wrong; nothing was done"),
-        Example("run, exec", "the command's own status; 128+n where signal n ended it"),
-        Example("125, 126, 127", "run, exec: zonectl failed; the command cannot be invoked; it was not found"),
+        Example("run, exec, sandbox", "the command's own status; 128+n where signal n ended it"),
+        Example("125, 126, 127", "the same: zonectl failed; the command cannot be invoked; it was not found"),
       ]),
     CommandTable.Section(
       "environment",

@@ -3,6 +3,7 @@ public enum ZonectlVerb: String, CaseIterable, Sendable {
   case configure, create, ready, start, run
   case stop, halt, restart, pause, resume, delete
   case exec, login, attach, logs, cp, kill, wait
+  case sandbox
   case list, show, set, explain, audit, features
   case apply, plan, down, ps, events
   case completion, man, help, version
@@ -26,6 +27,7 @@ public enum ZonectlOption: String, CaseIterable, Sendable {
   case capAdd = "cap-add"
   case capDrop = "cap-drop"
   case restart, autostart, `init`, nesting, label
+  case ro, rw, hide, home, require, verbose, report, id
   case stopSignal = "stop-signal"
   case stopTimeout = "stop-timeout"
   case tty, interactive, name, rm, detach

@@ -1,0 +1,53 @@
+/// What of a project a command could use to run something later, outside of its walls: read-only in a sandbox, also where
+/// it is not there yet.
+public enum ProtectedPaths {
+  /// Editors and agents run what these say when the project is opened next; direnv when it is entered.
+  public static let names = [
+    ".envrc", ".vscode", ".idea", ".claude", ".codex", ".cursor", ".gemini", ".windsurf", ".continue", ".aider.conf.yml",
+    ".mcp.json",
+  ]
+  /// Below a repository's `.git`. Both can name programs, which git outside would run (core.hooksPath, aliases, filters).
+  public static let ofGit = ["hooks", "config"]
+
+  /// Below the project's folder, for who checks what was changed in it.
+  public static var all: [String] { ofGit.map { ".git/\($0)" } + names }
+}
+
+/// One of them in a folder that the command may write to.
+enum ProtectedPath: Equatable {
+  /// It is there: the same, read-only.
+  case present(String, isDirectory: Bool)
+  /// An empty directory has to stand there while the command runs.
+  case absent(String)
+  /// The repository's own folder: writable, but it cannot be moved out of the way.
+  case repository(String)
+
+  /// - Parameters:
+  ///   - folder: absolute; the command may write in it.
+  ///   - lifted: paths that the caller gave with --rw: those and what lies in them.
+  /// - Throws: for a link, which nothing can be mounted on: whoever replaced it would be out of the walls' reach.
+  static func found(in folder: String, lifted: [String], _ look: PathLook) throws(ZoneError) -> [ProtectedPath] {
+    var found: [ProtectedPath] = []
+    func add(_ path: String) throws(ZoneError) {
+      if lifted.contains(where: { path == $0 || ($0 != folder && Paths.lies(path, in: $0)) }) { return }
+      switch look(path) {
+      case .directory?: found.append(.present(path, isDirectory: true))
+      case .file?: found.append(.present(path, isDirectory: false))
+      case nil: found.append(.absent(path))
+      case .link?, .other?:
+        throw .refused(
+          "cannot protect \(path) from the command: it is no plain file or directory (make it one, or allow it with --rw \(path))"
+        )
+      }
+    }
+    let git = Paths.join(folder, ".git")
+    switch look(git) {
+    case .directory?:
+      if !lifted.contains(git) { found.append(.repository(git)) }
+      for name in ProtectedPaths.ofGit { try add("\(git)/\(name)") }
+    default: try add(git)
+    }
+    for name in ProtectedPaths.names { try add(Paths.join(folder, name)) }
+    return found
+  }
+}

@@ -1,0 +1,39 @@
+public import ResourceControl
+
+/// What `zonectl sandbox` was asked for. Paths are absolute.
+public struct SandboxWish: Sendable {
+  public var command: [String] = []
+  public var readOnly: [String] = []
+  public var writable: [String] = []
+  public var hidden: [String] = []
+  /// `NAME=VALUE`, beside what is let through anyway.
+  public var environment: [String] = []
+  /// A home that lasts, by name.
+  public var home: String?
+  public var network: NetworkChoice = .none
+  public var allowed: [String] = []
+  public var limits = ResourceLimits()
+  public var nesting = false
+  public var terminal = false
+  /// What is written to the project goes to this layer; nil: to the project.
+  public var review: String?
+
+  public init() {}
+}
+
+/// What has to be known of the caller and his files.
+public struct SandboxFacts {
+  public var account: SandboxAccount
+  /// Where he is, without links.
+  public var folder: String
+  /// `NAME=VALUE`, as environ(7) has them.
+  public var environment: [String]
+  public var hostname: String
+  /// His git configurations, the weaker ones first.
+  public var gitConfigurations: [[UInt8]] = []
+  /// Our own places, which nothing inside may see.
+  public var ours: [String] = []
+  /// Where homes that last are kept.
+  public var homes: String
+  public var look: PathLook
+}

@@ -1,0 +1,32 @@
+/// A developer's throw-away zones.
+let sandboxVerbs: [Verb] = [
+  Verb(
+    "sandbox", chapter: "sandboxes", "run a command you do not trust, with your project and nothing else of yours",
+    operands: [Operand("COMMAND", hint: .command)],
+    options: [
+      OptionUse("ro"), OptionUse("rw"), OptionUse("hide"), OptionUse("env"), OptionUse("env-file"), OptionUse("home"),
+      OptionUse("network", "none (the default), host, or full (all of the outside, by pasta where it is installed)"),
+      OptionUse("memory"), OptionUse("cpus"), OptionUse("pids"), OptionUse("nesting"),
+      OptionUse("timeout", "kill the command after this long; the status is then 125"), OptionUse("require"),
+      OptionUse("report"), OptionUse("id"), OptionUse("verbose"),
+    ],
+    details: """
+      Needs no root, no daemon and no configuration. The command is you, without any privilege: it may write the \
+      current directory, and sees /usr and /opt of the machine read-only, a private home, /tmp and process table, and \
+      no network. What PATH names in your home (rustup, nvm, pyenv, uv, swiftly) is there read-only, caches of packages \
+      are copy-on-write, git knows your name. Everything else of your home, your agents' and containers' sockets and \
+      other people's processes are out of sight, and only harmless variables of the environment are passed on.
+
+      In the project .git/hooks, .git/config, .envrc, .vscode, .idea and the configuration of agents are read-only, \
+      also where they do not exist; .git cannot be moved out of the way. --rw lifts that.
+
+      The exit status is the command's own; 128+n where signal n ended it; 125 where zonectl failed, 126 where the \
+      command cannot be invoked, 127 where it was not found. Nothing but the command writes to standard output.
+      """,
+    examples: [
+      Example("zonectl sandbox make test", "a build that reaches nothing but its own directory"),
+      Example("zonectl sandbox --network full --memory 2G npm ci", "with the network and a limit"),
+      Example("zonectl sandbox --ro ../lib --hide secrets.env ./configure", "more to see, and less"),
+      Example("zonectl sandbox --home agent --network full agent", "an agent whose home lasts"),
+    ])
+]
