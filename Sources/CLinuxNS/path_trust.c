@@ -20,6 +20,13 @@ static long distrust(struct zns_trust *result, int why, const char *path, const 
   return 1;
 }
 
+/// Whoever has "/" decides about all that lies below: root, or who he is in our eyes, where our user namespace does not
+/// know him.
+static int owns_all(uint32_t uid) {
+  struct stat top;
+  return stat("/", &top) == 0 && top.st_uid == uid;
+}
+
 long zns_trust_path(const char *path, uint32_t self, struct zns_trust *result) {
   char done[4096] = "", rest[4096], link[4096];
   int links = 0, reached = 0;
@@ -56,7 +63,7 @@ long zns_trust_path(const char *path, uint32_t self, struct zns_trust *result) {
       return -error;
     }
     // Who owns it can do with it as he likes, whatever its mode is at the moment.
-    if (status.st_uid != 0 && status.st_uid != self)
+    if (status.st_uid != 0 && status.st_uid != self && !owns_all(status.st_uid))
       return distrust(result, S_ISLNK(status.st_mode) ? ZNS_TRUST_LINK : ZNS_TRUST_OWNER, done, &status);
     reached = 0;
     if (S_ISLNK(status.st_mode)) {

@@ -39,6 +39,15 @@ extension ZoneSpec {
   var isByHost: Bool { geteuid() == 0 && sandbox == nil }
 }
 
+extension ZoneSpec {
+  /// A sandbox ends with its pid namespace, and the number of an ordinary user's processes is a matter of rlimits.
+  fileprivate var limitsInSandboxWantGroup: Bool {
+    var others = limits
+    if geteuid() != 0 { others.pids = nil }
+    return !others.isEmpty
+  }
+}
+
 /// What a start is asked for, beside the zone's spec.
 private struct LaunchWish {
   let streams: ZoneStreams
@@ -145,8 +154,7 @@ extension Zones {
         bootId: try attempt("read the boot id") { () throws(SyscallError) in try RunRecord.bootId() }, tier: ids.tier,
         uids: ids.uids, gids: ids.gids, namespaces: namespaces.rawValue, restarts: wish.restarts,
         capabilities: ground.capabilities)
-      // A sandbox ends with its pid namespace; a group is made where something is to be limited.
-      let wantsGroup = spec.sandbox == nil || !spec.limits.isEmpty
+      let wantsGroup = spec.sandbox == nil || spec.limitsInSandboxWantGroup
       let groupPlan = wantsGroup ? try cgroupPlan(files.name, spec.limits) : nil
       record.cgroup = groupPlan?.record
       if spec.brand == .sparse { record.etcTemplate = ground.etcTemplate }

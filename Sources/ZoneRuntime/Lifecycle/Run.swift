@@ -42,6 +42,9 @@ public struct RunningZone: ~Copyable {
     try? zones.cleanUp(held.files)
   }
 
+  /// Waits until the keeper has gone, so that getrusage(2) tells what the zone took.
+  public borrowing func awaitKeeper() { _ = try? launched.keeper.reap() }
+
   /// After the end: takes away what the run made, unless the keeper restarts the zone.
   public consuming func finish() throws(ZoneError) {
     guard spec.restart == .no else { return }

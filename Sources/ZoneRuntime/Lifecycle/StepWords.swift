@@ -27,9 +27,14 @@ enum StepWords {
 
   static func hint(_ step: Int, _ number: CInt) -> String? {
     let isOne = { (steps: [stage_step]) in steps.contains { Int($0.rawValue) == step } }
-    if isOne([STAGE_STEP_JOINER, STAGE_STEP_MAP]), number == EPERM || number == ENOSPC || number == EUSERS {
-      return
-        "user namespaces are switched off or used up (sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone)"
+    let refused = number == EPERM || number == EACCES || number == ENOSPC || number == EUSERS
+    if isOne([STAGE_STEP_JOINER, STAGE_STEP_MAP, STAGE_STEP_PRIVATE]), refused,
+      let setting = UserNamespaceSetting.inTheWay()
+    {
+      return setting.words
+    }
+    if isOne([STAGE_STEP_JOINER, STAGE_STEP_MAP]), refused {
+      return "user namespaces are used up, or a container around us forbids them (sysctl user.max_user_namespaces)"
     }
     if number == ENOSPC, isOne([STAGE_STEP_CLONE, STAGE_STEP_UNSHARE, STAGE_STEP_NETWORK]) {
       return "namespaces are used up (sysctl user.max_mnt_namespaces and its neighbours)"

@@ -1,4 +1,5 @@
 internal import LinuxNS
+internal import ResourceControl
 
 /// What happens to a process between its fork and its execve: one path for start and exec (CVE-2022-29162).
 extension LaunchPlanner {
@@ -10,6 +11,11 @@ extension LaunchPlanner {
       keepGroups: facts.tier == .single, noNewPrivileges: !spec.ownInit, keyring: spec.nesting,
       seccomp: facts.seccomp)
     plan.process = wanted.ops
+    // In a user namespace of his own nobody else's processes count (setrlimit(2), RLIMIT_NPROC; Linux 5.14).
+    if spec.sandbox != nil, let pids = spec.limits.pids {
+      let most = UInt64(pids)
+      plan.process.insert(.rlimit(.init(resource: 6, name: "RLIMIT_NPROC", soft: most, hard: most)), at: 0)
+    }
     if spec.ownInit { plan.process.append(.simple(.deathSignal, "die with the keeper")) }
     plan.arguments = spec.command
     plan.environment = ProcessWish.environment(spec.environment, user: facts.user, terminal: spec.terminal)

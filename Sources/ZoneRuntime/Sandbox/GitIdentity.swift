@@ -4,6 +4,11 @@ struct GitIdentity: Equatable {
   var name: String?
   var email: String?
 
+  init(name: String?, email: String?) {
+    self.name = name
+    self.email = email
+  }
+
   /// - Parameter texts: the configurations, the weaker ones first (git-config(1), FILES).
   init(_ texts: [[UInt8]]) {
     for text in texts { read(text) }

@@ -3,8 +3,8 @@
 public enum ProtectedPaths {
   /// Editors and agents run what these say when the project is opened next; direnv when it is entered.
   public static let names = [
-    ".envrc", ".vscode", ".idea", ".claude", ".codex", ".cursor", ".gemini", ".windsurf", ".continue", ".aider.conf.yml",
-    ".mcp.json",
+    ".envrc", ".vscode", ".idea", ".claude", ".codex", ".cursor", ".gemini", ".windsurf", ".continue",
+    ".aider.conf.yml", ".mcp.json",
   ]
   /// Below a repository's `.git`. Both can name programs, which git outside would run (core.hooksPath, aliases, filters).
   public static let ofGit = ["hooks", "config"]
@@ -25,15 +25,19 @@ enum ProtectedPath: Equatable {
   /// - Parameters:
   ///   - folder: absolute; the command may write in it.
   ///   - lifted: paths that the caller gave with --rw: those and what lies in them.
+  ///   - canMake: whether the caller could make a directory of that name.
   /// - Throws: for a link, which nothing can be mounted on: whoever replaced it would be out of the walls' reach.
-  static func found(in folder: String, lifted: [String], _ look: PathLook) throws(ZoneError) -> [ProtectedPath] {
+  static func found(
+    in folder: String, lifted: [String], _ look: PathLook, canMake: (String) -> Bool
+  ) throws(ZoneError) -> [ProtectedPath] {
     var found: [ProtectedPath] = []
     func add(_ path: String) throws(ZoneError) {
       if lifted.contains(where: { path == $0 || ($0 != folder && Paths.lies(path, in: $0)) }) { return }
       switch look(path) {
       case .directory?: found.append(.present(path, isDirectory: true))
       case .file?: found.append(.present(path, isDirectory: false))
-      case nil: found.append(.absent(path))
+      // What the caller cannot make, the command cannot either.
+      case nil: if canMake(path) { found.append(.absent(path)) }
       case .link?, .other?:
         throw .refused(
           "cannot protect \(path) from the command: it is no plain file or directory (make it one, or allow it with --rw \(path))"

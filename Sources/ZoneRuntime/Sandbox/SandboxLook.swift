@@ -12,7 +12,8 @@ extension Zones {
     defer { free(here) }
     var facts = SandboxFacts(
       account: account, folder: String(cString: here), environment: environment, hostname: Self.hostname(),
-      homes: "\(directories.shared)/homes", look: Paths.look)
+      homes: "\(directories.shared)/homes", look: Paths.look,
+      canWrite: { access($0, W_OK) == 0 })
     // $XDG_CONFIG_HOME/git/config is read before ~/.gitconfig (git-config(1)).
     let configuration = Self.variable("XDG_CONFIG_HOME") ?? Paths.join(account.home, ".config")
     for path in ["\(configuration)/git/config", Paths.join(account.home, ".gitconfig")] {

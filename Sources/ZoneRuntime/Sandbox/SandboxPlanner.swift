@@ -83,9 +83,9 @@ public struct SandboxPlanner {
     if folder == home || Paths.lies(home, in: folder) || Self.noProjects.contains(folder)
       || Self.never.contains(where: { Paths.lies(folder, in: $0) })
     {
+      let why = folder == home ? "it is your home, with all that is yours" : "it is no project's folder"
       throw .refused(
-        "cannot give \(folder) to the command: \(folder == home ? "it is your home, with all that is yours" : "it is no project's folder") (cd to a project, or say which folder: --rw DIR, --ro DIR)"
-      )
+        "cannot give \(folder) to the command: \(why) (cd to a project, or say which folder: --rw DIR, --ro DIR)")
     }
     if let ours = facts.ours.first(where: { Paths.isOrLies(folder, in: $0) }) {
       throw .refused("cannot give \(folder) to the command: zones are kept in \(ours)")
@@ -96,7 +96,8 @@ public struct SandboxPlanner {
     return SandboxPlace(folder, .writable, why: "the current directory")
   }
 
-  private func given(_ path: String, _ access: SandboxPlace.Access, _ option: String) throws(ZoneError) -> SandboxPlace {
+  private func given(_ path: String, _ access: SandboxPlace.Access, _ option: String) throws(ZoneError) -> SandboxPlace
+  {
     if path == "/" || Self.never.contains(where: { Paths.isOrLies(path, in: $0) }) {
       throw .refused("cannot give \(path) to the command (\(option)): it is the machine's, and the sandbox has its own")
     }
@@ -128,7 +129,9 @@ public struct SandboxPlanner {
   private func protections(of folder: String) throws(ZoneError) -> [SandboxPlace] {
     // What lies in a review's layer gets to the project by `apply` alone, which knows these names too.
     if wish.review != nil, folder == facts.folder { return [] }
-    return try ProtectedPath.found(in: folder, lifted: wish.writable, facts.look).map { path in
+    return try ProtectedPath.found(
+      in: folder, lifted: wish.writable, facts.look, canMake: { facts.canWrite(FileSystem.parent(of: $0)) }
+    ).map { path in
       switch path {
       case .present(let path, let isDirectory):
         SandboxPlace(path, .readOnly, isDirectory: isDirectory, why: SandboxPlace.protection)
@@ -142,7 +145,7 @@ public struct SandboxPlanner {
   private func secrets(in places: [SandboxPlace]) -> [SandboxPlace] {
     var hidden: [SandboxPlace] = []
     let named = wish.readOnly + wish.writable
-    let shown = places.filter { $0.access != .hidden && $0.access != .passing && $0.source == nil && !$0.why.hasPrefix(SandboxPlace.protection) }
+    let shown = places.filter { $0.access != .hidden && $0.access != .passing && $0.source == nil && !$0.isProtection }
     let hide = { (path: String) in
       guard shown.contains(where: { Paths.lies(path, in: $0.path) }),
         !named.contains(where: { Paths.isOrLies($0, in: path) }), let kind = facts.look(path), kind != .link

@@ -1,5 +1,5 @@
 internal import Glibc
-public import LinuxNS
+internal import LinuxNS
 
 /// `--report`: how a sandbox ended and what it took, for programs. Its names do not change.
 public struct SandboxReport: JSONObject, Sendable {

@@ -13,7 +13,7 @@ public struct SandboxSpec: Equatable, Sendable {
 
   /// What is covered so that it stays as it is, there or not.
   var protected: [String] {
-    places.compactMap { $0.why.hasPrefix(SandboxPlace.protection) && $0.isDirectory ? $0.path : nil }
+    places.compactMap { $0.isProtection && $0.isDirectory ? $0.path : nil }
   }
 }
 
@@ -60,6 +60,7 @@ public struct SandboxPlace: Equatable, Sendable {
 
   /// How the reason of such a place begins.
   static let protection = "protected"
+  var isProtection: Bool { why.hasPrefix(Self.protection) }
 
   public init(_ path: String, _ access: Access, source: String? = nil, isDirectory: Bool = true, why: String) {
     self.path = path

@@ -36,4 +36,6 @@ public struct SandboxFacts {
   /// Where homes that last are kept.
   public var homes: String
   public var look: PathLook
+  /// Whether the caller may make files in a directory (access(2)).
+  public var canWrite: (String) -> Bool
 }

@@ -68,8 +68,7 @@ private func terminalClient(_ invocation: Invocation, isTerminal: Bool, passesIn
 }
 
 /// What a relay's end means for the zone and for our exit status.
-func finish(_ outcome: TerminalClient.Outcome, _ spec: ZoneSpec, _ context: Context) throws(ZoneError) -> Int32
-{
+func finish(_ outcome: TerminalClient.Outcome, _ spec: ZoneSpec, _ context: Context) throws(ZoneError) -> Int32 {
   switch outcome {
   case .ended(let status, let oomKilled):
     if oomKilled {

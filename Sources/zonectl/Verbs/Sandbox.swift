@@ -68,7 +68,10 @@ private func stay(_ context: Context, _ name: String) throws(ZoneError) -> (
     running.giveUp()
     throw error
   }
-  if case .ended = outcome { try running.finish() }
+  if case .ended = outcome {
+    if invocation.has(.report) { running.awaitKeeper() }
+    try running.finish()
+  }
   return (outcome, try finish(outcome, spec, context))
 }
 

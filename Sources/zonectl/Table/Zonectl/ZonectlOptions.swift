@@ -57,7 +57,7 @@ let zonectlOptions: [Option] = [
     "rw", "", "PATH", repeats: true, hint: .file,
     help: "let the command write PATH of yours; also lifts the protection of one in the project (--rw .git/hooks)"),
   Option("hide", "", "PATH", repeats: true, hint: .file, help: "show something empty at PATH"),
-  Option("home", "", "NAME", help: "a private home that lasts, kept under this name; otherwise it goes with the command"),
+  Option("home", "", "NAME", help: "a private home that lasts, kept under this name; otherwise it goes too"),
   Option(
     "require", "", "WALL,…", repeats: true,
     help: "fail where one of these walls cannot stand: user mount pid net ipc uts cgroup seccomp capabilities limits"),

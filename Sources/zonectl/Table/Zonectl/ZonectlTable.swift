@@ -18,7 +18,8 @@ public let zonectlTable = CommandTable(
     Example("zonectl stop web", "TERM, ten seconds of grace, then KILL"),
   ],
   chapters: [
-    "a zone's life", "sandboxes", "inside a zone", "looking and changing", "fleets (handed to orchestrator)", "about zonectl",
+    "a zone's life", "sandboxes", "inside a zone", "looking and changing", "fleets (handed to orchestrator)",
+    "about zonectl",
   ],
   options: zonectlOptions,
   globalSet: "global",
