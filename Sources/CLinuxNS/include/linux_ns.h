@@ -220,8 +220,8 @@ long zns_spawn_in(int user_namespace, const struct zns_spawn *spawn, int *pidfd)
 struct zns_socket_kind { int domain, type, protocol; };
 
 /// Sockets of another network namespace, made by a child that joins the user namespace which owns it and then itself
-/// (setns(2)): for callers who have power over that user namespace and none in their own. CLOEXEC. 0, or -errno, and
-/// then no descriptor is left.
+/// (setns(2)): for callers who have power over that user namespace and none in their own, or who are root in it. CLOEXEC.
+/// 0, or -errno, and then no descriptor is left.
 long zns_sockets_in(int network_namespace, const struct zns_socket_kind *kinds, int count, int *sockets);
 
 /// The two ends of an IPv4 datagram, in network byte order.

@@ -40,6 +40,7 @@ func action(of invocation: Invocation) -> Action {
   case .zoneEnded: onZones(zoneEnded)
   case .networkNames: onZones(networkNames)
   case .userNetwork: userNetwork
+  case .egressProxy: egressProxy
   case nil: preconditionFailure("the table has a verb that is no ZonectlVerb: \(invocation.verb.name)")
   }
 }

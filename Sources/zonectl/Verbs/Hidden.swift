@@ -33,3 +33,11 @@ func userNetwork(_ invocation: Invocation) throws(ZoneError) -> Int32 {
     NetworkDirectories(data: invocation.command[0], run: invocation.command[1], instanceTag: ""),
     network: invocation.command[2], ofUser: true)
 }
+
+/// The proxy of a zone that has no route, started by `EgressProxy`: an argument is a rule.
+func egressProxy(_ invocation: Invocation) throws(ZoneError) -> Int32 {
+  guard !invocation.command.isEmpty else {
+    throw .commandLine(.missingOperand("RULE", verb: "egress-proxy", grammar: "RULE…"))
+  }
+  EgressServer.run(invocation.command) { Denial($0).line }
+}

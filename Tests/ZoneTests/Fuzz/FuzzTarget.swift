@@ -10,7 +10,9 @@ struct FuzzTarget: Sendable {
     self.run = run
   }
 
-  static let all: [FuzzTarget] = [.config, .state, .records, .netlink, .names, .ids, .commandLine, .values, .mounts]
+  static let all: [FuzzTarget] = [
+    .config, .state, .records, .netlink, .names, .ids, .commandLine, .values, .mounts, .egress,
+  ]
 }
 
 /// A promise that did not hold for an input.

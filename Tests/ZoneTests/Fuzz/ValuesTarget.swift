@@ -68,6 +68,8 @@ extension FuzzTarget {
     try same(MACAddress(word), \.description) { MACAddress($0) ?? MACAddress(zone: "", network: "") }
     try same(IPv4Subnet(word), \.description) { IPv4Subnet($0) ?? IPv4Subnet(IPv4Address(0), length: 0) }
     try same(IPv6Text.canonical(word), { $0 }) { IPv6Text.canonical($0) ?? "" }
+    try same(IPPrefix(word), \.description) { IPPrefix($0) ?? IPPrefix(IPAddress(IPv4Address(0)), length: 0) }
+    try same(accepted { try EgressRule(word) }, \.description) { try EgressRule($0) }
     for port in accepted({ try PublishedPort.parse(word) }) ?? [] {
       try hold(port.hostPort > 0 && port.zonePort > 0, "a port of \(port)")
       try same([port], { $0[0].text }) { try PublishedPort.parse($0) }

@@ -121,4 +121,5 @@ let aboutVerbs: [Verb] = [
   Verb("network-names", chapter: "", "answer the names of a network (one helper a network)", kind: .hidden),
   Verb(
     "user-network", chapter: "", "hold an ordinary user's network, answer its names, relay its ports", kind: .hidden),
+  Verb("egress-proxy", chapter: "", "connect a zone without a route by the names it may ask for", kind: .hidden),
 ]

@@ -10,6 +10,7 @@ public enum ZonectlVerb: String, CaseIterable, Sendable {
   case zoneEnded = "zone-ended"
   case networkNames = "network-names"
   case userNetwork = "user-network"
+  case egressProxy = "egress-proxy"
 }
 
 /// The options of `zonectl`, by their long names: how verbs ask an invocation.
