@@ -149,10 +149,10 @@ struct EgressTests {
   @Test(.timeLimit(.minutes(1))) func aConnectionCarriesOneRequest() throws {
     try EgressStand.with("good.test") { stand in
       let socket = try stand.connection()
-      let second = "GET http://other.test/second HTTP/1.1\r\nHost: other.test\r\n\r\n"
-      socket.say("GET http://good.test/ HTTP/1.1\r\nHost: good.test\r\n\r\n" + second)
-      let heard = try socket.hear()
-      #expect(heard.components(separatedBy: "HTTP/1.").count == 2 && heard.contains("good\n"), "\(heard)")
+      let second = "GET http://good.test:7000/second HTTP/1.1\r\nHost: good.test:7000\r\n\r\n"
+      socket.say("GET http://good.test:7000/ HTTP/1.1\r\nHost: good.test:7000\r\n\r\n" + second)
+      let head = "GET / HTTP/1.1\r\nHost: good.test:7000\r\nConnection: close\r\n\r\n"
+      #expect(try socket.hear() == "\(head.utf8.count) bytes")
     }
   }
 
