@@ -242,4 +242,35 @@ long zns_epoll_control(int epoll, int operation, int fd, uint32_t events);
 /// Fills the descriptors that are ready, at most 64. Their number, or -errno.
 long zns_epoll_wait(int epoll, int *ready, int timeout);
 
+// Files of a tree that a stranger has filled: tree_files.c. 0 or a count, or -errno.
+
+struct zns_tree_facts {
+  uint64_t inode, device, special, links;
+  int64_t size;
+  int64_t modified, changed;  // nanoseconds since 1970
+  uint32_t mode, uid;
+};
+/// Of a name in a directory, no link followed; with "" of the descriptor itself.
+long zns_tree_facts(int directory, const char *name, struct zns_tree_facts *facts);
+/// Extended attributes of what a descriptor is open on, also one opened with O_PATH.
+long zns_list_xattrs(int fd, char *names, size_t room);
+long zns_get_xattr(int fd, const char *name, void *value, size_t room);
+long zns_set_xattr(int fd, const char *name, const void *value, size_t size);
+long zns_remove_xattr(int fd, const char *name);
+/// chmod(2) and open(2) of the same.
+long zns_change_mode(int fd, uint32_t mode);
+long zns_reopen(int fd, int flags);
+/// Of a name in a directory, or with "" of the descriptor; the time of the last access stays.
+long zns_set_modified(int directory, const char *name, int64_t modified);
+/// What overlayfs leaves for a name that was deleted; an ordinary user may make it.
+long zns_make_whiteout(int directory, const char *name);
+long zns_make_fifo(int directory, const char *name);
+/// lseek(2): where data, or a hole, is next. -ENXIO behind the last.
+long zns_seek_data(int fd, int64_t offset);
+long zns_seek_hole(int fd, int64_t offset);
+long zns_sync_filesystem(int fd);
+/// statfs(2)'s f_fsid, the same after a reboot where the file system has a UUID.
+long zns_filesystem_id(int fd, uint64_t *id);
+long zns_random(void *bytes, size_t count);
+
 #endif
