@@ -31,6 +31,7 @@ func action(of invocation: Invocation) -> Action {
   case .set: onZones(set)
   case .explain: onZones(explain)
   case .audit: onZones(audit)
+  case .changes: onZones(changes)
   case .features: features
   case .apply, .plan, .down, .ps, .events: handOver
   case .completion: completion

@@ -16,7 +16,7 @@ func delete(_ context: Context) throws(ZoneError) -> Int32 {
 }
 
 /// Asks on the terminal; anything but y or yes is no.
-private func confirmed(_ question: String) -> Bool {
+func confirmed(_ question: String) -> Bool {
   Output.write(Array("\(question) [y/N] ".utf8), to: 2)
   // A terminal gives a line at a time.
   var answer = [UInt8](repeating: 0, count: 256)

@@ -68,6 +68,35 @@ let lookingVerbs: [Verb] = [
       Example("zonectl audit web >/dev/null || echo look at web", "in a script"),
     ]),
   Verb(
+    "changes", chapter: "looking and changing", "take or forget what a reviewed command has changed",
+    operands: [
+      Operand("list|show|apply|drop", hint: .words("list show apply drop")), Operand("PATH", .zeroOrMore, hint: .file),
+    ],
+    options: [
+      OptionUse("id"), OptionUse("output"),
+      OptionUse("force", "apply: also over what has changed since, and the protected paths that are named"),
+      OptionUse("yes", "drop: do not ask"), OptionUse("quiet", "apply: say only what is refused"),
+    ],
+    details: """
+      A command under sandbox --review writes to a layer; nothing of it is in the real tree before apply. PATH is a \
+      file, or a directory with all in it; without one everything is meant.
+
+      list prints a line a path: A added, M modified, D deleted, T another type, m mode or attributes, t time alone; \
+      what was moved is deleted and added. show prints the lines that differ. apply brings the changes into the tree, \
+      one file after the other, each at once; one that was killed goes on with the next apply. drop forgets.
+
+      apply refuses, by name, what has changed in the real tree since the command began, and protected paths \
+      (.git/hooks, .git/config, .envrc, .vscode, .idea, configuration of agents) unless they are named with --force; \
+      all else is applied, and the status is 1. Set-id bits, sockets and devices are left out and told.
+      """,
+    examples: [
+      Example("zonectl changes list", "of the only review, or of that of this tree"),
+      Example("zonectl changes show src", "the lines that differ"),
+      Example("zonectl changes apply src Makefile", "a part; the rest waits"),
+      Example("zonectl changes apply --force .git/hooks/pre-commit", "a protected path, knowingly"),
+      Example("zonectl changes drop --yes", "forget the whole review"),
+    ]),
+  Verb(
     "features", chapter: "looking and changing", "what this kernel, and you on it, can do",
     options: [OptionUse("output")],
     details: "Each line is a feature, whether it is there, and what zones lack without it.",

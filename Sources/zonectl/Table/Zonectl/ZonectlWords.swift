@@ -4,7 +4,7 @@ public enum ZonectlVerb: String, CaseIterable, Sendable {
   case stop, halt, restart, pause, resume, delete
   case exec, login, attach, logs, cp, kill, wait
   case sandbox
-  case list, show, set, explain, audit, features
+  case list, show, set, explain, audit, changes, features
   case apply, plan, down, ps, events
   case completion, man, help, version
   case zoneEnded = "zone-ended"
@@ -33,7 +33,7 @@ public enum ZonectlOption: String, CaseIterable, Sendable {
   case stopTimeout = "stop-timeout"
   case tty, interactive, name, rm, detach
   case detachKeys = "detach-keys"
-  case all, force, yes, timeout, signal, follow, tail, quiet, output
+  case all, force, yes, id, timeout, signal, follow, tail, quiet, output
   case root, help, version
 }
 
