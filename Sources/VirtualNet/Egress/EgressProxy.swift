@@ -6,7 +6,13 @@ public import LinuxNS
 public enum EgressProxy {
   /// The hidden verb that calls `EgressServer.run`.
   public static let verb = "egress-proxy"
-  private static let port: UInt16 = 3128
+  /// On the zone's 127.0.0.1, where no program of the zone has it.
+  public static let port: UInt16 = 3128
+
+  /// What programs in the zone find a proxy on that port by.
+  public static func environment(_ rules: EgressRules) -> [(name: String, value: String)] {
+    ProxyEnvironment.variables(port: port, rules)
+  }
 
   /// What the proxy is given.
   public struct Ends: ~Copyable {
@@ -81,6 +87,9 @@ public struct RunningEgress: ~Copyable {
     self.port = port
     self.rules = rules
   }
+
+  /// Gives the process to its next owner.
+  public consuming func takeProcess() -> Pidfd { process }
 
   /// What programs in the zone find the proxy by.
   public var environment: [(name: String, value: String)] { ProxyEnvironment.variables(port: port, rules) }

@@ -32,6 +32,8 @@ struct LaunchedZone: ~Copyable {
   fileprivate(set) var isThrough = false
   /// What it made, as it is on disk.
   fileprivate(set) var record: RunRecord
+  /// Of a sandbox that may reach hosts by name.
+  fileprivate(set) var egress: SandboxEgress?
 }
 
 extension ZoneSpec {
@@ -80,13 +82,17 @@ extension Zones {
     do throws(ZoneError) {
       let wish = LaunchWish(
         streams: streams, terminalSize: terminalSize, restarts: restarts, openGate: through && spec.network.needsNoGate)
-      let zone = try make(files, spec, stage, wish)
-      if through, !zone.isThrough {
-        do throws(ZoneError) { try Self.go(zone.link, spec) } catch {
-          try? zone.keeper.signal(SIGKILL)  // best effort: it ends by itself now, and the first error is told
-          _ = try? zone.keeper.waitUntilEnd(timeout: 5000)
-          throw error
+      var zone = try make(files, spec, stage, wish)
+      do throws(ZoneError) {
+        if let allowed = spec.sandbox?.allowed, !allowed.isEmpty {
+          zone.egress = try SandboxEgress.start(
+            allowed, network: networkNamespace(of: zone.initPid), zonectl: zonectl)
         }
+        if through, !zone.isThrough { try Self.go(zone.link, spec) }
+      } catch {
+        try? zone.keeper.signal(SIGKILL)  // best effort: it ends by itself now, and the first error is told
+        _ = try? zone.keeper.waitUntilEnd(timeout: 5000)
+        throw error
       }
       return zone
     } catch {

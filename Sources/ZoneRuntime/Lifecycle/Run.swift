@@ -42,6 +42,15 @@ public struct RunningZone: ~Copyable {
     try? zones.cleanUp(held.files)
   }
 
+  /// Ends a sandbox's proxy.
+  /// - Returns: what it has refused; nothing where there is none.
+  public borrowing func endEgress() -> [Denial] {
+    switch launched.egress {
+    case .some(let egress): egress.end()
+    case .none: []
+    }
+  }
+
   /// Waits until the keeper has gone, so that getrusage(2) tells what the zone took.
   public borrowing func awaitKeeper() { _ = try? launched.keeper.reap() }
 

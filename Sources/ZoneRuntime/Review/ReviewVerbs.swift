@@ -48,6 +48,11 @@ extension Review {
   public func changes(_ paths: [BytePath] = []) throws(ZoneError) -> ReviewChanges {
     let lock = try lock(shared: true)
     defer { withExtendedLifetime(lock) {} }
+    return try changesOfOwner(paths)
+  }
+
+  /// The same for who holds the lock: the run that has just ended.
+  public func changesOfOwner(_ paths: [BytePath] = []) throws(ZoneError) -> ReviewChanges {
     let (look, plan) = try plan(ReviewTrees.open(self), ReviewChoice(paths: paths))
     let problems = look.problems.filter { problem in paths.isEmpty || paths.contains { $0.covers(problem.path) } }
     try expectFound(paths, plan.changes, problems)
@@ -101,6 +106,9 @@ extension Review {
     }
     _ = try removeIfEmpty(trees, ReviewOutcome(), ReviewChoice(paths: paths))
   }
+
+  /// Forgets the review, for who holds the lock.
+  public func dropByOwner() throws(ZoneError) { try remove() }
 
   private var bin: String { "\(folder)/dropped" }
 

@@ -28,9 +28,13 @@ enum SandboxEnvironment {
 
   /// - Parameters:
   ///   - caller: `NAME=VALUE`, as environ(7) has them.
+  ///   - ours: what the sandbox itself has to tell.
   ///   - asked: `--env`, which is stronger.
-  static func made(from caller: [String], asked: [String], _ account: SandboxAccount) -> [String: String] {
+  static func made(
+    from caller: [String], ours: [(name: String, value: String)] = [], asked: [String], _ account: SandboxAccount
+  ) -> [String: String] {
     var made: [String: String] = [:]
+    for (name, value) in ours { made[name] = value }
     for text in caller {
       guard let (name, value) = split(text), isAllowed(name) else { continue }
       made[name] = value

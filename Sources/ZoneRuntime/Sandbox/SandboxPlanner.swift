@@ -1,4 +1,5 @@
 internal import LinuxNS
+internal import VirtualNet
 
 /// From what was asked and what is there to the spec of a zone. Pure but for `facts.look`.
 public struct SandboxPlanner {
@@ -19,7 +20,8 @@ public struct SandboxPlanner {
     }
     var spec = ZoneSpec(name: name)
     spec.command = wish.command
-    spec.environment = SandboxEnvironment.made(from: facts.environment, asked: wish.environment, facts.account)
+    spec.environment = SandboxEnvironment.made(
+      from: facts.environment, ours: proxies, asked: wish.environment, facts.account)
     spec.workdir = facts.folder
     spec.user = "\(facts.account.uid):\(facts.account.gid)"
     spec.hostname = facts.hostname
@@ -31,6 +33,12 @@ public struct SandboxPlanner {
     spec.ephemeral = true
     spec.sandbox = sandbox
     return spec
+  }
+
+  /// By which programs find the proxy. The caller's own would be out of reach, and may have a password in it.
+  private var proxies: [(name: String, value: String)] {
+    guard !wish.allowed.isEmpty, let rules = try? EgressRules(wish.allowed.joined(separator: ",")) else { return [] }
+    return EgressProxy.environment(rules)
   }
 
   // MARK: places

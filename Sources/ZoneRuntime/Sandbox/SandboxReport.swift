@@ -27,14 +27,21 @@ public struct SandboxReport: JSONObject, Sendable {
   /// Of the largest of its processes, in bytes (getrusage(2), ru_maxrss).
   public var peakMemory: Int64 = 0
 
+  /// What the sandbox was refused, as far as somebody stood there.
+  public var denials: [Denial] = []
+  /// With `--review`: what apply would bring into the project, `A path`, `M path`, `D path`; nil without it.
+  public var changes: [String]?
+
   public init(id: String, command: [String]) {
     self.id = id
     self.command = command
   }
 
   public mutating func fields(_ json: inout some JSONFields) throws(JSONError) {
+    try json.field("changes", &changes)
     try json.field("code", &code)
     try json.field("command", &command)
+    try json.field("denials", &denials)
     try json.field("error", &error)
     try json.field("id", &id)
     try json.field("oomKilled", &oomKilled)

@@ -1,4 +1,5 @@
 public import ResourceControl
+internal import VirtualNet
 
 /// What `zonectl sandbox` was asked for. Paths are absolute.
 public struct SandboxWish: Sendable {
@@ -19,6 +20,15 @@ public struct SandboxWish: Sendable {
   public var review: String?
 
   public init() {}
+
+  /// - Parameter rules: `HOST[:PORT],…` as docs/EGRESS.md has them.
+  /// - Throws: `.commandLine` for what is no rule.
+  public mutating func allow(_ rules: String) throws(ZoneError) {
+    do throws(NetworkError) { allowed = try EgressRules(rules).rules.map { $0.description } } catch {
+      throw .commandLine("--network allow=\(rules): \(error)")
+    }
+    network = .none
+  }
 }
 
 /// What has to be known of the caller and his files.

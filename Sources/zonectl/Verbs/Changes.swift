@@ -47,7 +47,7 @@ private func size(_ change: TreeChange) -> String {
 private func apply(_ review: Review, _ paths: [BytePath], _ context: Context) throws(ZoneError) -> Int32 {
   let outcome = try review.apply(
     ReviewChoice(
-      paths: paths, force: context.invocation.has(.force), protected: ProtectedPaths.usual.map { BytePath($0) }))
+      paths: paths, force: context.invocation.has(.force), protected: ProtectedPaths.all.map { BytePath($0) }))
   if !context.invocation.has(.quiet) {
     for change in outcome.applied { Output.line("\(change.kind.letter)  \(change.path.words)") }
   }

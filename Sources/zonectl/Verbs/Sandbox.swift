@@ -6,52 +6,56 @@ import ZoneRuntime
 /// sandbox: the caller's own command, among his own files, in a zone of its own.
 func sandbox(_ context: Context) throws(ZoneError) -> Int32 {
   let started = Clock.monotonicNanoseconds()
-  let name = context.invocation.value(.id) ?? freeName(context)
-  guard let path = context.invocation.value(.report) else { return try stay(context, name).status }
+  var report = SandboxReport(
+    id: context.invocation.value(.id) ?? freeName(context), command: context.invocation.command)
+  guard let path = context.invocation.value(.report) else {
+    try stay(context, &report)
+    return Int32(report.status)
+  }
   let file = try ReportFile(SpecOptions.absolute(path))
-  var report = SandboxReport(id: name, command: context.invocation.command)
-  defer { withExtendedLifetime(file) {} }
-  do throws(ZoneError) {
-    let (outcome, status) = try stay(context, name)
-    report.status = Int(status)
-    if case .ended(let how, let oomKilled) = outcome {
-      report.oomKilled = oomKilled
-      switch how {
-      case .exited(let code): report.code = Int(code)
-      case .signaled(let signal): report.signal = Int(signal)
-      }
-    }
-  } catch {
+  do throws(ZoneError) { try stay(context, &report) } catch {
     report.status = Int(Failure.status(error, of: context.invocation))
     report.error = error.description
     if case .timedOut = error { report.timedOut = true }
-    finish(&report, started)
+    report.seconds = Double(Clock.monotonicNanoseconds() - started) / 1e9
+    report.addUsage()
     try file.write(report)
     throw error
   }
-  finish(&report, started)
+  report.seconds = Double(Clock.monotonicNanoseconds() - started) / 1e9
+  report.addUsage()
   try file.write(report)
   return Int32(report.status)
 }
 
-private func finish(_ report: inout SandboxReport, _ started: UInt64) {
-  report.seconds = Double(Clock.monotonicNanoseconds() - started) / 1e9
-  report.addUsage()
-}
-
 /// Runs it and stays with it.
-private func stay(_ context: Context, _ name: String) throws(ZoneError) -> (
-  outcome: TerminalClient.Outcome, status: Int32
-) {
+private func stay(_ context: Context, _ report: inout SandboxReport) throws(ZoneError) {
   let invocation = context.invocation
   let seconds = try invocation.timeout
-  let wish = try sandboxWish(invocation)
+  var wish = try sandboxWish(invocation)
   try context.zones.prepare(wish)
   let facts = try context.zones.sandboxFacts(environment: Environment.all)
-  let spec = try SandboxPlanner.spec(wish, facts, name: name)
+  let review = invocation.has(.review) ? try beginReview(of: facts.folder, report, context) : nil
+  wish.review = review?.folder
+  // Held until we are through: nobody applies what is still being written.
+  let lock = try review.map { (review) throws(ZoneError) in try review.lock() }
+  defer { withExtendedLifetime(lock) {} }
+  do throws(ZoneError) {
+    let spec = try SandboxPlanner.spec(wish, facts, name: report.id)
+    try run(spec, context, deadline: seconds.map { Clock.monotonicNanoseconds() + UInt64($0 * 1e9) }, &report)
+  } catch {
+    if let review { try tell(review, &report) }
+    throw error
+  }
+  if let review { try tell(review, &report) }
+}
 
+private func run(
+  _ spec: ZoneSpec, _ context: Context, deadline: UInt64?, _ report: inout SandboxReport
+) throws(ZoneError) {
   var client = TerminalClient(isTerminal: spec.terminal, passesInput: true)
   client.forwardsSignals = !spec.terminal
+  client.deadline = deadline
   let streams: ZoneStreams
   if !spec.terminal, (0...2).allSatisfy({ isatty(CInt($0)) == 0 }) {
     client.passesInput = false
@@ -61,18 +65,41 @@ private func stay(_ context: Context, _ name: String) throws(ZoneError) -> (
   }
   let running = try context.zones.run(
     spec, streams: streams, terminalSize: spec.terminal ? try? Terminal.size(0) : nil)
-  if invocation.has(.verbose) { tellWalls(spec) }
-  client.deadline = seconds.map { Clock.monotonicNanoseconds() + UInt64($0 * 1e9) }
+  if context.invocation.has(.verbose) { tellWalls(spec) }
   let outcome: TerminalClient.Outcome
   do throws(ZoneError) { outcome = try running.relay(client) } catch {
     running.giveUp()
     throw error
   }
-  if case .ended = outcome {
-    if invocation.has(.report) { running.awaitKeeper() }
+  report.denials = running.endEgress()
+  for denial in report.denials { Output.complain("denied \(denial.words)") }
+  if case .ended(let how, let oomKilled) = outcome {
+    report.oomKilled = oomKilled
+    switch how {
+    case .exited(let code): report.code = Int(code)
+    case .signaled(let signal): report.signal = Int(signal)
+    }
+    if context.invocation.has(.report) { running.awaitKeeper() }
     try running.finish()
   }
-  return (outcome, try finish(outcome, spec, context))
+  report.status = Int(try finish(outcome, spec, context))
+}
+
+// MARK: reviews
+
+private func beginReview(of folder: String, _ report: SandboxReport, _ context: Context) throws(ZoneError) -> Review {
+  try Review.make(of: folder, id: report.id, command: report.command, in: context.zones.directories)
+}
+
+/// What there is to look at; a review of nothing is none.
+private func tell(_ review: Review, _ report: inout SandboxReport) throws(ZoneError) {
+  let found = try review.changesOfOwner()
+  report.changes = found.changes.map { "\($0.kind.letter) \($0.path.words)" }
+  if found.changes.isEmpty, found.problems.isEmpty { return try review.dropByOwner() }
+  let count = found.changes.count
+  Output.complain(
+    "\(count) \(count == 1 ? "change waits" : "changes wait") in review \(review.id) (zonectl changes list, show, apply or drop)"
+  )
 }
 
 private func sandboxWish(_ invocation: Invocation) throws(ZoneError) -> SandboxWish {
@@ -89,7 +116,9 @@ private func sandboxWish(_ invocation: Invocation) throws(ZoneError) -> SandboxW
   case nil, "none"?: wish.network = .none
   case "host"?: wish.network = .host
   case "full"?: wish.network = .named("default")
-  case let other?: throw .commandLine("--network '\(other)': of a sandbox it is none, host or full")
+  case let other? where other.hasPrefix("allow="): try wish.allow(String(other.dropFirst(6)))
+  case let other?:
+    throw .commandLine("--network '\(other)': of a sandbox it is none, host, full or allow=HOST[:PORT],…")
   }
   var limits = ZoneSpec(name: "sandbox")
   for key in SpecKeys.table where ["memory", "cpus", "pids"].contains(key.name) {

@@ -281,4 +281,59 @@ struct SandboxTests {
       #expect(try me.files == ["made"])
     }
   }
+
+  @Test func namesThatAreAllowedAreReached() throws {
+    try Developer.with { (me) throws in
+      let server = try Command(
+        me.zones.prefix + ["/usr/bin/python3", "-u", "-m", "http.server", "--bind", "127.0.0.1", "0"]
+      ).start()
+      defer {
+        kill(server.pid, SIGKILL)
+        _ = try? server.finish(timeout: 5)
+      }
+      var port = 0
+      let ready = server.readUntil { said in
+        port = Int(said.components(separatedBy: "port ").dropFirst().first?.prefix { $0.isNumber } ?? "") ?? 0
+        return port != 0
+      }
+      try #require(ready)
+      let outcome = try me.inside(
+        ["--network", "allow=localhost:\(port)", "--report", "report"],
+        "curl -sf http://localhost:\(port)/ | grep -c listing; curl -sf http://example.invalid/; curl -sf http://127.0.0.1:1/ --noproxy '*'; exit 4"
+      )
+      #expect(outcome.status == 4 && outcome.lines == ["2"], "\(outcome)")
+      let told = outcome.err.split(separator: "\n")
+      #expect(told.count == 1 && told[0].contains("denied example.invalid:80"), "\(outcome)")
+      let report = try #require(FileManager.default.contents(atPath: me.project + "/report"))
+      #expect(String(decoding: report, as: UTF8.self).contains("example.invalid:80"))
+      #expect(try me.run(["--network", "allow=bad host"], "true").status == 2)
+    }
+  }
+
+  @Test func aReviewedProjectStaysAsItIs() throws {
+    try Developer.with(git: true) { (me) throws in
+      try me.outside("echo keep > kept; echo gone > gone")
+      let outcome = try me.inside(
+        ["--review", "--id", "look", "--report", me.home + "/report"],
+        "echo two > file; rm gone; mkdir new; echo x > new/x; echo evil > .git/hooks/post-commit; cat file")
+      #expect(outcome.status == 0 && outcome.lines == ["two"], "\(outcome)")
+      #expect(try me.files == [".git", "file", "gone", "kept"])
+      #expect(try me.outside("cat file").lines == ["one"])
+      let changes = { (words: String...) throws -> Outcome in
+        var command = me.zones.command(["changes"] + words)
+        command.directory = me.project
+        return try command.run()
+      }
+      let list = try changes("list")
+      #expect(list.status == 0 && list.lines.count == 6, "\(list)")
+      let apply = try changes("apply")
+      #expect(apply.status == 1 && apply.err.contains(".git/hooks"), "\(apply)")
+      #expect(try me.files == [".git", "file", "kept", "new"])
+      #expect(try me.outside("cat file new/x; ls .git/hooks/post-commit || true").lines == ["two", "x"])
+      #expect(try changes("drop", "--yes").status == 0)
+      // What changed nothing leaves nothing to look at.
+      #expect(try me.run(["--review"], "true").err.isEmpty)
+      #expect(try changes("list").status == 1)
+    }
+  }
 }

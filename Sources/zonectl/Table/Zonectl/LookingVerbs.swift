@@ -73,7 +73,7 @@ let lookingVerbs: [Verb] = [
       Operand("list|show|apply|drop", hint: .words("list show apply drop")), Operand("PATH", .zeroOrMore, hint: .file),
     ],
     options: [
-      OptionUse("id"), OptionUse("output"),
+      OptionUse("id", "the review, where there is more than one"), OptionUse("output"),
       OptionUse("force", "apply: also over what has changed since, and the protected paths that are named"),
       OptionUse("yes", "drop: do not ask"), OptionUse("quiet", "apply: say only what is refused"),
     ],

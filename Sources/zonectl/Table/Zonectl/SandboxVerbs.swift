@@ -5,10 +5,13 @@ let sandboxVerbs: [Verb] = [
     operands: [Operand("COMMAND", hint: .command)],
     options: [
       OptionUse("ro"), OptionUse("rw"), OptionUse("hide"), OptionUse("env"), OptionUse("env-file"), OptionUse("home"),
-      OptionUse("network", "none (the default), host, or full (all of the outside, by pasta where it is installed)"),
+      OptionUse(
+        "network",
+        "none (the default), allow=HOST[:PORT],… (these and no others, by a proxy), full (by pasta, where it is installed), host"
+      ),
       OptionUse("memory"), OptionUse("cpus"), OptionUse("pids"), OptionUse("nesting"),
       OptionUse("timeout", "kill the command after this long; the status is then 125"), OptionUse("require"),
-      OptionUse("report"), OptionUse("id"), OptionUse("verbose"),
+      OptionUse("review"), OptionUse("report"), OptionUse("id"), OptionUse("verbose"),
     ],
     details: """
       Needs no root, no daemon and no configuration. The command is you, without any privilege: it may write the \
@@ -20,12 +23,18 @@ let sandboxVerbs: [Verb] = [
       In the project .git/hooks, .git/config, .envrc, .vscode, .idea and the configuration of agents are read-only, \
       also where they do not exist; .git cannot be moved out of the way. --rw lifts that.
 
+      With --network allow= there is no route at all: a proxy outside, which programs find by the usual variables, \
+      connects them with the hosts named and checks the name that TLS shows. HOST is a name, *.NAME, an address or a \
+      prefix. With --review the project stays as it is until zonectl changes apply.
+
       The exit status is the command's own; 128+n where signal n ended it; 125 where zonectl failed, 126 where the \
       command cannot be invoked, 127 where it was not found. Nothing but the command writes to standard output.
       """,
     examples: [
       Example("zonectl sandbox make test", "a build that reaches nothing but its own directory"),
       Example("zonectl sandbox --network full --memory 2G npm ci", "with the network and a limit"),
+      Example("zonectl sandbox --network allow=pypi.org:443,*.pythonhosted.org:443 pip install .", "and no other host"),
+      Example("zonectl sandbox --review agent; zonectl changes show", "nothing reaches the project before apply"),
       Example("zonectl sandbox --ro ../lib --hide secrets.env ./configure", "more to see, and less"),
       Example("zonectl sandbox --home agent --network full agent", "an agent whose home lasts"),
     ])

@@ -61,9 +61,11 @@ let zonectlOptions: [Option] = [
   Option(
     "require", "", "WALL,…", repeats: true,
     help: "fail where one of these walls cannot stand: user mount pid net ipc uts cgroup seccomp capabilities limits"),
+  Option(
+    "review", "", help: "write to a layer over the project, which zonectl changes shows and applies"),
   Option("verbose", "", help: "tell on standard error what stands and what is in sight"),
   Option("report", "", "FILE", hint: .file, help: "write how it ended, and what it took, to FILE as JSON"),
-  Option("id", "", "NAME", help: "the run's name, in list and in the report; otherwise one is made from two words"),
+  Option("id", "", "NAME", help: "the run's name, in list, its report and its review; otherwise made from two words"),
 
   // MARK: terminals
   Option("tty", "t", help: "a terminal for the command"),

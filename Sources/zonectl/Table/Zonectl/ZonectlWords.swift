@@ -28,12 +28,12 @@ public enum ZonectlOption: String, CaseIterable, Sendable {
   case capAdd = "cap-add"
   case capDrop = "cap-drop"
   case restart, autostart, `init`, nesting, label
-  case ro, rw, hide, home, require, verbose, report, id
+  case ro, rw, hide, home, require, review, verbose, report, id
   case stopSignal = "stop-signal"
   case stopTimeout = "stop-timeout"
   case tty, interactive, name, rm, detach
   case detachKeys = "detach-keys"
-  case all, force, yes, id, timeout, signal, follow, tail, quiet, output
+  case all, force, yes, timeout, signal, follow, tail, quiet, output
   case root, help, version
 }
 
