@@ -20,7 +20,8 @@ enum Difference {
   }
 
   private static func hasSameAttributes(_ path: BytePath, _ entry: LayerEntry, _ real: RealEntry) -> Bool {
-    entry.xattrs == real.xattrs && settledMode(path, entry, real.facts) == real.facts.mode
+    // What may not be read is told by the mode alone.
+    (real.xattrs ?? entry.xattrs) == entry.xattrs && settledMode(path, entry, real.facts) == real.facts.mode
   }
 
   /// The mode that it is to get. A directory keeps the set-id bits that the real one has; the layer's own top has to be

@@ -63,8 +63,8 @@ struct RealFolder: ~Copyable {
     let fd = try real.directory(path)
     let facts = try FileFacts.of(open: fd)
     var before: UInt32?
-    if geteuid() != 0, facts.uid == geteuid(), facts.mode & 0o300 != 0o300 {
-      try fd.setMode(facts.mode | 0o300, path)
+    if geteuid() != 0, facts.uid == geteuid(), facts.mode & 0o700 != 0o700 {
+      try fd.setMode(facts.mode | 0o700, path)
       before = facts.mode
     }
     self.fd = fd

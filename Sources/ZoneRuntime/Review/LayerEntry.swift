@@ -23,6 +23,9 @@ extension LayerEntry {
   private static let own = "user.overlay."
   /// What the command itself wrote as `user.overlay.*`.
   private static let escaped = "user.overlay.overlay."
+  /// Ours: a directory's true time and, of what its owner could not read, the true mode.
+  static let timeNote = "user.overlay.zonectl-time"
+  static let modeNote = "user.overlay.zonectl-mode"
   /// Notes that say nothing about what is seen.
   private static let silent = ["origin", "impure", "nlink", "uuid", "upper", "protattr"]
 
@@ -50,7 +53,11 @@ extension LayerEntry {
 
   private mutating func note(_ attribute: Xattr, _ amongXattrWhiteouts: Bool, _ path: BytePath) throws(SyscallError) {
     let word = String(decoding: attribute.name.dropFirst(Self.own.utf8.count), as: UTF8.self)
-    if word == "zonectl-mode", let mode = UInt32(String(decoding: attribute.value, as: UTF8.self), radix: 8) {
+    if attribute.isNamed(Self.timeNote), let time = Int64(String(decoding: attribute.value, as: UTF8.self)) {
+      facts.modified = time
+      return
+    }
+    if attribute.isNamed(Self.modeNote), let mode = UInt32(String(decoding: attribute.value, as: UTF8.self), radix: 8) {
       facts.mode = mode & 0o7777
       return
     }
@@ -91,7 +98,7 @@ extension LayerEntry {
     let missing = facts.kind == .directory ? facts.mode & 0o700 != 0o700 : facts.mode & 0o400 == 0
     guard missing, geteuid() != 0 else { return }
     try file.setMode(facts.mode | needed, path)
-    try Xattr("user.overlay.zonectl-mode", String(facts.mode, radix: 8)).set(on: file, path)
+    try Xattr(Self.modeNote, String(facts.mode, radix: 8)).set(on: file, path)
   }
 }
 

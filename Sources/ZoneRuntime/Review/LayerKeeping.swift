@@ -47,41 +47,45 @@ extension ReviewTrees {
     // What lies deeper first: until its own deletions stand, the directory above has to hide it.
     for folder in folders.sorted(by: { $0.path > $1.path }) where folder.hides {
       let directory = try layer.directory(folder.path)
-      let facts = try FileFacts.of(open: directory)
       if folder.isRealDirectory {
+        try keepTime(of: directory, folder.path)
         for name in try hidden(folder.path, try layer.names(folder.path)) {
           let result = name.withCString { zns_make_whiteout(directory.raw, $0) }
           try check(result, "mknod", folder.path.appending(name).words)
         }
-        try directory.setModified(facts.modified, folder.path)
       }
       if folder.isOpaque { try Xattr.remove(Array("user.overlay.opaque".utf8), of: directory, folder.path) }
     }
+  }
+
+  /// Before names of a directory change: its time is noted beside it, once, so that a kill loses nothing.
+  private func keepTime(of folder: borrowing OwnedFD, _ path: BytePath) throws(SyscallError) {
+    if try Xattr.all(of: folder, path).contains(where: { $0.isNamed(LayerEntry.timeNote) }) { return }
+    let time = try FileFacts.of(open: folder).modified
+    try Xattr(LayerEntry.timeNote, String(time)).set(on: folder, path)
   }
 
   /// Takes one entry out of the layer; a directory only where nothing is left in it.
   func forget(_ path: BytePath, isDirectory: Bool) throws(SyscallError) {
     guard !path.isRoot else { return }
     let folder = try layer.directory(path.parent)
-    let facts = try FileFacts.of(open: folder)
+    try keepTime(of: folder, path.parent)
     let result = path.name.withCString { unlinkat(folder.raw, $0, isDirectory ? Int32(0x200) : 0) }  // AT_REMOVEDIR
     let error = errno
     guard result == 0 else {
       if error == ENOENT || (isDirectory && (error == ENOTEMPTY || error == EEXIST)) { return }
       throw SyscallError(call: "unlink", errno: error, path: path.words)
     }
-    try folder.setModified(facts.modified, path.parent)
   }
 
   /// Takes an entry and all below it out of the layer, whatever its names and however deep.
   /// - Parameter bin: a path outside of the layer, on its file system.
   func forgetTree(_ path: BytePath, _ bin: String) throws(SyscallError) {
     let folder = try layer.directory(path.parent)
-    let facts = try FileFacts.of(open: folder)
+    try keepTime(of: folder, path.parent)
     let result = path.name.withCString { renameat(folder.raw, $0, AT_FDCWD, bin) }
     let error = errno
     guard result == 0 else { throw SyscallError(call: "rename", errno: error, path: path.words) }
-    try folder.setModified(facts.modified, path.parent)
     try FileSystem.removeTree(bin)
   }
 }

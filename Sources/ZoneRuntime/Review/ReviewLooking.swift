@@ -73,7 +73,7 @@ extension ReviewTrees {
     var pair = TreePair(path: path, layer: entry, real: there)
     guard let there else { return pair }
     if entry.facts.kind == .file, there.facts.kind == .file, !entry.isWhiteout, entry.facts.size == there.facts.size {
-      pair.hasSameContent = try isSame(path)
+      pair.hasSameContent = try isSame(path, entry, there)
     }
     if there.facts.kind == .directory, entry.isWhiteout || entry.facts.kind != .directory {
       pair = try goingAway(pair)
@@ -81,15 +81,15 @@ extension ReviewTrees {
     return pair
   }
 
-  private func isSame(_ path: BytePath) throws(SyscallError) -> Bool {
+  private func isSame(_ path: BytePath, _ entry: LayerEntry, _ there: RealEntry) throws(SyscallError) -> Bool {
     let ours = try layer.open(path, O_RDONLY | O_NOFOLLOW)
     do throws(SyscallError) {
       let theirs = try real.open(path, O_RDONLY | O_NOFOLLOW)
       return try FileContent.isSame(ours, theirs, path)
     } catch {
-      // Not ours to read: then what the command has made is not what is there, as far as anybody can tell.
       guard error.errno == EACCES || error.errno == EPERM else { throw error }
-      return false
+      // Not ours to read: an apply that was killed has left such a file with the layer's time, to the nanosecond.
+      return entry.facts.modified == there.facts.modified && entry.facts.mode == there.facts.mode
     }
   }
 

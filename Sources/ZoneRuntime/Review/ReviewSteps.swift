@@ -94,10 +94,10 @@ struct ReviewSteps: ~Copyable {
 
   private mutating func link(_ pair: TreePair, to other: Int, _ trees: borrowing ReviewTrees) throws(SyscallError) {
     guard let source = placed[other] ?? pairs[other].real?.facts else { return }
-    let from = try RealFolder(trees.real, pairs[other].path.parent)
     let folder = try RealFolder(trees.real, pair.path.parent)
+    let from = try trees.real.directory(pairs[other].path.parent)
     let draft = try drafts.next(in: pair.path.parent)
-    let result = pairs[other].path.name.withCString { linkat(from.fd.raw, $0, folder.fd.raw, draft, 0) }
+    let result = pairs[other].path.name.withCString { linkat(from.raw, $0, folder.fd.raw, draft, 0) }
     let error = errno
     guard result == 0 else { throw SyscallError(call: "link", errno: error, path: pair.path.words) }
     let made = try FileFacts.of(folder.fd, Array(draft.utf8))

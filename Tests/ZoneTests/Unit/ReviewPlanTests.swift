@@ -166,6 +166,7 @@ import Testing
     #expect(!holder.isOpaque && holder.holdsXattrWhiteouts && holder.xattrs == [])
     #expect(try entry(.file, [Xattr("user.overlay.whiteout", "")], among: true).isWhiteout)
     #expect(try entry(.file, [Xattr("user.overlay.zonectl-mode", "0")]).facts.mode == 0)
+    #expect(try entry(.directory, [Xattr("user.overlay.zonectl-time", "-7")]).facts.modified == -7)
     let own = try entry(.file, [Xattr("user.a", "1"), Xattr("user.overlay.overlay.opaque", "y")])
     #expect(!own.isOpaque && own.xattrs == [Xattr("user.a", "1"), Xattr("user.overlay.opaque", "y")])
   }
