@@ -42,7 +42,12 @@ enum SpecOptions {
       }
     }
     words += invocation.values(.env)
-    return words.compactMap { word in
+    return withCallers(words)
+  }
+
+  /// NAME=VALUE; a NAME alone takes the caller's value, if there is one.
+  static func withCallers(_ words: [String]) -> [String] {
+    words.compactMap { word in
       if word.utf8.contains(UInt8(ascii: "=")) { return word }
       return getenv(word).map { "\(word)=\(String(cString: $0))" }
     }

@@ -33,11 +33,21 @@ extension LaunchPlanner {
     plan.zone.append(.hostname(spec.hostname ?? spec.name))
     for path in Self.maskedPaths { plan.zone.append(.mask(path)) }
     if plan.namespaces.contains(.net) { planNetworkViews(closed) }
+    if spec.nesting { planViewsForNesting(closed) }
     for path in Self.readOnlyPaths { plan.zone.append(.readOnlyPath(path)) }
     plan.zone.append(.simple(.pivot, "pivot into the root and let the host's go"))
     if spec.terminal {
       let size = facts.terminalSize ?? WindowSize(rows: 24, columns: 80)
       plan.zone.append(.terminal(rows: UInt64(size.rows), columns: UInt64(size.columns)))
+    }
+  }
+
+  /// Who makes a zone in this one wants a procfs and a sysfs of its own, and the kernel gives none to who sees only ones
+  /// with something covered (mount_too_revealing of fs/namespace.c).
+  private mutating func planViewsForNesting(_ closed: UInt64) {
+    plan.zone.append(.mount("proc", on: "/dev/.nesting/proc", flags: closed, make: true))
+    if plan.namespaces.contains(.net) {
+      plan.zone.append(.mount("sysfs", on: "/dev/.nesting/sys", flags: closed | MountFlag.readOnly, make: true))
     }
   }
 

@@ -68,9 +68,9 @@ extension PlannedOp {
     return parts.isEmpty ? "" : " (\(parts.joined(separator: ",")))"
   }
 
-  static func overlay(on path: String, options: String, flags: UInt64 = 0) -> PlannedOp {
+  static func overlay(on path: String, options: String, flags: UInt64 = 0, make: Bool = false) -> PlannedOp {
     PlannedOp(
-      op: StageOp(.overlay, blocks: [inside(path), nil, bytes(options)], a: flags),
+      op: StageOp(.overlay, flags: make ? .make : [], blocks: [inside(path), nil, bytes(options)], a: flags),
       words: "mount overlay on \(path) (\(options))")
   }
 

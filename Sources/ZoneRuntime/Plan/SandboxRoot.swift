@@ -46,6 +46,6 @@ extension LaunchPlanner {
     plan.tree.append(
       .overlay(
         on: path, options: "lowerdir=\(lower),upperdir=\(layers)/upper,workdir=\(layers)/work,userxattr",
-        flags: MountFlag.noDev | MountFlag.noSuid))
+        flags: MountFlag.noDev | MountFlag.noSuid, make: true))
   }
 }

@@ -10,12 +10,13 @@ extension Zones {
       throw .call("look at the current directory", SyscallError(call: "getcwd", errno: errno))
     }
     defer { free(here) }
+    let configuration = Self.variable("XDG_CONFIG_HOME") ?? Paths.join(account.home, ".config")
     var facts = SandboxFacts(
       account: account, folder: String(cString: here), environment: environment, hostname: Self.hostname(),
+      profiles: "\(configuration)/zones/profiles",
       homes: "\(directories.shared)/homes", look: Paths.look,
       canWrite: { access($0, W_OK) == 0 })
     // $XDG_CONFIG_HOME/git/config is read before ~/.gitconfig (git-config(1)).
-    let configuration = Self.variable("XDG_CONFIG_HOME") ?? Paths.join(account.home, ".config")
     for path in ["\(configuration)/git/config", Paths.join(account.home, ".gitconfig")] {
       // One that is not there says nothing.
       if let bytes = try? FileSystem.read(path, limit: 1 << 20) { facts.gitConfigurations.append(bytes) }

@@ -43,6 +43,8 @@ public struct SandboxFacts {
   public var gitConfigurations: [[UInt8]] = []
   /// Our own places, which nothing inside may see.
   public var ours: [String] = []
+  /// Where his own profiles are.
+  public var profiles: String
   /// Where homes that last are kept.
   public var homes: String
   public var look: PathLook

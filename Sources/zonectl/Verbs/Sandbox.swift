@@ -32,9 +32,9 @@ func sandbox(_ context: Context) throws(ZoneError) -> Int32 {
 private func stay(_ context: Context, _ report: inout SandboxReport) throws(ZoneError) {
   let invocation = context.invocation
   let seconds = try invocation.timeout
-  var wish = try sandboxWish(invocation)
-  try context.zones.prepare(wish)
   let facts = try context.zones.sandboxFacts(environment: Environment.all)
+  var wish = try sandboxWish(invocation, facts)
+  try context.zones.prepare(wish)
   let review = invocation.has(.review) ? try beginReview(of: facts.folder, report, context) : nil
   wish.review = review?.folder
   // Held until we are through: nobody applies what is still being written.
@@ -102,17 +102,44 @@ private func tell(_ review: Review, _ report: inout SandboxReport) throws(ZoneEr
   )
 }
 
-private func sandboxWish(_ invocation: Invocation) throws(ZoneError) -> SandboxWish {
+// MARK: what was asked for
+
+/// The command line's options and before them those of profiles: of one value the last counts, lists are added to.
+private struct SandboxOptions {
+  let invocation: Invocation
+  var profiles: [SandboxProfile.Line] = []
+
+  func values(_ option: ZonectlOption) -> [String] {
+    profiles.filter { $0.option == option.rawValue }.map { $0.value } + invocation.values(option)
+  }
+
+  func value(_ option: ZonectlOption) -> String? { values(option).last }
+  func has(_ option: ZonectlOption) -> Bool {
+    invocation.has(option) || profiles.contains { $0.option == option.rawValue }
+  }
+
+  func paths(_ option: ZonectlOption) throws(ZoneError) -> [String] {
+    try values(option).map(SpecOptions.absolute)
+  }
+}
+
+private func sandboxWish(_ invocation: Invocation, _ facts: SandboxFacts) throws(ZoneError) -> SandboxWish {
+  var options = SandboxOptions(invocation: invocation)
+  for word in invocation.values(.profile) {
+    let profile = try SandboxProfile.find(word, in: facts.profiles, home: facts.account.home)
+    options.profiles += profile.lines
+  }
   var wish = SandboxWish()
   wish.command = invocation.command
-  wish.readOnly = try invocation.values(.ro).map(SpecOptions.absolute)
-  wish.writable = try invocation.values(.rw).map(SpecOptions.absolute)
-  wish.hidden = try invocation.values(.hide).map(SpecOptions.absolute)
-  wish.environment = try SpecOptions.environment(invocation)
-  wish.home = invocation.value(.home)
-  wish.nesting = invocation.has(.nesting)
+  wish.readOnly = try options.paths(.ro)
+  wish.writable = try options.paths(.rw)
+  wish.hidden = try options.paths(.hide)
+  wish.environment = SpecOptions.withCallers(options.profiles.filter { $0.option == "env" }.map { $0.value })
+  wish.environment += try SpecOptions.environment(invocation)
+  wish.home = options.value(.home)
+  wish.nesting = options.has(.nesting)
   wish.terminal = isatty(0) == 1 && isatty(1) == 1
-  switch invocation.value(.network) {
+  switch options.value(.network) {
   case nil, "none"?: wish.network = .none
   case "host"?: wish.network = .host
   case "full"?: wish.network = .named("default")
@@ -121,12 +148,12 @@ private func sandboxWish(_ invocation: Invocation) throws(ZoneError) -> SandboxW
     throw .commandLine("--network '\(other)': of a sandbox it is none, host, full or allow=HOST[:PORT],…")
   }
   var limits = ZoneSpec(name: "sandbox")
-  for key in SpecKeys.table where ["memory", "cpus", "pids"].contains(key.name) {
-    let values = invocation.values(key.name)
-    if !values.isEmpty { try spelled(key.write(options: values, into: &limits)) }
+  for (name, option) in [("memory", ZonectlOption.memory), ("cpus", .cpus), ("pids", .pids)] {
+    guard let value = options.value(option), let key = SpecKeys.find(name) else { continue }
+    try spelled(key.write(options: [value], into: &limits))
   }
   wish.limits = limits.limits
-  for wall in invocation.values(.require).flatMap({ $0.split(separator: ",") }) {
+  for wall in options.values(.require).flatMap({ $0.split(separator: ",") }) {
     try SandboxWalls.require(String(wall), wish)
   }
   return wish

@@ -80,7 +80,7 @@ struct KeeperHoldTests {
       #expect(try zones.run("exec", "a", "echo", "here").text == "here")
       #expect(Date().timeIntervalSince(begun) < 10, "list and exec are slow")
       switch end {
-      case .stop: try zones.ok("stop", "--timeout", "2", "a")
+      case .stop: try zones.ok("stop", "--timeout", "0.5", "a")
       case .halt: try zones.ok("halt", "a")
       case .itself: kill(try #require(try zones.status("a")?.pid), SIGKILL)
       }

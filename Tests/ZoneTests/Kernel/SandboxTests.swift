@@ -336,4 +336,85 @@ struct SandboxTests {
       #expect(try changes("list").status == 1)
     }
   }
+
+  @Test(.needs(.program("gcc"), .program("strace"))) func toolsThatTraceWorkInside() throws {
+    try Developer.with { (me) throws in
+      try me.outside(
+        "printf '#include <stdlib.h>\\nint main(void) { char *volatile p = malloc(9); p = 0; return p != 0; }' > leak.c"
+      )
+      let outcome = try me.inside(
+        "gcc -fsanitize=address leak.c -o leak && ./leak; strace -f -e trace=execve true 2>&1 >/dev/null | grep -c execve"
+      )
+      #expect(outcome.err.contains("LeakSanitizer: detected memory leaks"), "\(outcome)")
+      #expect(outcome.lines.last == "1", "\(outcome)")
+    }
+  }
+
+  @Test(.needs(.program("gcc"), .program("make"))) func aProjectOfCBuildsAndTests() throws {
+    try Developer.with(git: true) { (me) throws in
+      try me.outside(
+        """
+        printf 'all: hello\\nhello: a.o b.o\\n\\t$(CC) -o $@ $^\\ntest: hello\\n\\t./hello | grep -q 42\\ninstall: hello\\n\\tcp hello $(HOME)/hello\\n' > Makefile
+        echo 'int answer(void) { return 42; }' > b.c
+        printf '#include <stdio.h>\\nint answer(void);\\nint main(void) { printf("%%d", answer()); }' > a.c
+        """)
+      let outcome = try me.inside(["--profile", "build"], "make -j2 test install")
+      #expect(outcome.status == 0, "\(outcome)")
+      #expect(try me.files == [".git", "Makefile", "a.c", "a.o", "b.c", "b.o", "file", "hello"])
+      #expect(access(me.home + "/hello", F_OK) != 0, "what was installed is gone with the private home")
+    }
+  }
+
+  /// pip, from an index of the machine's own over TLS, by name.
+  @Test(.needs(.path("/usr/bin/python3"), .path("/usr/lib/python3/dist-packages/pip"), .program("openssl")))
+  func aPythonProjectInstallsFromAnIndexByName() throws {
+    try Developer.with { (me) throws in
+      try me.outside(
+        """
+        mkdir -p index/simple/answer pkg/answer && echo 'def of(): return 42' > pkg/answer/__init__.py
+        cat > wheel.py <<'END'
+        import zipfile
+        with zipfile.ZipFile('index/answer-1.0-py3-none-any.whl', 'w') as z:
+            z.write('pkg/answer/__init__.py', 'answer/__init__.py')
+            z.writestr('answer-1.0.dist-info/METADATA', 'Metadata-Version: 2.1\\nName: answer\\nVersion: 1.0\\n')
+            z.writestr('answer-1.0.dist-info/WHEEL', 'Wheel-Version: 1.0\\nGenerator: t\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n')
+            z.writestr('answer-1.0.dist-info/RECORD', '')
+        END
+        /usr/bin/python3 wheel.py
+        echo '<a href="/answer-1.0-py3-none-any.whl">answer-1.0-py3-none-any.whl</a>' > index/simple/answer/index.html
+        openssl req -x509 -newkey rsa:2048 -nodes -keyout key.pem -out cert.pem -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost 2>/dev/null
+        cat > serve.py <<'END'
+        import http.server, ssl, functools
+        h = functools.partial(http.server.SimpleHTTPRequestHandler, directory='index')
+        s = http.server.ThreadingHTTPServer(('127.0.0.1', 0), h)
+        c = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER); c.load_cert_chain('cert.pem', 'key.pem')
+        s.socket = c.wrap_socket(s.socket, server_side=True)
+        print('port', s.server_address[1], flush=True); s.serve_forever()
+        END
+        """)
+      var serve = Command(me.zones.prefix + ["/usr/bin/python3", "serve.py"])
+      serve.directory = me.project
+      let server = try serve.start()
+      defer {
+        kill(server.pid, SIGKILL)
+        _ = try? server.finish(timeout: 5)
+      }
+      var port = 0
+      try #require(
+        server.readUntil { said in
+          port = Int(said.dropFirst("port ".count).prefix { $0.isNumber }) ?? 0
+          return port != 0 && said.contains("\n")
+        })
+      let outcome = try me.inside(
+        ["--network", "allow=localhost:\(port)"],
+        """
+        python3 -m venv --without-pip venv
+        /usr/bin/python3 -m pip --python venv/bin/python install -q --cert cert.pem --index-url https://localhost:\(port)/simple answer &&
+        venv/bin/python -c 'import answer; print(answer.of())'
+        /usr/bin/python3 -m pip --python venv/bin/python download -q --retries 0 --index-url https://pypi.invalid/simple other
+        """)
+      #expect(outcome.lines.last == "42", "\(outcome)")
+      #expect(outcome.err.contains("denied pypi.invalid:443"), "\(outcome)")
+    }
+  }
 }

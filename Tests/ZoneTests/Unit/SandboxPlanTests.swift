@@ -15,6 +15,7 @@ struct SandboxPlanTests {
     return SandboxFacts(
       account: SandboxAccount(uid: 1000, gid: 100, name: "me", home: "/home/me", shell: "/bin/zsh"), folder: folder,
       environment: environment, hostname: "host", gitConfigurations: [], ours: ["/home/me/.local/share/zones"],
+      profiles: "/profiles",
       homes: "/homes", look: { [kinds] in kinds[$0] },
       canWrite: { $0 != "/home/me/sealed" })
   }
@@ -150,5 +151,45 @@ struct UserNamespaceSettingTests {
       #expect(UserNamespaceSetting.inTheWay { $0 == setting.file ? (value == "1" ? "0" : "1") : nil } == nil)
       #expect(setting.words.contains("sysctl -w") && !setting.words.contains("\n"))
     }
+  }
+}
+
+struct SandboxProfileTests {
+  private func lines(_ text: String) throws -> [SandboxProfile.Line] {
+    try SandboxProfile(named: "p", text, home: "/home/me").lines
+  }
+
+  @Test func linesAreOptions() throws {
+    #expect(
+      try lines("# a\n\n  ro ~/x y \nrw\t/z\r\nnesting\nnetwork allow=a:1,b\nhide ~\n") == [
+        .init(option: "ro", value: "/home/me/x y"), .init(option: "rw", value: "/z"),
+        .init(option: "nesting", value: ""), .init(option: "network", value: "allow=a:1,b"),
+        .init(option: "hide", value: "/home/me"),
+      ])
+  }
+
+  @Test(arguments: [
+    ("ro ~/a\nnetwrk none", "line 2: 'netwrk' is no option of a profile; did you mean network?"),
+    ("memory", "line 1: 'memory' wants a value"), ("nesting yes", "takes no value"), ("ro x", "not an absolute path"),
+    ("timeout 3", "is no option"),
+  ]) func mistakesAreNamedByTheirLine(text: String, words: String) {
+    #expect {
+      try lines(text)
+    } throws: { "\($0)".contains(words) && !"\($0)".contains("\n") }
+  }
+
+  @Test func thoseThatShipCanBeRead() throws {
+    for name in SandboxProfile.shippedNames {
+      let profile = try SandboxProfile.find(name, in: "/nowhere", home: "/home/me")
+      #expect(!profile.lines.isEmpty)
+      for line in profile.lines where line.option == "network" {
+        var wish = SandboxWish()
+        try wish.allow(String(line.value.dropFirst("allow=".count)))
+        #expect(!wish.allowed.isEmpty)
+      }
+    }
+    #expect {
+      try SandboxProfile.find("pyton", in: "/nowhere", home: "/")
+    } throws: { "\($0)".contains("did you mean python?") }
   }
 }

@@ -1,10 +1,12 @@
 /// A developer's throw-away zones.
 let sandboxVerbs: [Verb] = [
   Verb(
-    "sandbox", chapter: "sandboxes", "run a command you do not trust, with your project and nothing else of yours",
+    "sandbox", chapter: "sandboxes", "run a command you do not trust, with your project alone",
     operands: [Operand("COMMAND", hint: .command)],
     options: [
-      OptionUse("ro"), OptionUse("rw"), OptionUse("hide"), OptionUse("env"), OptionUse("env-file"), OptionUse("home"),
+      OptionUse("profile"), OptionUse("ro"), OptionUse("rw"), OptionUse("hide"), OptionUse("env"),
+      OptionUse("env-file"),
+      OptionUse("home"),
       OptionUse(
         "network",
         "none (the default), allow=HOST[:PORT],… (these and no others, by a proxy), full (by pasta, where it is installed), host"

@@ -59,6 +59,9 @@ let zonectlOptions: [Option] = [
   Option("hide", "", "PATH", repeats: true, hint: .file, help: "show something empty at PATH"),
   Option("home", "", "NAME", help: "a private home that lasts, kept under this name; otherwise it goes too"),
   Option(
+    "profile", "", "NAME|PATH", repeats: true, hint: .words("build python node swift agent"),
+    help: "options under a name: build, python, node, swift, agent, or a file of yours; the command line wins"),
+  Option(
     "require", "", "WALL,…", repeats: true,
     help: "fail where one of these walls cannot stand: user mount pid net ipc uts cgroup seccomp capabilities limits"),
   Option(
