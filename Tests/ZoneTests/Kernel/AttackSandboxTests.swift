@@ -7,7 +7,9 @@ import Testing
   .serialized, .machine, .needs(.root, .ordinaryUser, .program("gcc"), .program("git"), .program("bwrap")),
   .timeLimit(.minutes(5)))
 struct AttackSandboxTests {
-  @Test(arguments: [Zonectl.Who.ordinaryUser, .userOfOneId]) func everyAttemptEndsAsTheTableSays(who: Zonectl.Who)
+  @Test(arguments: [Zonectl.Who.ordinaryUser, .userOfOneId, .root]) func everyAttemptEndsAsTheTableSays(
+    who: Zonectl.Who
+  )
     throws
   {
     try Victim.with(who) { (victim) throws in
