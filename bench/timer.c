@@ -22,7 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_COMMANDS = 4096, MAX_WORDS = 64 };
+enum { MAX_COMMANDS = 4096, MAX_WORDS = 128 };
 static char PATIENCE[] = ";;";
 
 struct command {

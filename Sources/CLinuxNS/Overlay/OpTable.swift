@@ -72,6 +72,7 @@ public struct StageOp: Sendable, Equatable {
     public static let fresh = Flags(STAGE_FRESH)
     public static let follow = Flags(STAGE_FOLLOW)
     public static let copyUp = Flags(STAGE_COPY_UP)
+    public static let straight = Flags(STAGE_STRAIGHT)
   }
 
   public var code: Code

@@ -6,6 +6,14 @@
 /// A detached copy of the source: the plan's own (opened on the host's side before anything ran), or by path.
 static long source_tree(const struct stage_op *op) {
   unsigned flags = OPEN_TREE_CLOEXEC | (op->flags & STAGE_RECURSIVE ? AT_RECURSIVE : 0);
+  if (op->text[1] && op->flags & STAGE_STRAIGHT) {
+    // Who may write above it could have put a link there since it was looked at.
+    long fd = sys_resolve(AT_FDCWD, text(op->text[1]), O_PATH, 0, RESOLVE_NO_SYMLINKS);
+    if (fd < 0) return fd;
+    long tree = SYS3(__NR_open_tree, fd, "", flags | AT_EMPTY_PATH | OPEN_TREE_CLONE);
+    sys_close((int)fd);
+    return tree;
+  }
   if (op->text[1]) return SYS3(__NR_open_tree, AT_FDCWD, text(op->text[1]), flags | OPEN_TREE_CLONE);
   return op->fd;
 }

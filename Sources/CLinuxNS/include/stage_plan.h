@@ -147,6 +147,7 @@ enum stage_op_flag {
   STAGE_FRESH = 32,      // the root was made by us in this launch: plain calls resolve nothing foreign
   STAGE_FOLLOW = 64,     // links on the way are followed, inside the root
   STAGE_COPY_UP = 128,   // what was there is copied into the new tmpfs
+  STAGE_STRAIGHT = 256,  // no link is on the way to the source, which is a path
 };
 
 struct stage_op {

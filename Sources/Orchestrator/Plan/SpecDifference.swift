@@ -39,6 +39,8 @@ public struct SpecDifference: Equatable, Sendable {
     Row("cap_add", .restart, \.capAdd),
     Row("cap_drop", .restart, \.capDrop),
     Row("restart", .live, \.restart),
+    // A fleet makes none; somebody else's sandbox by its zone's name is no zone of its.
+    Row("sandbox", .recreate, \.sandbox),
     Row("autostart", .live, \.autostart),
     Row("tty", .restart, \.terminal),
     Row("init", .restart, \.ownInit),

@@ -14,8 +14,9 @@ extension LaunchPlanner {
     plan.tree.append(.readOnly("/etc"))
     for path in Paths.above(sandbox.account.home) { plan.tree.append(.directory(path, fresh: false)) }
     plan.tree.append(.directory(sandbox.account.home, mode: 0o700, fresh: false))
-    for place in sandbox.places { plan(place) }
+    // Before the places, so that none of the caller's own is written over.
     for (path, text) in sandbox.files.sorted(by: { $0.key < $1.key }) { plan.tree.append(.file(path, text)) }
+    for place in sandbox.places { plan(place) }
   }
 
   private mutating func plan(_ place: SandboxPlace) {
@@ -23,12 +24,13 @@ extension LaunchPlanner {
     let source = place.source ?? place.path
     switch place.access {
     case .readOnly:
-      plan.tree.append(.attach(tree(source, attributes: closed | MountFlag.readOnly), on: place.path, flags: .make))
+      plan.tree.append(
+        .attach(tree(source, attributes: closed | MountFlag.readOnly), on: place.path, flags: [.make, .straight]))
     case .writable, .pinned:
-      plan.tree.append(.attach(tree(source, attributes: closed), on: place.path, flags: .make))
+      plan.tree.append(.attach(tree(source, attributes: closed), on: place.path, flags: [.make, .straight]))
     case .passing:
       // The layer lies below the overlay, out of sight.
-      plan.tree.append(.mount("tmpfs", on: place.path, flags: closed, options: "mode=700", make: true))
+      plan.tree.append(.mount("tmpfs", on: place.path, flags: closed, options: "mode=700,size=25%", make: true))
       for name in ["upper", "work"] { plan.tree.append(.directory("\(place.path)/\(name)", fresh: false)) }
       planLayers(on: place.path, over: source, in: facts.runDirectory + place.path)
     case .reviewed: planLayers(on: place.path, over: place.path, in: source)

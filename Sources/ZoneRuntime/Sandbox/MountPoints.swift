@@ -15,22 +15,16 @@ struct MountPoints {
   private static let file = "mount-points"
 
   /// - Parameter protected: what is to be covered, there or not.
-  func make(_ protected: [String], for zone: String) throws(ZoneError) {
+  func make(_ protected: [SandboxPlace], for zone: String) throws(ZoneError) {
     guard !protected.isEmpty else { return }
     let lock = try lock()
     let others = try needed(by: { $0 != zone })
-    let ours = protected.filter { Paths.look($0) == nil || others.contains($0) }
+    let ours = protected.filter { Paths.look($0.path) == nil || others.contains($0.path) }
     guard !ours.isEmpty else { return }
     try attempt("protect what is not there in the project") { () throws(SyscallError) in
-      let text = ours.joined(separator: "\0")
+      let text = ours.map { $0.path }.joined(separator: "\0")
       try FileSystem.replace("\(directories.run(of: zone))/\(Self.file)", with: Array(text.utf8), mode: 0o600)
-      for path in ours {
-        let made = mkdir(path, 0o755)
-        let error = errno
-        guard made == 0 || error == EEXIST else {
-          throw SyscallError(call: "mkdir", errno: error, path: path, step: "make a place for what covers it")
-        }
-      }
+      for place in ours { try Self.make(place) }
     }
     withExtendedLifetime(lock) {}
   }
@@ -42,9 +36,40 @@ struct MountPoints {
     let lock = try lock()
     let ours = try read(zone)
     let others = try needed(by: { $0 != zone })
-    for path in ours where !others.contains(path) { rmdir(path) }
+    for path in ours where !others.contains(path) { Self.takeAway(path) }
     unlink(path)
     withExtendedLifetime(lock) {}
+  }
+
+  private static func make(_ place: SandboxPlace) throws(SyscallError) {
+    do throws(SyscallError) {
+      if let text = place.placeholder {
+        let file = try OwnedFD.open(place.path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o644)
+        try FileSystem.write(Array(text.utf8), to: file, name: place.path)
+      } else {
+        try FileSystem.call("mkdir", place.path) { mkdir(place.path, 0o755) }
+      }
+    } catch {
+      guard error.errno != EEXIST else { return }
+      throw SyscallError(
+        call: error.call, errno: error.errno, path: place.path, step: "make a place for what covers it")
+    }
+  }
+
+  /// An empty directory, or a file with what we put in. Best effort: what is something else by now is somebody's.
+  private static func takeAway(_ path: String) {
+    let folder = FileSystem.parent(of: path)
+    var status = stat()
+    // A command may have taken its right to write from the folder.
+    let isClosed = lstat(folder, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR && status.st_mode & 0o200 == 0
+    if isClosed { chmod(folder, status.st_mode & 0o7777 | 0o700) }
+    defer { if isClosed { chmod(folder, status.st_mode & 0o7777) } }
+    if rmdir(path) == 0 || errno != ENOTDIR { return }
+    guard Paths.look(path) == .file, let text = try? FileSystem.read(path, limit: 64) else { return }
+    if ProtectedPaths.filesOfGit.contains(where: { path.hasSuffix("/.git/\($0.name)") && Array($0.text.utf8) == text })
+    {
+      unlink(path)
+    }
   }
 
   /// Whether a zone has any: a sandbox, then, which must not outlive its launcher.

@@ -31,6 +31,14 @@ enum Paths {
     return all
   }
 
+  /// Whether the caller could make a file in it. What is his own is a chmod(2) away, for a command too.
+  static func canWrite(_ folder: String) -> Bool {
+    if access(folder, W_OK) == 0 { return true }
+    guard errno == EACCES else { return false }
+    var status = stat()
+    return stat(folder, &status) == 0 && status.st_uid == geteuid()
+  }
+
   static func look(_ path: String) -> PathKind? {
     var status = stat()
     guard lstat(path, &status) == 0 else { return nil }

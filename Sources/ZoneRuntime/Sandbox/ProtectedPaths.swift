@@ -7,10 +7,13 @@ public enum ProtectedPaths {
     ".aider.conf.yml", ".mcp.json",
   ]
   /// Below a repository's `.git`. Both can name programs, which git outside would run (core.hooksPath, aliases, filters).
-  public static let ofGit = ["hooks", "config"]
+  public static let ofGit = ["hooks", "config", "modules", "worktrees"]
+  /// Files that would lead git elsewhere for both (gitrepository-layout(5)); with what stands there where they are not, and
+  /// changes nothing.
+  static let filesOfGit: [(name: String, text: String)] = [("commondir", ".\n"), ("config.worktree", "")]
 
   /// Below the project's folder, for who checks what was changed in it.
-  public static var all: [String] { ofGit.map { ".git/\($0)" } + names }
+  public static var all: [String] { (ofGit + filesOfGit.map { $0.name }).map { ".git/\($0)" } + names }
 }
 
 /// One of them in a folder that the command may write to.
@@ -19,6 +22,8 @@ enum ProtectedPath: Equatable {
   case present(String, isDirectory: Bool)
   /// An empty directory has to stand there while the command runs.
   case absent(String)
+  /// A file with this text has to.
+  case absentFile(String, text: String)
   /// The repository's own folder: writable, but it cannot be moved out of the way.
   case repository(String)
 
@@ -31,13 +36,15 @@ enum ProtectedPath: Equatable {
     in folder: String, lifted: [String], _ look: PathLook, canMake: (String) -> Bool
   ) throws(ZoneError) -> [ProtectedPath] {
     var found: [ProtectedPath] = []
-    func add(_ path: String) throws(ZoneError) {
-      if lifted.contains(where: { path == $0 || ($0 != folder && Paths.lies(path, in: $0)) }) { return }
+    func add(_ path: String, text: String? = nil) throws(ZoneError) {
+      // By its own name, or by that of a folder below this one.
+      if lifted.contains(where: { Paths.lies($0, in: folder) && Paths.isOrLies(path, in: $0) }) { return }
       switch look(path) {
       case .directory?: found.append(.present(path, isDirectory: true))
       case .file?: found.append(.present(path, isDirectory: false))
       // What the caller cannot make, the command cannot either.
-      case nil: if canMake(path) { found.append(.absent(path)) }
+      case nil:
+        if canMake(path) { found.append(text.map { .absentFile(path, text: $0) } ?? .absent(path)) }
       case .link?, .other?:
         throw .refused(
           "cannot protect \(path) from the command: it is no plain file or directory (make it one, or allow it with --rw \(path))"
@@ -49,7 +56,11 @@ enum ProtectedPath: Equatable {
     case .directory?:
       if !lifted.contains(git) { found.append(.repository(git)) }
       for name in ProtectedPaths.ofGit { try add("\(git)/\(name)") }
-    default: try add(git)
+      for (name, text) in ProtectedPaths.filesOfGit { try add("\(git)/\(name)", text: text) }
+    default:
+      try add(git)
+      // With it, a config and two folders the project itself would be a repository (git-init(1), --bare).
+      try add(Paths.join(folder, "HEAD"))
     }
     for name in ProtectedPaths.names { try add(Paths.join(folder, name)) }
     return found

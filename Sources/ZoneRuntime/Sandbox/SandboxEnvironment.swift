@@ -11,14 +11,14 @@ enum SandboxEnvironment {
     "PYTHONPATH", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV", "CONDA_PREFIX", "CONDA_DEFAULT_ENV",
     "PYENV_ROOT", "PYENV_VERSION", "UV_CACHE_DIR", "UV_PYTHON", "PIP_CACHE_DIR",
     "NODE_ENV", "NODE_PATH", "NODE_OPTIONS", "NVM_DIR", "NVM_BIN", "VOLTA_HOME", "BUN_INSTALL", "DENO_INSTALL",
-    "JAVA_HOME", "JAVA_OPTS", "MAVEN_OPTS", "GRADLE_OPTS", "SDKMAN_DIR", "DOTNET_ROOT", "GEM_HOME", "GEM_PATH",
+    "JAVA_HOME", "SDKMAN_DIR", "DOTNET_ROOT", "GEM_HOME", "GEM_PATH",
     "BUNDLE_PATH", "RBENV_ROOT", "ASDF_DIR", "ASDF_DATA_DIR", "MISE_DATA_DIR",
     "SWIFTLY_HOME_DIR", "SWIFTLY_BIN_DIR", "SWIFTLY_TOOLCHAINS_DIR", "TOOLCHAINS", "SDKROOT",
     "ASAN_OPTIONS", "LSAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS",
   ]
   private static let prefixes = ["LC_", "CMAKE_", "MESON_", "CARGO_PROFILE_", "CCACHE_", "SWIFT_", "OMP_"]
   /// Whatever its beginning, a variable with one of these in its name stays out.
-  private static let secrets = ["TOKEN", "SECRET", "PASS", "CREDENTIAL", "KEY", "AUTH", "COOKIE", "SESSION"]
+  private static let secrets = ["TOKEN", "SECRET", "PASS", "CREDENTIAL", "KEY", "AUTH", "COOKIE", "SESSION", "STORAGE"]
 
   static func isAllowed(_ name: String) -> Bool {
     if names.contains(name) { return true }
@@ -36,7 +36,10 @@ enum SandboxEnvironment {
     var made: [String: String] = [:]
     for (name, value) in ours { made[name] = value }
     for text in caller {
-      guard let (name, value) = split(text), isAllowed(name) else { continue }
+      // `scheme://user:password@host`, whatever the name.
+      guard let (name, value) = split(text), isAllowed(name), !(contains(value, "://") && contains(value, "@")) else {
+        continue
+      }
       made[name] = value
     }
     made["HOME"] = account.home

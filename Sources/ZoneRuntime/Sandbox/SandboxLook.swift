@@ -15,7 +15,12 @@ extension Zones {
       account: account, folder: String(cString: here), environment: environment, hostname: Self.hostname(),
       profiles: "\(configuration)/zones/profiles",
       homes: "\(directories.shared)/homes", look: Paths.look,
-      canWrite: { access($0, W_OK) == 0 })
+      real: { try? Paths.real($0) }, canWrite: Paths.canWrite)
+    var limit = rlimit()
+    if getrlimit(6 /* RLIMIT_NPROC */, &limit) == 0, limit.rlim_max < 1 << 40 {
+      facts.mostProcesses = UInt64(limit.rlim_max)
+    }
+    if let home = Self.passwdHome().flatMap({ try? Paths.real($0) }), home != account.home { facts.otherHome = home }
     // $XDG_CONFIG_HOME/git/config is read before ~/.gitconfig (git-config(1)).
     for path in ["\(configuration)/git/config", Paths.join(account.home, ".gitconfig")] {
       // One that is not there says nothing.
@@ -45,25 +50,26 @@ extension Zones {
   private func sweepSandboxes() throws(ZoneError) {
     let points = MountPoints(directories)
     for name in try names() where points.has(name) {
-      guard let files = try? files(name), let state = try? state(of: files), !state.isLive, state != .incomplete else {
-        continue
-      }
-      do throws(ZoneError) { try halt(name) } catch {
+      guard let files = try? files(name), let state = try? state(of: files), !state.isLive else { continue }
+      do throws(ZoneError) {
+        // One that is being made is locked by who makes it.
+        if state != .incomplete { try halt(name) } else if isAbandoned(files) { try cleanUp(files) }
+      } catch {
         notice("could not clean up after the sandbox \(name): \(error)")
       }
     }
   }
 
+  private func isAbandoned(_ files: ZoneFiles) -> Bool {
+    guard let folder = try? OwnedFD.open(files.run, O_RDONLY | O_DIRECTORY) else { return false }
+    return flock(folder.raw, LOCK_EX | LOCK_NB) == 0
+  }
+
   private func account() throws(ZoneError) -> SandboxAccount {
     let uid = geteuid()
     var account = SandboxAccount(uid: uid, gid: getegid(), name: "\(uid)", home: "", shell: "/bin/sh")
-    for line in ((try? FileSystem.read("/etc/passwd")) ?? []).split(separator: 10) {
-      let fields = line.split(separator: 58, omittingEmptySubsequences: false)
-      guard fields.count == 7, StrictNumber.id(Array(fields[2])) == uid else { continue }
-      account.name = String(decoding: fields[0], as: UTF8.self)
-      account.home = String(decoding: fields[5], as: UTF8.self)
-      account.shell = String(decoding: fields[6], as: UTF8.self)
-      break
+    if let fields = Self.passwdFields() {
+      (account.name, account.home, account.shell) = (fields[0], fields[5], fields[6])
     }
     if let home = Self.variable("HOME") { account.home = home }
     guard account.home.hasPrefix("/") else {
@@ -74,6 +80,18 @@ extension Zones {
     if account.home == "/" { account.home = "/home/\(account.name)" }
     return account
   }
+
+  /// The caller's line of passwd(5); nil where it has none of him.
+  private static func passwdFields() -> [String]? {
+    for line in ((try? FileSystem.read("/etc/passwd")) ?? []).split(separator: 10) {
+      let fields = line.split(separator: 58, omittingEmptySubsequences: false)
+      guard fields.count == 7, StrictNumber.id(Array(fields[2])) == geteuid() else { continue }
+      return fields.map { String(decoding: $0, as: UTF8.self) }
+    }
+    return nil
+  }
+
+  private static func passwdHome() -> String? { passwdFields()?[5] }
 
   private static func variable(_ name: String) -> String? {
     guard let value = getenv(name) else { return nil }

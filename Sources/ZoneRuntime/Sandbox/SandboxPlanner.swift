@@ -1,23 +1,46 @@
 internal import LinuxNS
+internal import ResourceControl
 internal import VirtualNet
 
 /// From what was asked and what is there to the spec of a zone. Pure but for `facts.look`.
 public struct SandboxPlanner {
   private let wish: SandboxWish
   private let facts: SandboxFacts
+  /// `--rw` as it was given, and without links: either lifts a protection.
+  private let lifted: [String]
 
   /// - Throws: for a place that cannot be given or protected.
   public static func spec(_ wish: SandboxWish, _ facts: SandboxFacts, name: String) throws(ZoneError) -> ZoneSpec {
-    try SandboxPlanner(wish: wish, facts: facts).spec(name)
+    var wish = wish
+    let named = wish.writable
+    // Compared as texts from here on: one path has one text.
+    wish.readOnly = try real(wish.readOnly, facts, "--ro")
+    wish.writable = try real(wish.writable, facts, "--rw")
+    wish.hidden = try real(wish.hidden, facts, "--hide")
+    if let pids = wish.limits.pids, let most = facts.mostProcesses {
+      wish.limits.pids = min(pids, Int64(clamping: most))
+    }
+    return try SandboxPlanner(wish: wish, facts: facts, lifted: named + wish.writable).spec(name)
+  }
+
+  private static func real(_ paths: [String], _ facts: SandboxFacts, _ option: String) throws(ZoneError) -> [String] {
+    var all: [String] = []
+    for path in paths {
+      guard let real = facts.real(path) else {
+        throw .refused("cannot use \(path) (\(option)): there is no such file, or it is not yours to see")
+      }
+      all.append(real)
+    }
+    return all
   }
 
   private func spec(_ name: String) throws(ZoneError) -> ZoneSpec {
     var sandbox = SandboxSpec(account: facts.account)
     sandbox.places = try places()
     sandbox.allowed = wish.allowed
-    if let text = GitIdentity(facts.gitConfigurations).configuration, wish.home == nil {
-      sandbox.files[Paths.join(facts.account.home, ".gitconfig")] = text
-    }
+    let gitconfig = Paths.join(facts.account.home, ".gitconfig")
+    let isPrivate = !sandbox.places.contains { $0.access != .hidden && Paths.isOrLies(gitconfig, in: $0.path) }
+    if isPrivate, let text = GitIdentity(facts.gitConfigurations).configuration { sandbox.files[gitconfig] = text }
     var spec = ZoneSpec(name: name)
     spec.command = wish.command
     spec.environment = SandboxEnvironment.made(
@@ -46,23 +69,29 @@ public struct SandboxPlanner {
   private func places() throws(ZoneError) -> [SandboxPlace] {
     var places: [SandboxPlace] = []
     if let home = wish.home {
+      let source = Paths.join(facts.homes, home)
       places.append(
-        SandboxPlace(facts.account.home, .writable, source: Paths.join(facts.homes, home), why: "--home \(home)"))
+        SandboxPlace(facts.account.home, .writable, source: facts.real(source) ?? source, why: "--home \(home)"))
     }
-    places += Toolchains(account: facts.account, environment: variables, look: facts.look).places()
     let project = try project()
+    let own = [facts.folder] + wish.writable
+    // What lies in the project is the project's: an activated virtual environment is written to.
+    places += Toolchains(account: facts.account, environment: variables, look: facts.look).places().filter { tool in
+      tool.access == .hidden || !own.contains { Paths.isOrLies(tool.path, in: $0) }
+    }
     if let project { places.append(project) }
     for path in wish.readOnly { places.append(try given(path, .readOnly, "--ro")) }
     for path in wish.writable { places.append(try given(path, .writable, "--rw")) }
     for folder in writableFolders(places, project) { places += try protections(of: folder) }
     places += secrets(in: places)
     for path in wish.hidden {
-      guard let kind = facts.look(path), kind != .link else {
-        throw .refused("cannot hide \(path): \(facts.look(path) == nil ? "there is no such file" : "it is a link")")
-      }
-      places.append(SandboxPlace(path, .hidden, isDirectory: kind == .directory, why: "--hide"))
+      places.append(SandboxPlace(path, .hidden, isDirectory: facts.look(path) == .directory, why: "--hide"))
     }
-    return ordered(places)
+    // Sources are opened without following a link, which another sandbox could have put there meanwhile.
+    for index in places.indices where places[index].source == nil && places[index].access != .hidden {
+      if let real = facts.real(places[index].path), real != places[index].path { places[index].source = real }
+    }
+    return pinned(ordered(places))
   }
 
   private var variables: [String: String] {
@@ -85,13 +114,24 @@ public struct SandboxPlanner {
   /// The folder that the caller is in, writable.
   private func project() throws(ZoneError) -> SandboxPlace? {
     let folder = facts.folder
-    if (wish.readOnly + wish.writable).contains(where: { Paths.isOrLies(folder, in: $0) }) { return nil }
-    if Self.inRoot.contains(where: { Paths.isOrLies(folder, in: $0) }) { return nil }
-    let home = facts.account.home
-    if folder == home || Paths.lies(home, in: folder) || Self.noProjects.contains(folder)
+    let isGiven = (wish.readOnly + wish.writable).contains { Paths.isOrLies(folder, in: $0) }
+    let isInRoot = Self.inRoot.contains { Paths.isOrLies(folder, in: $0) }
+    if wish.review != nil {
+      // The layers' options are one text, in which these bytes have a meaning.
+      if isGiven || isInRoot || folder.utf8.contains(where: { [44, 58, 92].contains($0) }) {
+        let why =
+          isGiven
+          ? "--rw or --ro gives it as it is"
+          : isInRoot ? "it is the machine's" : "its path has a comma, colon or backslash"
+        throw .refused("cannot review what is done in \(folder): \(why)")
+      }
+    }
+    if isGiven || isInRoot { return nil }
+    let homes = [facts.account.home] + (facts.otherHome.map { [$0] } ?? [])
+    if homes.contains(where: { Paths.isOrLies($0, in: folder) }) || Self.noProjects.contains(folder)
       || Self.never.contains(where: { Paths.lies(folder, in: $0) })
     {
-      let why = folder == home ? "it is your home, with all that is yours" : "it is no project's folder"
+      let why = homes.contains(folder) ? "it is your home, with all that is yours" : "it is no project's folder"
       throw .refused(
         "cannot give \(folder) to the command: \(why) (cd to a project, or say which folder: --rw DIR, --ro DIR)")
     }
@@ -109,27 +149,16 @@ public struct SandboxPlanner {
     if path == "/" || Self.never.contains(where: { Paths.isOrLies(path, in: $0) }) {
       throw .refused("cannot give \(path) to the command (\(option)): it is the machine's, and the sandbox has its own")
     }
-    guard let kind = facts.look(path) else {
-      throw .refused("cannot give \(path) to the command (\(option)): there is no such file")
-    }
-    let real: String
-    do throws(SyscallError) { real = kind == .link ? try Paths.real(path) : path } catch {
-      throw .call("give \(path) to the command (\(option))", error)
-    }
-    if Self.never.contains(where: { Paths.isOrLies(real, in: $0) }) || real == "/" {
-      throw .refused("cannot give \(path) to the command (\(option)): it leads to \(real)")
-    }
-    return SandboxPlace(
-      path, access, source: real == path ? nil : real, isDirectory: facts.look(real) == .directory, why: option)
+    return SandboxPlace(path, access, isDirectory: facts.look(path) == .directory, why: option)
   }
 
   /// Folders that may hold a project: the current one, and those of --rw that are repositories.
   private func writableFolders(_ places: [SandboxPlace], _ project: SandboxPlace?) -> [String] {
     var folders: [String] = []
     if let project { folders.append(project.path) }
-    for place in places where place.why == "--rw" && place.isDirectory && place.source == nil {
-      let isHere = Paths.isOrLies(facts.folder, in: place.path) && place.path == facts.folder
-      if isHere || facts.look(Paths.join(place.path, ".git")) != nil { folders.append(place.path) }
+    for place in places where place.why == "--rw" && place.isDirectory {
+      if Paths.isOrLies(facts.folder, in: place.path), !folders.contains(facts.folder) { folders.append(facts.folder) }
+      if facts.look(Paths.join(place.path, ".git")) != nil, !folders.contains(place.path) { folders.append(place.path) }
     }
     return folders
   }
@@ -138,12 +167,15 @@ public struct SandboxPlanner {
     // What lies in a review's layer gets to the project by `apply` alone, which knows these names too.
     if wish.review != nil, folder == facts.folder { return [] }
     return try ProtectedPath.found(
-      in: folder, lifted: wish.writable, facts.look, canMake: { facts.canWrite(FileSystem.parent(of: $0)) }
+      in: folder, lifted: lifted, facts.look, canMake: { facts.canWrite(FileSystem.parent(of: $0)) }
     ).map { path in
       switch path {
       case .present(let path, let isDirectory):
         SandboxPlace(path, .readOnly, isDirectory: isDirectory, why: SandboxPlace.protection)
       case .absent(let path): SandboxPlace(path, .readOnly, why: SandboxPlace.protection + ", and not there")
+      case .absentFile(let path, let text):
+        SandboxPlace(
+          path, .readOnly, isDirectory: false, placeholder: text, why: SandboxPlace.protection + ", and not there")
       case .repository(let path): SandboxPlace(path, .pinned, why: "a repository")
       }
     }
@@ -160,9 +192,28 @@ public struct SandboxPlanner {
       else { return }
       hidden.append(SandboxPlace(path, .hidden, isDirectory: kind == .directory, why: "yours alone"))
     }
-    for name in Secrets.ofHome { hide(Paths.join(facts.account.home, name)) }
+    for home in [facts.account.home] + (facts.otherHome.map { [$0] } ?? []) {
+      for name in Secrets.ofHome {
+        let path = Paths.join(home, name)
+        hide(facts.look(path) == .link ? facts.real(path) ?? path : path)
+      }
+    }
     for path in facts.ours { hide(path) }
     return hidden
+  }
+
+  /// Between a folder that the command may write and what is covered in it every directory is a mount of its own: else it
+  /// would be moved away, with what is covered, and another put in its place.
+  private func pinned(_ places: [SandboxPlace]) -> [SandboxPlace] {
+    var all = places
+    for place in places where place.access == .hidden || place.access == .readOnly {
+      for folder in Paths.above(place.path) where !all.contains(where: { $0.path == folder }) {
+        let holder = places.last { Paths.lies(folder, in: $0.path) }
+        guard let holder, holder.source == nil, holder.access == .writable || holder.access == .pinned else { continue }
+        all.append(SandboxPlace(folder, .pinned, why: "above \(place.path)"))
+      }
+    }
+    return ordered(all)
   }
 
   /// Parents before what lies in them; of two for one path the later one counts.
@@ -192,5 +243,9 @@ enum Secrets {
     ".local/share/fish/fish_history", ".python_history", ".node_repl_history", ".psql_history", ".mysql_history",
     ".sqlite_history", ".rediscli_history", ".lesshst", ".viminfo", ".wget-hsts", ".claude", ".claude.json", ".codex",
     ".gemini", ".cursor", ".Xauthority", ".ICEauthority", ".dbus", ".pki", ".swiftpm/security",
+    "snap", ".var/app", ".config/microsoft-edge", ".config/vivaldi", ".config/opera", ".config/VSCodium",
+    ".config/Cursor", ".config/discord", ".config/github-copilot", ".config/sops", ".config/age", ".config/pip",
+    ".config/pypoetry", ".config/doctl", ".config/hcloud", ".config/git", ".gitconfig", ".pgpass", ".my.cnf", ".s3cfg",
+    ".boto", ".subversion/auth", ".local/share/opencode", ".local/share/uv/credentials", ".1password", ".irb_history",
   ]
 }

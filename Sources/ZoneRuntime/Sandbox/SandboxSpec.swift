@@ -12,8 +12,8 @@ public struct SandboxSpec: Equatable, Sendable {
   public init(account: SandboxAccount) { self.account = account }
 
   /// What is covered so that it stays as it is, there or not.
-  var protected: [String] {
-    places.compactMap { $0.isProtection && $0.isDirectory ? $0.path : nil }
+  var protected: [SandboxPlace] {
+    places.filter { $0.isProtection && ($0.isDirectory || $0.placeholder != nil) }
   }
 }
 
@@ -55,6 +55,8 @@ public struct SandboxPlace: Equatable, Sendable {
   /// Where it comes from, if not from its own path; a review's layer for `reviewed`.
   public var source: String?
   public var isDirectory: Bool
+  /// What a file has in it that is made where there is none, to be covered.
+  public var placeholder: String?
   /// Why it is there, for people.
   public var why: String
 
@@ -62,11 +64,15 @@ public struct SandboxPlace: Equatable, Sendable {
   static let protection = "protected"
   var isProtection: Bool { why.hasPrefix(Self.protection) }
 
-  public init(_ path: String, _ access: Access, source: String? = nil, isDirectory: Bool = true, why: String) {
+  public init(
+    _ path: String, _ access: Access, source: String? = nil, isDirectory: Bool = true, placeholder: String? = nil,
+    why: String
+  ) {
     self.path = path
     self.access = access
     self.source = source
     self.isDirectory = isDirectory
+    self.placeholder = placeholder
     self.why = why
   }
 }
@@ -105,6 +111,7 @@ extension SandboxPlace: JSONObject {
     try json.field("access", &access)
     try json.field("isDirectory", &isDirectory)
     try json.field("path", &path)
+    try json.field("placeholder", &placeholder)
     try json.field("source", &source)
     try json.field("why", &why)
   }

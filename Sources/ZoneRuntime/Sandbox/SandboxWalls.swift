@@ -25,6 +25,8 @@ public enum SandboxWalls {
     var walls = always
     if spec.network != .host { walls.insert("net", at: 3) }
     if !spec.limits.isEmpty { walls.append("limits") }
-    return "walls: " + walls.joined(separator: " ") + "; network: \(spec.network == .none ? "none" : spec.network.text)"
+    let allowed = spec.sandbox?.allowed ?? []
+    let network = allowed.isEmpty ? spec.network.text : "allow=" + allowed.joined(separator: ",")
+    return "walls: " + walls.joined(separator: " ") + "; network: \(network)"
   }
 }

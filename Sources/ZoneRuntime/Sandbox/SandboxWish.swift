@@ -48,6 +48,12 @@ public struct SandboxFacts {
   /// Where homes that last are kept.
   public var homes: String
   public var look: PathLook
+  /// Without links, `.` and `..` (realpath(3)); nil where there is nothing.
+  public var real: (String) -> String?
+  /// His home by passwd(5), where HOME says another.
+  public var otherHome: String?
+  /// The most processes that he may have (RLIMIT_NPROC); nil for no limit.
+  public var mostProcesses: UInt64?
   /// Whether the caller may make files in a directory (access(2)).
   public var canWrite: (String) -> Bool
 }

@@ -7,6 +7,8 @@ struct Toolchains {
 
   /// What the root has anyway.
   private static let covered = ["/usr", "/opt", "/bin", "/sbin", "/lib", "/lib64"]
+  /// Of the kernel, and where sockets are.
+  private static let never = ["/proc", "/sys", "/dev", "/etc", "/run"]
   /// Variables that name a tool's own tree.
   private static let roots = [
     "RUSTUP_HOME", "NVM_DIR", "PYENV_ROOT", "GOROOT", "JAVA_HOME", "CONDA_PREFIX", "SWIFTLY_HOME_DIR",
@@ -33,6 +35,7 @@ struct Toolchains {
   /// What lies in those trees and is nobody's but the caller's.
   private static let secrets = [
     ".cargo/credentials", ".cargo/credentials.toml", ".gradle/gradle.properties", ".npm/_logs", ".swiftpm/security",
+    ".local/share/uv/credentials",
   ]
 
   private func home(_ name: String) -> String { Paths.join(account.home, name) }
@@ -61,6 +64,7 @@ struct Toolchains {
     var trees: [(path: String, why: String)] = []
     let add = { (path: String, why: String) in
       guard path.hasPrefix("/"), path != "/", path != account.home, !Paths.lies(account.home, in: path),
+        !Self.never.contains(where: { Paths.isOrLies(path, in: $0) }), !isSecret(path),
         !Self.covered.contains(where: { Paths.isOrLies(path, in: $0) }),
         !trees.contains(where: { Paths.isOrLies(path, in: $0.path) })
       else { return }
@@ -87,8 +91,22 @@ struct Toolchains {
     guard folder.hasSuffix("/bin") || folder.hasSuffix("/shims") || folder.hasSuffix("/sbin") else { return folder }
     let above = Paths.above(folder).last ?? "/"
     let many = ["/", account.home, home(".local"), home(".cargo"), home("go")]
-    return many.contains(above) || Paths.above(above).isEmpty ? folder : above
+    if many.contains(above) || Paths.above(above).isEmpty || isSecret(above) { return folder }
+    // Something installed has more beside its programs; a project of the caller's has a repository.
+    let isInstalled = ["lib", "libexec", "share"].contains { look(Paths.join(above, $0)) == .directory }
+    return isInstalled && look(Paths.join(above, ".git")) == nil ? above : folder
   }
+
+  /// What holds a secret of the home's, or is one.
+  private func isSecret(_ path: String) -> Bool {
+    Secrets.ofHome.contains { name in
+      let secret = home(name)
+      return Paths.isOrLies(path, in: secret) || (Paths.lies(secret, in: path) && !installed.contains(path))
+    }
+  }
+
+  /// Trees of tools in which the secrets are hidden one by one.
+  private var installed: [String] { [".cargo", ".local/share/uv", ".swiftpm", ".gradle"].map(home) }
 
   /// Without a slash at the end, and without what is not plain: then it is left out.
   private static func plain(_ path: String) -> String {

@@ -417,4 +417,99 @@ struct SandboxTests {
       #expect(outcome.err.contains("denied pypi.invalid:443"), "\(outcome)")
     }
   }
+
+  /// As tab completion writes it, and by a link.
+  @Test func aPathHasOneText() throws {
+    try Developer.with { (me) throws in
+      try me.outside("mkdir ~/.ssh; echo key > ~/.ssh/id; ln -s ~ ~/link; ln -s ~/.ssh ~/keys; mkdir ~/other")
+      for way in ["--ro \(me.home)/", "--rw \(me.home)//", "--ro \(me.home)/link", "--ro \(me.home)/other/../"] {
+        let outcome = try me.inside(
+          way.split(separator: " ").map(String.init), "cat ~/.ssh/id ~/keys/id; ls -d ~/other")
+        #expect(outcome.lines == [me.home + "/other"], "\(way): \(outcome)")
+      }
+    }
+  }
+
+  @Test func whatIsTheCallersIsNotWrittenOver() throws {
+    try Developer.with { (me) throws in
+      try me.outside("git config --global user.name A; git config --global alias.x y")
+      for option in ["--rw", "--ro"] {
+        #expect(try me.run([option, me.home], "true").status == 0)
+        #expect(try me.outside("git config --global alias.x").lines == ["y"])
+      }
+    }
+  }
+
+  @Test func gitIsNotLedElsewhere() throws {
+    try Developer.with(git: true) { (me) throws in
+      let outcome = try me.inside(
+        """
+        mkdir -p evil/refs evil/objects; printf '[core]\\nrepositoryformatversion=0\\nfsmonitor="touch PWNED; false"\\n' > evil/config
+        echo ../evil > .git/commondir; rm -f .git/commondir; echo x > .git/config.worktree
+        mkdir -p .git/modules/a .git/worktrees/b; git status --short; git log --oneline | wc -l
+        """)
+      #expect(outcome.lines == ["?? evil/", "1"], "\(outcome)")
+      #expect(try me.outside("git status --short; git rev-parse --git-path hooks").lines == ["?? evil/", ".git/hooks"])
+      let git = try FileManager.default.contentsOfDirectory(atPath: me.project + "/.git")
+      #expect(Set(git).isDisjoint(with: ["commondir", "config.worktree", "modules", "worktrees"]), "\(git)")
+    }
+  }
+
+  @Test func withoutARepositoryTheProjectBecomesNone() throws {
+    try Developer.with { (me) throws in
+      let outcome = try me.inside(
+        "mkdir -p refs objects; echo 'ref: refs/heads/a' > HEAD; printf '[core]\\nbare=true\\nfsmonitor=x\\n' > config; git init -q"
+      )
+      #expect(outcome.status != 0, "\(outcome)")
+      #expect(try me.files == ["config", "objects", "refs"])
+    }
+  }
+
+  @Test func aReviewIsOfTheProjectOrRefused() throws {
+    try Developer.with(git: true) { (me) throws in
+      let outcome = try me.inside(["--review", "--rw", me.project], "echo x > .git/hooks/pre-commit")
+      #expect(outcome.status == 125 && outcome.err.contains("--rw"), "\(outcome)")
+      try me.outside("mkdir 'p:\(me.home.dropFirst())' -p")
+      var command = me.command(["--review"], ["true"])
+      command.directory = me.project + "/p:" + me.home.dropFirst()
+      #expect(try command.run().status == 125)
+    }
+  }
+
+  @Test func aFolderAboveLiftsNothing() throws {
+    try Developer.with(git: true) { (me) throws in
+      let outcome = try me.inside(["--rw", me.home], "echo x > .git/hooks/pre-push; echo y > ~/note")
+      #expect(outcome.err.contains("Read-only"), "\(outcome)")
+      #expect(try me.outside("cat ~/note").lines == ["y"])
+    }
+  }
+
+  /// Its owner may take a right away and give it back: a closed folder is none that nobody writes to.
+  @Test func aClosedFolderIsProtectedOrRefused() throws {
+    try Developer.with(git: true) { (me) throws in
+      try me.outside("rm -rf .git/hooks; chmod 555 .git")
+      let outcome = try me.inside("chmod 755 .git; mkdir .git/hooks && echo x > .git/hooks/a && echo PLANTED")
+      #expect(outcome.status == 125 && !outcome.out.contains("PLANTED"), "\(outcome)")
+      try me.outside("chmod 755 .git")
+      #expect(try me.inside("chmod 555 .").status == 0)
+      #expect(try me.files == [".git", "file"])
+    }
+  }
+
+  @Test func whatIsHiddenIsNotMovedAside() throws {
+    try Developer.with { (me) throws in
+      try me.outside("mkdir -p sub/deep; echo secret > sub/deep/.env")
+      let outcome = try me.inside(
+        ["--hide", "sub/deep/.env"], "mv sub away; mv sub/deep sub/x; cat sub/deep/.env away/deep/.env sub/x/.env")
+      #expect(!outcome.out.contains("secret"), "\(outcome)")
+    }
+  }
+
+  @Test func anActivatedEnvironmentIsWritable() throws {
+    try Developer.with { (me) throws in
+      try me.outside("mkdir -p venv/bin venv/lib")
+      me.environment = ["VIRTUAL_ENV": me.project + "/venv", "PATH": me.project + "/venv/bin:/usr/bin:/bin"]
+      #expect(try me.inside("touch venv/bin/x && echo ok").lines == ["ok"])
+    }
+  }
 }

@@ -17,7 +17,7 @@ struct SandboxPlanTests {
       environment: environment, hostname: "host", gitConfigurations: [], ours: ["/home/me/.local/share/zones"],
       profiles: "/profiles",
       homes: "/homes", look: { [kinds] in kinds[$0] },
-      canWrite: { $0 != "/home/me/sealed" })
+      real: { [kinds] in kinds[$0] == nil ? nil : $0 }, canWrite: { $0 != "/home/me/sealed" })
   }
 
   private func places(_ wish: SandboxWish, _ facts: SandboxFacts) throws -> [String: SandboxPlace] {
@@ -84,18 +84,19 @@ struct SandboxPlanTests {
           "/home/me/.cargo/", "/home/me/.cargo/bin/", "/home/me/.rustup/", "/home/me/.nvm/", "/home/me/.nvm/v20/",
           "/home/me/.nvm/v20/bin/",
           "/home/me/.local/bin/", "/home/me/.local/share/uv/", "/home/me/bin/", "/home/me/.npm/", "/nix/store/x/bin/",
-          "/nix/store/x/",
+          "/nix/store/x/", "/nix/store/x/lib/", "/home/me/.azure/bin/", "/home/me/src/bin/", "/home/me/src/.git/",
+          "/home/me/src/lib/",
           "/home/me/.cargo/credentials.toml", "/home/me/.ssh/",
         ],
         environment: [
-          "PATH=/home/me/.cargo/bin:/home/me/.nvm/v20/bin:/home/me/.local/bin:/home/me/bin:/usr/bin:/nix/store/x/bin:relative:/home/me/../you:/nowhere",
+          "PATH=/home/me/.cargo/bin:/home/me/.nvm/v20/bin:/home/me/.local/bin:/home/me/bin:/usr/bin:/nix/store/x/bin:relative:/home/me/../you:/nowhere:/home/me/.azure/bin:/home/me/src/bin",
           "NVM_DIR=/home/me/.nvm", "JAVA_HOME=/usr/lib/jvm/x",
         ]))
     let found = places.filter { $0.value.access == .readOnly && !$0.value.why.hasPrefix("protected") }.keys.sorted()
     #expect(
       found == [
         "/home/me/.cargo/bin", "/home/me/.local/bin", "/home/me/.local/share/uv", "/home/me/.nvm", "/home/me/.rustup",
-        "/home/me/bin", "/nix/store/x",
+        "/home/me/bin", "/home/me/src/bin", "/nix/store/x",
       ])
     #expect(places["/home/me/.cargo"]?.access == .passing && places["/home/me/.npm"]?.access == .passing)
     #expect(places["/home/me/.cargo/credentials.toml"]?.access == .hidden)

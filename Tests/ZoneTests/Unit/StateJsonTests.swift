@@ -42,7 +42,31 @@ struct StateJsonTests {
     spec.stopGrace = 1.0 / 3
     spec.ephemeral = true
     spec.fleet = "shop"
+    spec.sandbox = fullSandbox()
     return spec
+  }
+
+  private static func fullSandbox() -> SandboxSpec {
+    var sandbox = SandboxSpec(
+      account: SandboxAccount(uid: .max, gid: 7, name: "a\"b", home: "/home/é", shell: "/bin/sh"))
+    sandbox.places = [
+      SandboxPlace(
+        "/a\nb", .passing, source: "/c", isDirectory: false, placeholder: ".\n", why: "because \"it\" is"),
+      SandboxPlace("/d", .pinned, why: ""),
+    ]
+    sandbox.files = ["/home/é/.gitconfig": "[user]\n\tname = \"A\"\n"]
+    sandbox.allowed = ["example.com:443", "*.example.org"]
+    return sandbox
+  }
+
+  private static func fullReport() -> SandboxReport {
+    var report = SandboxReport(id: "run", command: ["sh", "-c", "x"])
+    (report.status, report.code, report.signal) = (137, 1, 9)
+    (report.oomKilled, report.timedOut, report.error) = (true, true, "why")
+    (report.seconds, report.userSeconds, report.systemSeconds, report.peakMemory) = (1.5, 0.25, 0.125, 1 << 40)
+    report.denials = [Denial(kind: .network, name: "evil:1", call: "connect", rule: "no")]
+    report.changes = ["A x"]
+    return report
   }
 
   private static func record() throws -> RunRecord {
@@ -124,6 +148,10 @@ struct StateJsonTests {
     }
     try check(Self.fullSpec())
     try check(Self.fullSpec().limits)
+    try check(Self.fullSandbox())
+    try check(Self.fullSandbox().account)
+    try check(Self.fullSandbox().places[0])
+    try check(Self.fullReport())
     try check(record)
     try check(try #require(record.attachment))
     try check(try #require(record.initProcess))
