@@ -79,6 +79,11 @@ public struct SandboxPlanner {
     places += Toolchains(account: facts.account, environment: variables, look: facts.look).places().filter { tool in
       tool.access == .hidden || !own.contains { Paths.isOrLies(tool.path, in: $0) }
     }
+    // Sources are opened without following a link, which another sandbox could have put there meanwhile. What else there is
+    // has no link on its way.
+    for index in places.indices where places[index].source == nil && places[index].access != .hidden {
+      if let real = facts.real(places[index].path), real != places[index].path { places[index].source = real }
+    }
     if let project { places.append(project) }
     for path in wish.readOnly { places.append(try given(path, .readOnly, "--ro")) }
     for path in wish.writable { places.append(try given(path, .writable, "--rw")) }
@@ -86,10 +91,6 @@ public struct SandboxPlanner {
     places += secrets(in: places)
     for path in wish.hidden {
       places.append(SandboxPlace(path, .hidden, isDirectory: facts.look(path) == .directory, why: "--hide"))
-    }
-    // Sources are opened without following a link, which another sandbox could have put there meanwhile.
-    for index in places.indices where places[index].source == nil && places[index].access != .hidden {
-      if let real = facts.real(places[index].path), real != places[index].path { places[index].source = real }
     }
     return pinned(ordered(places))
   }
@@ -193,8 +194,13 @@ public struct SandboxPlanner {
       hidden.append(SandboxPlace(path, .hidden, isDirectory: kind == .directory, why: "yours alone"))
     }
     for home in [facts.account.home] + (facts.otherHome.map { [$0] } ?? []) {
+      // Of most sandboxes none of it is in sight: nothing is looked at then.
+      guard shown.contains(where: { Paths.isOrLies(home, in: $0.path) || Paths.lies($0.path, in: home) }) else {
+        continue
+      }
       for name in Secrets.ofHome {
         let path = Paths.join(home, name)
+        guard shown.contains(where: { Paths.lies(path, in: $0.path) }) else { continue }
         hide(facts.look(path) == .link ? facts.real(path) ?? path : path)
       }
     }
