@@ -51,12 +51,17 @@ enum FaultWalk {
     #expect(faults.count > 10)
     let chosen = chosen(faults)
     var (failed, hits) = (0, 0)
-    for fault in chosen {
+    // How often a process waits differs from run to run: a call that none came to is tried again, with all its checks.
+    var (tries, next) = (0, 0)
+    while next < chosen.count {
+      let fault = chosen[next]
       try verb.before()
       let (outcome, hit) = try Injection.run(
         verb.command, .fault, at: fault, ending: verb.ends, quietly: verb.quietly)
       let what = "\(verb.name) at \(fault), a fault of \(hit ?? "none")"
       if hit != nil { hits += 1 }
+      tries = hit == nil && tries < 3 ? tries + 1 : 0
+      if tries == 0 { next += 1 }
       #expect(!outcome.timedOut, "\(what) hangs: \(outcome)")
       #expect(outcome.status < 128 || outcome.status == 255, "\(what): a crash: \(outcome)")
       if outcome.status != verb.succeeds {
@@ -66,8 +71,7 @@ enum FaultWalk {
       for wrong in try verb.after() { Issue.record("\(what): \(wrong)") }
       #expect(eventually(timeout: 5) { VerbWalk.processes().isEmpty }, "\(what) leaves \(VerbWalk.processes())")
     }
-    // How often a process waits differs from run to run, so a call may be another one's or nobody's: some, not most.
-    #expect(hits * 2 >= chosen.count, "of \(chosen.count) calls of \(verb.name) only \(hits) were hit")
+    #expect(hits * 10 >= chosen.count * 8, "of \(chosen.count) calls of \(verb.name) only \(hits) were hit")
     #expect(failed > 0, "\(verb.name) told none of \(chosen.count) faults")
     // And the next one is as good as ever.
     try verb.works()

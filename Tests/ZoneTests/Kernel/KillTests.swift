@@ -145,7 +145,7 @@ enum KilledAtCalls {
 @Suite(.serialized, .machine, .needs(.root, .program("gcc")), .timeLimit(.minutes(10)))
 struct KillAtCallsTests {
   @Test(arguments: KilledAtCalls.verbs) func aSpreadOfCalls(verb: String) throws {
-    try KilledAtCalls.walk(verb, children: false) { $0.spread(15) }
+    try KilledAtCalls.walk(verb, children: false) { $0.spread(25) }
   }
 
   /// The very first start, which makes what is made once for all zones: whatever a kill leaves of that, the next start is
@@ -156,7 +156,7 @@ struct KillAtCallsTests {
       try zones.make("a", "installed")
       calls = try Trace(zones.command(["start", "a"])).points[0]
     }
-    for call in calls.spread(8) {
+    for call in calls.spread(12) {
       try Zonectl.with { zones in
         try zones.make("a", "installed")
         _ = try Injection.run(zones.command(["start", "a"]), .kill, at: call)
