@@ -13,10 +13,12 @@ extension Zones {
       return
     }
     do throws(ZoneError) {
-      if var exit = try files.readKeeper()?.exit, FileSystem.exists(files.data) {
-        exit.oomKills = oomKills(record)
-        try files.writeExit(exit)
-      }
+      let keeper = try files.readKeeper()
+      var exit = keeper?.exit
+      exit?.oomKills = oomKills(record)
+      if let exit, FileSystem.exists(files.data) { try files.writeExit(exit) }
+      // One that was not executed yet has failed to start.
+      if let keeper, keeper.phase != .ready { note(.ended, files.name) { $0.exit = exit } }
     } catch { notice("how zone \(files.name) ended is not known: \(error)") }
     let boot = try attempt("read the boot id") { () throws(SyscallError) in try RunRecord.bootId() }
     if record.bootId == boot { try endProcesses(record) }
@@ -43,10 +45,10 @@ extension Zones {
 
   /// The second step, once the keeper has ended.
   func cleanUpFiles(_ files: ZoneFiles) throws(ZoneError) {
-    try MountPoints(directories).remove(of: files.name)
     // What most zones have, by name; whatever else there is, by a look.
     for path in [files.keeperRecord, files.socket, files.ephemeralSpec, files.record] { unlink(path) }
     if rmdir(files.run) == 0 { return }
+    try MountPoints(directories).remove(of: files.name)
     try attempt("clean up after zone \(files.name)") { () throws(SyscallError) in try TreeRemoval.remove(files.run) }
   }
 

@@ -9,6 +9,19 @@ struct ZoneIds {
   var gids: [IdMap]
 }
 
+extension ZoneIds {
+  /// Each id under its own number, as a sandbox has them.
+  fileprivate init(itself maps: UserIdMaps) throws(SyntaxError) {
+    let itself = { (map: IdMap) throws(SyntaxError) in
+      try IdMap(inside: map.outside, outside: map.outside, count: map.count)
+    }
+    self.init(
+      tier: maps.needsHelper ? .subordinate : .single, uids: try maps.uids.map(itself), gids: try maps.gids.map(itself))
+    try uids.validateIdMaps()
+    try gids.validateIdMaps()
+  }
+}
+
 /// What a zone's record names, beside: known before the rest of its plan.
 struct Ground {
   var ids: ZoneIds
@@ -73,13 +86,7 @@ extension Zones {
 
   /// Which walls this caller can have, and the zone's ids.
   func ids(for spec: ZoneSpec) throws(ZoneError) -> ZoneIds {
-    if let account = spec.sandbox?.account {
-      do throws(SyntaxError) {
-        return ZoneIds(
-          tier: .single, uids: [try IdMap(inside: account.uid, outside: account.uid, count: 1)],
-          gids: [try IdMap(inside: account.gid, outside: account.gid, count: 1)])
-      } catch { throw .syntax(error) }
-    }
+    if let sandbox = spec.sandbox { return try ids(of: sandbox) }
     let uid = geteuid()
     if uid == 0 {
       let range = try lease(spec.name)
@@ -92,6 +99,16 @@ extension Zones {
       let maps = try UserIdMaps.ofCaller()
       return ZoneIds(tier: maps.needsHelper ? .subordinate : .single, uids: maps.uids, gids: maps.gids)
     } catch { throw .syntax(error) }
+  }
+
+  private func ids(of sandbox: SandboxSpec) throws(ZoneError) -> ZoneIds {
+    do throws(SyntaxError) {
+      let maps = sandbox.manyIds ? try UserIdMaps.ofCaller() : try .single(uid: geteuid(), gid: getegid())
+      if maps.needsHelper == sandbox.manyIds { return try ZoneIds(itself: maps) }
+    } catch { throw .syntax(error) }
+    throw .refused(
+      "cannot give the sandbox more than your own id (--ids many): you have no subordinate ones (usermod --add-subuids and --add-subgids), or newuidmap is not installed (apt install uidmap)"
+    )
   }
 
   /// The system's accounts and the caller's own: names are all that files of others in sight have of theirs.

@@ -89,6 +89,7 @@ extension Zones {
             allowed, network: networkNamespace(of: zone.initPid), zonectl: zonectl)
         }
         if through, !zone.isThrough { try Self.go(zone.link, spec) }
+        note(through ? .started : .ready, spec.name) { if restarts > 0 { $0.restarts = restarts } }
       } catch {
         try? zone.keeper.signal(SIGKILL)  // best effort: it ends by itself now, and the first error is told
         _ = try? zone.keeper.waitUntilEnd(timeout: 5000)
@@ -170,7 +171,7 @@ extension Zones {
       if ids.tier == .root {
         let run = try open(files.run, O_RDONLY | O_DIRECTORY)
         try attempt("begin the first process of zone \(files.name)") { () throws(SyscallError) in
-          try group.lend(to: stage, run, uidMap: Self.mapText(ids.uids), gidMap: Self.mapText(ids.gids))
+          try group.lend(to: stage, run, uidMap: NamespaceMaps.text(ids.uids), gidMap: NamespaceMaps.text(ids.gids))
         }
       }
       // What the first process need not wait for.
@@ -227,20 +228,15 @@ extension Zones {
     let nested = plan.tier != .root
     if nested { stage.joinerFlags = NamespaceFlags.user.rawValue | NamespaceFlags.mount.rawValue }
     stage.zoneFlags = plan.namespaces.rawValue
-    if let account = spec.sandbox?.account {
-      // Root of the first namespace puts the tree together; in the zone's own he is himself again.
-      stage.uidMap = "0 \(account.uid) 1\n"
-      stage.gidMap = "0 \(account.gid) 1\n"
-      stage.nestedUidMap = "\(account.uid) 0 1\n"
-      stage.nestedGidMap = "\(account.gid) 0 1\n"
-    } else if plan.tier != .subordinate {
-      stage.uidMap = Self.mapText(plan.uids)
-      stage.gidMap = Self.mapText(plan.gids)
+    let (uids, gids) = try Self.maps(plan)
+    if plan.tier != .subordinate {
+      stage.uidMap = NamespaceMaps.text(uids.first)
+      stage.gidMap = NamespaceMaps.text(gids.first)
     }
     stage.denySetgroups = plan.tier == .single
-    if nested, spec.sandbox == nil {
-      stage.nestedUidMap = Self.identity(plan.uids)
-      stage.nestedGidMap = Self.identity(plan.gids)
+    if nested {
+      stage.nestedUidMap = NamespaceMaps.text(uids.zone)
+      stage.nestedGidMap = NamespaceMaps.text(gids.zone)
     }
     stage.endsWithLauncher = spec.sandbox != nil
     stage.ownInit = plan.ownInit
@@ -382,17 +378,17 @@ extension Zones {
     try attempt("open \(path)") { () throws(SyscallError) in try OwnedFD.open(path, flags) }
   }
 
-  static func mapText(_ maps: [IdMap]) -> String { maps.map { "\($0)\n" }.joined() }
-
-  /// The zone's own namespace of an ordinary user maps every id of the first one to itself.
-  private static func identity(_ maps: [IdMap]) -> String {
-    maps.map { "\($0.inside) \($0.inside) \($0.count)\n" }.joined()
+  private static func maps(_ plan: LaunchPlan) throws(ZoneError) -> (uids: NamespaceMaps, gids: NamespaceMaps) {
+    do throws(SyntaxError) { return (try NamespaceMaps(plan.uids), try NamespaceMaps(plan.gids)) } catch {
+      throw .syntax(error)
+    }
   }
 
   /// Ids of an ordinary user's range are mapped by the distribution's setuid helpers, who check /etc/subuid and
   /// /etc/subgid; we ship none.
   private func mapIds(_ pid: Int32, _ plan: LaunchPlan) throws(ZoneError) {
-    for (program, maps) in [("newuidmap", plan.uids), ("newgidmap", plan.gids)] {
+    let (uids, gids) = try Self.maps(plan)
+    for (program, maps) in [("newuidmap", uids.first), ("newgidmap", gids.first)] {
       let path = "/usr/bin/\(program)"
       let status = try attempt("run \(path)") { () throws(SyscallError) -> ExitStatus in
         let started = try spawn(

@@ -55,8 +55,10 @@ public struct RunningZone: ~Copyable {
   public borrowing func awaitKeeper() { _ = try? launched.keeper.reap() }
 
   /// After the end: takes away what the run made, unless the keeper restarts the zone.
-  public consuming func finish() throws(ZoneError) {
+  public consuming func finish(_ status: ExitStatus, oomKilled: Bool) throws(ZoneError) {
     guard spec.restart == .no else { return }
+    // Of one that stays the clean-up tells it.
+    if spec.ephemeral { zones.note(.ended, name) { $0.exit = ZoneExit(status, oomKilled: oomKilled, at: $0.at) } }
     guard let files = try? zones.files(name), let lock = try Self.lock(files) else { return }
     let held = LockedZone(files: files, lock: lock)
     do throws(ZoneError) { try takeAway(held.files) } catch {

@@ -20,7 +20,8 @@ extension Zones {
         throw .notFound(name)
       }
       try attachIfCut(zone.files, spec)
-      return try Self.go(link, spec)
+      try Self.go(link, spec)
+      return note(.started, name)
     }
     let spec = try atRest(zone.files, verb: "start")
     try start(zone.files, spec, restarts: 0)
@@ -182,6 +183,7 @@ extension Zones {
     }
     guard let record = try zone.files.readRecord() else { throw .notFound(name) }
     try freeze(record, name, frozen)
+    note(frozen ? .paused : .resumed, name)
   }
 
   /// Sends a signal to the command (kill(2)).

@@ -64,6 +64,7 @@ public struct Zones: Sendable {
       guard state == .configured else { throw .exists(spec.name) }
       try files.writeSpec(spec)
       try install(zone.files, spec)
+      note(.created, spec.name)
       return warnOfReach(spec)
     }
     try makeDirectory(of: files)
@@ -80,6 +81,7 @@ public struct Zones: Sendable {
       rmdir(files.data)  // it could not be locked: what is somebody else's by now is not empty
       throw error
     }
+    note(.created, spec.name)
     warnOfReach(spec)
   }
 
@@ -100,6 +102,7 @@ public struct Zones: Sendable {
       throw .state(zone: name, state: state, verb: "create", hint: "it has its root already")
     }
     try install(zone.files, spec)
+    note(.created, name)
   }
 
   /// not live -> none. Named volumes stay.
@@ -125,6 +128,7 @@ public struct Zones: Sendable {
     let now = try self.state(of: zone.files)
     if now.isLive { throw .state(zone: name, state: now, verb: "delete", hint: "it was started meanwhile") }
     try remove(zone.files)
+    note(.deleted, name)
   }
 
   private func makeDirectory(of files: ZoneFiles) throws(ZoneError) {

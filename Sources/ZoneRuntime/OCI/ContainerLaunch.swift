@@ -256,8 +256,8 @@ extension Containers {
       let isOwn = { (maps: [IdMap], own: UInt32) in maps.count == 1 && maps[0].count == 1 && maps[0].outside == own }
       let single = isOwn(config.linux.uidMappings, geteuid()) && isOwn(config.linux.gidMappings, getegid())
       if geteuid() == 0 || single {
-        stage.uidMap = Zones.mapText(config.linux.uidMappings)
-        stage.gidMap = Zones.mapText(config.linux.gidMappings)
+        stage.uidMap = NamespaceMaps.text(config.linux.uidMappings)
+        stage.gidMap = NamespaceMaps.text(config.linux.gidMappings)
         stage.denySetgroups = geteuid() != 0
       }
     }

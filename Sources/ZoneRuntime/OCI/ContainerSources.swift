@@ -13,7 +13,7 @@ struct ContainerSources: ~Copyable {
         let number = try HostTree.open(path, recursive: recursive, propagation).take()
         numbers.append(number)
         if let idmap {
-          let space = try UserNamespace.make(Zones.mapText(idmap.uids), Zones.mapText(idmap.gids))
+          let space = try UserNamespace.make(NamespaceMaps.text(idmap.uids), NamespaceMaps.text(idmap.gids))
           // AT_EMPTY_PATH, AT_RECURSIVE; MOUNT_ATTR_IDMAP
           try check(
             zns_mount_setattr(number, "", 0x1000 | (idmap.isRecursive ? 0x8000 : 0), 0x0010_0000, 0, 0, space.raw),

@@ -34,15 +34,21 @@ extension Zones {
   }
 
   /// Makes the home that lasts, and cleans up after sandboxes that were killed.
-  public func prepare(_ wish: SandboxWish) throws(ZoneError) {
+  public func prepare(_ wish: SandboxWish, _ facts: SandboxFacts) throws(ZoneError) {
     try directories.make()
     try sweepSandboxes()
     guard let home = wish.home else { return }
     guard isDNSLabel(home) else {
       throw .commandLine("--home '\(home)': a name is a-z, 0-9 and inner hyphens, at most 63")
     }
+    let path = "\(directories.shared)/homes/\(home)"
     try attempt("make the home \(home)") { () throws(SyscallError) in
-      try FileSystem.makeDirectories("\(directories.shared)/homes/\(home)", mode: 0o700)
+      try FileSystem.makeDirectories(path, mode: 0o700)
+      // Who he is to git, until he says something else there. A link of the command's is not followed (O_EXCL).
+      guard let text = GitIdentity(facts.gitConfigurations).configuration, Paths.look("\(path)/.gitconfig") == nil
+      else { return }
+      let file = try OwnedFD.open("\(path)/.gitconfig", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o644)
+      try FileSystem.write(Array(text.utf8), to: file, name: "\(path)/.gitconfig")
     }
   }
 

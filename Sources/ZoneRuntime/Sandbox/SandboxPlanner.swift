@@ -38,6 +38,7 @@ public struct SandboxPlanner {
     var sandbox = SandboxSpec(account: facts.account)
     sandbox.places = try places()
     sandbox.allowed = wish.allowed
+    sandbox.manyIds = wish.manyIds
     let gitconfig = Paths.join(facts.account.home, ".gitconfig")
     let isPrivate = !sandbox.places.contains { $0.access != .hidden && Paths.isOrLies(gitconfig, in: $0.path) }
     if isPrivate, let text = GitIdentity(facts.gitConfigurations).configuration { sandbox.files[gitconfig] = text }

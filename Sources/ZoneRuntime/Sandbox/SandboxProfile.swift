@@ -14,7 +14,7 @@ public struct SandboxProfile: Equatable, Sendable {
 
   /// Options that a profile may have; `nesting` is a flag.
   public static let options = [
-    "ro", "rw", "hide", "env", "home", "network", "memory", "cpus", "pids", "nesting", "require",
+    "ro", "rw", "hide", "env", "home", "network", "memory", "cpus", "pids", "nesting", "ids", "require",
   ]
   private static let paths = ["ro", "rw", "hide"]
 

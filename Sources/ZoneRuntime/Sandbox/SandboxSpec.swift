@@ -6,6 +6,8 @@ public struct SandboxSpec: Equatable, Sendable {
   public var places: [SandboxPlace] = []
   /// Small files of the private home, by path.
   public var files: [String: String] = [:]
+  /// `--ids many`: his subordinate ids too, each under its own number, and none of his groups.
+  public var manyIds = false
   /// `--network allow=…`: what the proxy lets through; empty without one.
   public var allowed: [String] = []
 
@@ -86,6 +88,7 @@ extension SandboxSpec: JSONObject {
     try json.field("account", &account)
     try json.field("allowed", &allowed)
     try json.field("files", &files)
+    try json.field("manyIds", &manyIds)
     try json.field("places", &places)
   }
 }

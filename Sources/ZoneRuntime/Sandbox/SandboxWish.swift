@@ -15,6 +15,7 @@ public struct SandboxWish: Sendable {
   public var allowed: [String] = []
   public var limits = ResourceLimits()
   public var nesting = false
+  public var manyIds = false
   public var terminal = false
   /// What is written to the project goes to this layer; nil: to the project.
   public var review: String?

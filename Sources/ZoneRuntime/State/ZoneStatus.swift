@@ -1,3 +1,5 @@
+internal import LinuxNS
+
 /// The states of zoneadm (VOCABULARY.md).
 public enum ZoneState: String, Sendable, CaseIterable {
   case configured, incomplete, installed, ready, running, frozen
@@ -31,6 +33,13 @@ public struct ZoneExit: Equatable, Sendable {
     self.signal = signal
     self.oomKilled = oomKilled
     self.at = at
+  }
+
+  init(_ status: ExitStatus, oomKilled: Bool, at: UInt64) {
+    switch status {
+    case .exited(let code): self.init(code: Int(code), signal: nil, oomKilled: oomKilled, at: at)
+    case .signaled(let signal): self.init(code: nil, signal: Int(signal), oomKilled: oomKilled, at: at)
+    }
   }
 
   /// Whether an end is told as the OOM killer's: it sends SIGKILL, so an end by itself or by another signal is none.

@@ -33,7 +33,8 @@ func action(of invocation: Invocation) -> Action {
   case .audit: onZones(audit)
   case .changes: onZones(changes)
   case .features: features
-  case .apply, .plan, .down, .ps, .events: handOver
+  case .events: onZones(events)
+  case .apply, .plan, .down, .ps: handOver
   case .completion: completion
   case .man: manual
   case .help: help

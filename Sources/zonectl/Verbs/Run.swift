@@ -32,7 +32,7 @@ func run(_ context: Context) throws(ZoneError) -> Int32 {
     if spec.ephemeral { running.giveUp() }
     throw error
   }
-  if case .ended = outcome { try running.finish() }
+  if case .ended(let status, let oomKilled) = outcome { try running.finish(status, oomKilled: oomKilled) }
   return try finish(outcome, spec, context)
 }
 

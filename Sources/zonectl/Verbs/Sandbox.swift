@@ -34,7 +34,7 @@ private func stay(_ context: Context, _ report: inout SandboxReport) throws(Zone
   let seconds = try invocation.timeout
   let facts = try context.zones.sandboxFacts(environment: Environment.all)
   var wish = try sandboxWish(invocation, facts)
-  try context.zones.prepare(wish)
+  try context.zones.prepare(wish, facts)
   let review = invocation.has(.review) ? try beginReview(of: facts.folder, report, context) : nil
   wish.review = review?.folder
   // Held until we are through: nobody applies what is still being written.
@@ -73,6 +73,7 @@ private func run(
   }
   report.denials = running.endEgress()
   for denial in report.denials { Output.complain("denied \(denial.words)") }
+  context.zones.note(report.denials, of: spec.name)
   if case .ended(let how, let oomKilled) = outcome {
     report.oomKilled = oomKilled
     switch how {
@@ -80,7 +81,7 @@ private func run(
     case .signaled(let signal): report.signal = Int(signal)
     }
     if context.invocation.has(.report) { running.awaitKeeper() }
-    try running.finish()
+    try running.finish(how, oomKilled: oomKilled)
   }
   report.status = Int(try finish(outcome, spec, context))
 }
@@ -138,6 +139,11 @@ private func sandboxWish(_ invocation: Invocation, _ facts: SandboxFacts) throws
   wish.environment += try SpecOptions.environment(invocation)
   wish.home = options.value(.home)
   wish.nesting = options.has(.nesting)
+  switch options.value(.ids) {
+  case nil, "one"?: wish.manyIds = false
+  case "many"?: wish.manyIds = true
+  case let other?: throw .commandLine("--ids '\(other)': it is one or many")
+  }
   wish.terminal = isatty(0) == 1 && isatty(1) == 1
   switch options.value(.network) {
   case nil, "none"?: wish.network = .none

@@ -132,12 +132,13 @@ struct HelloUserTests {
 }
 
 /// The files below a place of zones; folders that are empty count for nothing.
+/// But for the journal, which is history and bounded.
 func filesLeft(_ root: String) throws -> [String] {
   var left: [String] = []
   for part in ["data", "run"] {
     guard let walk = FileManager.default.enumerator(atPath: "\(root)/\(part)") else { continue }
     for case let name as String in walk where walk.fileAttributes?[.type] as? FileAttributeType != .typeDirectory {
-      left.append("\(part)/\(name)")
+      if "\(part)/\(name)" != "run/.shared/events" { left.append("\(part)/\(name)") }
     }
   }
   return left

@@ -79,13 +79,14 @@ import Testing
 
   /// Files below the root, now that there is no zone. Volumes outlive their zones, and data/.shared holds what is made
   /// once for all of them (the filter that was compiled, the template of /etc), run/.shared/id-ranges/next the number of
-  /// the range leased last; nothing in them may tell of a zone.
+  /// the range leased last; nothing in them may tell of a zone. run/.shared/events is history, and bounded.
   static func left(_ zones: Zonectl) -> [String] {
     guard let walk = FileManager.default.enumerator(atPath: zones.root) else { return [] }
     var found: [String] = []
     for case let path as String in walk {
       if path.contains("leak") { found.append(path) }
       if path.hasPrefix("data/.shared/") || path.hasSuffix("lock") || path == "run/.shared/id-ranges/next" { continue }
+      if path == "run/.shared/events" { continue }
       if walk.fileAttributes?[.type] as? FileAttributeType != .typeDirectory { found.append(path) }
     }
     return found

@@ -9,6 +9,8 @@ enum Need: Sendable, CustomStringConvertible {
   /// The user `zonestest` with subordinate ids, which scripts/test makes.
   case ordinaryUser
   case program(String)
+  /// By this process' own PATH, as a developer has it.
+  case tool(String)
   case path(String)
   /// Debian 12's: what an attack does to it is a fact of that version.
   case runcOfDebian12
@@ -21,10 +23,22 @@ enum Need: Sendable, CustomStringConvertible {
     case .root: geteuid() == 0
     case .ordinaryUser: OrdinaryUser.found != nil
     case .program(let name): Command.find(name) != nil
+    case .tool(let name): Self.file(ofTool: name) != nil
     case .path(let path): access(path, F_OK) == 0
     case .runcOfDebian12: Self.runc.hasPrefix("runc version 1.1.5+ds1")
     case .cgroupV1(let controller): access("/sys/fs/cgroup/\(controller)/tasks", F_OK) == 0
     case .capability(let name): Self.boundingSet.contains(name)
+    }
+  }
+
+  /// Its file, without links.
+  static func file(ofTool name: String) -> String? {
+    let path = ProcessInfo.processInfo.environment["PATH"] ?? ""
+    return Command.find(name, in: path).flatMap { file in
+      realpath(file, nil).map { real in
+        defer { free(real) }
+        return String(cString: real)
+      }
     }
   }
 
@@ -41,6 +55,7 @@ enum Need: Sendable, CustomStringConvertible {
     case .root: "root"
     case .ordinaryUser: "the ordinary user \(OrdinaryUser.name) with subordinate ids (scripts/test makes it)"
     case .program(let name): "the program \(name)"
+    case .tool(let name): "\(name) on the PATH"
     case .path(let path): path
     case .runcOfDebian12: "runc of Debian 12 (1.1.5+ds1)"
     case .cgroupV1(let controller): "the v1 cgroup controller \(controller)"

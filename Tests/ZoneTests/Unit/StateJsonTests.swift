@@ -56,6 +56,7 @@ struct StateJsonTests {
     ]
     sandbox.files = ["/home/é/.gitconfig": "[user]\n\tname = \"A\"\n"]
     sandbox.allowed = ["example.com:443", "*.example.org"]
+    sandbox.manyIds = true
     return sandbox
   }
 

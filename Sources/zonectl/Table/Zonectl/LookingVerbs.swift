@@ -68,6 +68,19 @@ let lookingVerbs: [Verb] = [
       Example("zonectl audit web >/dev/null || echo look at web", "in a script"),
     ]),
   Verb(
+    "events", chapter: "looking and changing", "what happened to zones since the machine started",
+    operands: [Operand("NAME", .zeroOrMore, hint: .zone)],
+    options: [OptionUse("follow"), OptionUse("tail", "only the last N events"), OptionUse("output")],
+    details: """
+      A line an event: created, ready, started, paused, resumed, ended (with the exit status), deleted; of a sandbox \
+      denied, with what its command was refused. With names, only those zones; a sandbox has the name that --id gave it. \
+      Times are UTC. What happened to fleets as fleets: orchestrator events.
+      """,
+    examples: [
+      Example("zonectl events -f", "what there was, and what comes"),
+      Example("zonectl events -o json --tail 5 build-7", "a JSON object a line"),
+    ]),
+  Verb(
     "changes", chapter: "looking and changing", "take or forget what a reviewed command has changed",
     operands: [
       Operand("list|show|apply|drop", hint: .words("list show apply drop")), Operand("PATH", .zeroOrMore, hint: .file),
@@ -118,9 +131,6 @@ let fleetVerbs: [Verb] = [
   Verb(
     "ps", chapter: "fleets (handed to orchestrator)", "the zones of fleets",
     examples: [Example("zonectl ps", "all fleets")], kind: .handedOver),
-  Verb(
-    "events", chapter: "fleets (handed to orchestrator)", "what happened in fleets",
-    examples: [Example("zonectl events -f", "and what happens")], kind: .handedOver),
 ]
 
 /// The program itself.

@@ -11,7 +11,7 @@ let sandboxVerbs: [Verb] = [
         "network",
         "none (the default), allow=HOST[:PORT],… (these and no others, by a proxy), full (by pasta, where it is installed), host"
       ),
-      OptionUse("memory"), OptionUse("cpus"), OptionUse("pids"), OptionUse("nesting"),
+      OptionUse("memory"), OptionUse("cpus"), OptionUse("pids"), OptionUse("nesting"), OptionUse("ids"),
       OptionUse("timeout", "kill the command after this long; the status is then 125"), OptionUse("require"),
       OptionUse("review"), OptionUse("report"), OptionUse("id"), OptionUse("verbose"),
     ],

@@ -66,6 +66,9 @@ let zonectlOptions: [Option] = [
     help: "fail where one of these walls cannot stand: user mount pid net ipc uts cgroup seccomp capabilities limits"),
   Option(
     "review", "", help: "write to a layer over the project, which zonectl changes shows and applies"),
+  Option(
+    "ids", "", "one|many", hint: .words("one many"),
+    help: "one: you alone; many: your subordinate ids too, under their own numbers, and none of your groups"),
   Option("verbose", "", help: "tell on standard error what stands and what is in sight"),
   Option("report", "", "FILE", hint: .file, help: "write how it ended, and what it took, to FILE as JSON"),
   Option("id", "", "NAME", help: "the run's name, in list, its report and its review; otherwise made from two words"),

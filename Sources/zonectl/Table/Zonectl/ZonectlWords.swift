@@ -4,8 +4,8 @@ public enum ZonectlVerb: String, CaseIterable, Sendable {
   case stop, halt, restart, pause, resume, delete
   case exec, login, attach, logs, cp, kill, wait
   case sandbox
-  case list, show, set, explain, audit, changes, features
-  case apply, plan, down, ps, events
+  case list, show, set, explain, audit, events, changes, features
+  case apply, plan, down, ps
   case completion, man, help, version
   case zoneEnded = "zone-ended"
   case networkNames = "network-names"
@@ -28,7 +28,7 @@ public enum ZonectlOption: String, CaseIterable, Sendable {
   case capAdd = "cap-add"
   case capDrop = "cap-drop"
   case restart, autostart, `init`, nesting, label
-  case ro, rw, hide, home, profile, require, review, verbose, report, id
+  case ro, rw, hide, home, profile, require, review, verbose, report, id, ids
   case stopSignal = "stop-signal"
   case stopTimeout = "stop-timeout"
   case tty, interactive, name, rm, detach
