@@ -55,4 +55,77 @@ struct LongReleaseTests {
     let again = try #require(try release(into: folder + "/again").last)
     try Command.text("cmp", package, again)
   }
+
+  /// The package on a Debian that has nothing else: what an operator and a developer do first. In the guest that is the
+  /// machine; here a tree that mmdebstrap(1) makes, as the root of a private mount namespace.
+  @Test func installedItWorks() throws {
+    let folder = try makeTemporaryFolder()
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let package = try #require(try release(into: folder + "/dist").last)
+    let isGuest = access("/run/guest", F_OK) == 0
+    let tree = isGuest ? "" : folder + "/tree"
+    if !isGuest {
+      var make = Command(
+        "bash", "-c",
+        """
+        . scripts/common.sh; need_packages mmdebstrap debian-archive-keyring; find_debian
+        mmdebstrap --quiet --variant=minbase "$release" \(tree) "deb [signed-by=$debian_keyring] $debian $release main"
+        """)
+      make.directory = Zonectl.packageRoot
+      make.timeout = 280
+      let outcome = try make.run()
+      try #require(outcome.status == 0, "\(outcome)")
+    }
+    try FileManager.default.copyItem(atPath: package, toPath: tree + "/zonectl.deb")
+    try Self.script.write(toFile: tree + "/zonectl-installed", atomically: true, encoding: .utf8)
+    defer { for name in ["zonectl.deb", "zonectl-installed"] { unlink("\(tree)/\(name)") } }
+    let enter =
+      """
+      mount --bind \(tree) \(tree)
+      for place in proc sys dev; do mount --rbind /$place \(tree)/$place; done
+      mkdir -p \(tree)/old; cd \(tree); pivot_root . old; umount -l /old
+      """
+    var run = Command(
+      isGuest
+        ? ["sh", "-eu", "/zonectl-installed"]
+        : ["unshare", "--mount", "--propagation", "private", "sh", "-ec", enter + "\nexec sh -eu /zonectl-installed"])
+    run.timeout = 240
+    let outcome = try run.run()
+    #expect(outcome.status == 0 && outcome.lines.last == "all of it", "\(outcome)")
+  }
+
+  private static let script =
+    #"""
+    exec 2>&1
+    export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+    trap 'zonectl --root /zones-installed delete --force --yes a || true; dpkg -r zonectl >/dev/null; userdel -r installed; rm -rf /zones-installed' EXIT
+    dpkg -i /zonectl.deb >/dev/null
+    zonectl version; zone-oci --version >/dev/null; test -e /usr/share/man/man1/zonectl-sandbox.1.gz || test -e /etc/dpkg/dpkg.cfg.d
+    # An operator.
+    zonectl --root /zones-installed create --network none --memory 64M a -- sleep 1000
+    zonectl --root /zones-installed start a
+    zonectl --root /zones-installed exec a true
+    zonectl --root /zones-installed audit a
+    zonectl --root /zones-installed delete --force --yes a
+    # A developer.
+    useradd -m -s /bin/bash installed
+    cat >/home/installed/script <<'S'
+    set -eu
+    mkdir -p ~/p ~/.ssh; echo key > ~/.ssh/id; cd ~/p; export XDG_RUNTIME_DIR=~
+    test "$(zonectl sandbox sh -c 'id -un; echo made > made; cat ~/.ssh/id')" = installed || test "$(cat made)" = made
+    test ! -e .git
+    zonectl sandbox --pids 50 --require limits,net --report report sh -c 'exit 7' || test $? = 7
+    grep -q '"status": 7' report
+    zonectl sandbox --review sh -c 'echo two > made'
+    test "$(cat made)" = made; zonectl changes apply -q; test "$(cat made)" = two
+    zonectl sandbox --id egress --network allow=one.example:443 perl -e 'use IO::Socket::INET;
+      $s = IO::Socket::INET->new("127.0.0.1:3128"); print $s "CONNECT two.example:443 HTTP/1.1\r\n\r\n"; print scalar <$s>' | grep -q 403
+    zonectl events egress | grep -q 'denied  two.example:443'
+    zonectl sandbox --profile agent sh -c 'echo lasts > ~/file'
+    test "$(zonectl sandbox --profile agent sh -c 'cat ~/file')" = lasts
+    zonectl run --rm --network none -- id -u | grep -qx 0
+    echo all of it
+    S
+    su -l installed -c 'sh ~/script'
+    """#
 }
