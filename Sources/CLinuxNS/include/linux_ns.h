@@ -213,6 +213,9 @@ long zns_attach_device_program(int group, const uint64_t *instructions, unsigned
 /// or -errno.
 long zns_user_namespace(const char *uid_map, const char *gid_map);
 
+/// fork(2), for a program of one thread: what the copy does is not bounded by what is safe after a fork of more.
+long zns_copy_of_us(void);
+
 /// As zns_spawn, for a program that is to be root of a user namespace of the caller's: the child joins it first.
 long zns_spawn_in(int user_namespace, const struct zns_spawn *spawn, int *pidfd);
 

@@ -3,15 +3,18 @@ internal import LinuxNS
 internal import ResourceControl
 internal import VirtualNet
 
-extension Zones {
-  /// Every zone, by name. One whose files cannot be read is `unavailable`, and no other is the worse for it.
-  public func list() throws(ZoneError) -> [ZoneStatus] {
-    mendNetworks()
-    // To connect to a keeper wakes it, and there may be a thousand.
-    let keepers = (try? ListeningSockets.look()) ?? ListeningSockets()
+/// All zones at one time: their names, and who of their keepers listens.
+public struct ZonesLook: Sendable {
+  public let names: [String]
+  fileprivate let keepers: ListeningSockets
+  fileprivate let zones: Zones
+
+  /// How some of them are. One whose files cannot be read is `unavailable`, and no other is the worse for it.
+  /// - Parameter counting: also how many processes the OOM killer ended in each.
+  public func statuses(of names: ArraySlice<String>, counting: Bool = true) -> [ZoneStatus] {
     var found: [ZoneStatus] = []
-    for name in try names() {
-      do { found.append(try status(name, keepers)) } catch {
+    for name in names {
+      do throws(ZoneError) { found.append(try zones.status(name, keepers, counting: counting)) } catch {
         if case .notFound = error { continue }  // deleted meanwhile
         found.append(
           ZoneStatus(
@@ -19,6 +22,21 @@ extension Zones {
       }
     }
     return found
+  }
+}
+
+extension Zones {
+  public func look() throws(ZoneError) -> ZonesLook {
+    mendNetworks()
+    // To connect to a keeper wakes it, and there may be a thousand.
+    let keepers = (try? ListeningSockets.look()) ?? ListeningSockets()
+    return ZonesLook(names: try names(), keepers: keepers, zones: self)
+  }
+
+  /// Every zone, by name.
+  public func list() throws(ZoneError) -> [ZoneStatus] {
+    let look = try look()
+    return look.statuses(of: look.names[...])
   }
 
   /// Every zone's name, without a look at the zone.
@@ -39,13 +57,15 @@ extension Zones {
   }
 
   /// - Throws: `.notFound`.
-  public func status(_ name: String) throws(ZoneError) -> ZoneStatus { try status(name, ListeningSockets()) }
+  public func status(_ name: String) throws(ZoneError) -> ZoneStatus {
+    try status(name, ListeningSockets(), counting: true)
+  }
 
   /// - Parameter keepers: who is known to listen; others are asked.
-  private func status(_ name: String, _ keepers: ListeningSockets) throws(ZoneError) -> ZoneStatus {
+  fileprivate func status(_ name: String, _ keepers: ListeningSockets, counting: Bool) throws(ZoneError) -> ZoneStatus {
     let files = try files(name)
-    guard files.exists else { throw .notFound(name) }
     var look = ZoneLook(files, whole: true)
+    if look.spec == nil, look.why == nil, !files.exists { throw .notFound(name) }
     let state = try state(of: files, &look, keepers)
     // A creation that was cut before the spec was written still shows, and can be deleted.
     var status = ZoneStatus(
@@ -59,8 +79,10 @@ extension Zones {
       status.startId = look.record.map { "\($0.bootId)-\(keeper.keeper)-\(keeper.`init`)-\(keeper.started)" }
     }
     // Counted while the groups stand, and noted when they went.
-    status.oomKills =
-      (state.isLive || state == .down ? oomKills(look.record) : nil) ?? (state.isLive ? nil : status.exit?.oomKills)
+    if counting {
+      status.oomKills =
+        (state.isLive || state == .down ? oomKills(look.record) : nil) ?? (state.isLive ? nil : status.exit?.oomKills)
+    }
     if let attachment = look.record?.attachment { status.addresses = ["\(attachment.address)"] }
     return status
   }
@@ -77,21 +99,15 @@ extension Zones {
   private func state(of files: ZoneFiles, _ look: inout ZoneLook, _ keepers: ListeningSockets) throws(ZoneError)
     -> ZoneState
   {
-    let atRest: ZoneState =
-      if FileSystem.exists(files.installed) || files.isEphemeral {
-        .installed
-      } else if FileSystem.exists(files.incomplete) || !FileSystem.exists(files.spec) { .incomplete } else {
-        .configured
-      }
     // What is written there cannot be told from what was lost: nothing is guessed.
     if look.why != nil { return .unavailable }
-    let resting = look.whyOfExit == nil ? atRest : .unavailable
-    guard let record = look.record else { return look.settle(resting) }
+    let settled = { (look: inout ZoneLook) in look.settle(look.whyOfExit == nil ? atRest(files) : .unavailable) }
+    guard let record = look.record else { return settled(&look) }
     let boot = try attempt("read the boot id") { () throws(SyscallError) in try RunRecord.bootId() }
     // The machine was started since: nothing of that run is left but its files.
-    guard record.bootId == boot else { return look.settle(resting) }
+    guard record.bootId == boot else { return settled(&look) }
     // Without a keeper: a start in the making, or one that was cut before its keeper stood.
-    guard let keeper = look.keeper else { return look.settle(resting) }
+    guard let keeper = look.keeper else { return settled(&look) }
     if keeper.phase == .ended {
       look.why = record.startFailure.map { "it could not be started again, and the next try follows: \($0)" }
       return .down
@@ -102,7 +118,7 @@ extension Zones {
       look = ZoneLook(files, whole: look.whole)
       if look.why != nil { return .unavailable }
       if look.keeper?.phase == .ended { return .down }
-      guard look.record != nil else { return look.settle(resting) }
+      guard look.record != nil else { return settled(&look) }
       look.why = "its keeper (pid \(keeper.keeper)) was killed, and the zone with it"
       return .unavailable
     }
@@ -111,6 +127,12 @@ extension Zones {
     case .shuttingDown: return .shuttingDown
     case .running, .ended: return try isFrozen(record) ? .frozen : .running
     }
+  }
+
+  /// Of a zone that does not live, by what `create` has left.
+  private func atRest(_ files: ZoneFiles) -> ZoneState {
+    if FileSystem.exists(files.installed) || files.isEphemeral { return .installed }
+    return FileSystem.exists(files.incomplete) || !FileSystem.exists(files.spec) ? .incomplete : .configured
   }
 
   /// As `KeeperLink.connect`; what is no run directory, or no socket of ours in it, is nobody who listens.

@@ -3,7 +3,7 @@ import Glibc
 import Testing
 
 /// Who asks for all zones asks the kernel, and not one keeper after the other.
-@Suite(.serialized, .machine, .needs(.root), .timeLimit(.minutes(5)))
+@Suite(.serialized, .machine, .needs(.root, .program("strace")), .timeLimit(.minutes(5)))
 struct ListTests {
   /// A machine's thousand zones are looked at without waking one of them.
   @Test func aListWakesNoKeeper() throws {
@@ -18,6 +18,24 @@ struct ListTests {
         return turns() == before
       }
       #expect(slept && turns() != nil)
+    }
+  }
+
+  /// Two processes look at many, and one tells.
+  @Test func aListOfManyIsWhole() throws {
+    try Zonectl.with { zones in
+      try zones.make("z0")
+      for number in 1...200 { try zones.ok("configure", "--network", "none", "z\(number)") }
+      let table = try zones.ok("list").out.split(separator: "\n").dropFirst()
+      let names = table.compactMap { $0.split(separator: " ").first.map(String.init) }
+      #expect(names == (0...200).map { "z\($0)" }.sorted())
+      #expect(table.filter { $0.contains(" running ") }.count == 1)
+      #expect(table.filter { $0.contains(" configured ") }.count == 200)
+      // The other process cannot be made, and this one does it all.
+      var alone = zones.command(["list"])
+      alone.argv = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "inject=fork,clone,clone3:error=EAGAIN"] + alone.argv
+      let outcome = try alone.run()
+      #expect(outcome.status == 0 && outcome.out.split(separator: "\n").count == 202, "\(outcome)")
     }
   }
 
