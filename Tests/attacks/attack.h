@@ -36,6 +36,8 @@ __attribute__((constructor)) static void refuse_outside_a_zone(void) {
   static int asked;
   if (!asked++) return;
 #endif
+  // A sandbox without namespaces.
+  if (prctl(PR_GET_SECCOMP) == 2 && prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1) return;
   struct stat status;
   if (stat("/attacks/here", &status) == 0) return;
   if (stat("/proc/self/ns/user", &status) < 0 || status.st_ino == 0xEFFFFFFDu) {

@@ -27,6 +27,9 @@ extern unsigned long long strtoull(const char *, char **, int);
 extern char *strstr(const char *, const char *);
 
 char *program_name;
+// Of zones without namespaces, which no input is of.
+int signals_are_scoped;
+void kill_all(void) {}
 const struct stage_plan *plan;
 static struct stage_plan the_plan;
 

@@ -57,6 +57,7 @@ public struct StageOp: Sendable, Equatable {
     public static let ioPriority = Code(STAGE_OP_IO_PRIORITY)
     public static let affinity = Code(STAGE_OP_AFFINITY)
     public static let memoryPolicy = Code(STAGE_OP_MEMORY_POLICY)
+    public static let landlock = Code(STAGE_OP_LANDLOCK)
   }
 
   public struct Flags: OptionSet, Sendable, Equatable {
@@ -99,14 +100,14 @@ public struct StageOp: Sendable, Equatable {
 /// The block of memory that a launch hands to the stage (stage_plan.h): the only writer of that format.
 public struct StagePlan: Sendable {
   public enum Mode: Sendable { case launch, exec, files, container, enter }
-  public enum Tier: Sendable { case host, user }
+  public enum Tier: Sendable { case host, user, bare }
 
   public var mode: Mode
   public var tier: Tier
   public var tree: [StageOp] = []
   public var zone: [StageOp] = []
   public var process: [StageOp] = []
-  /// Containers: in the stage itself, for the process to inherit.
+  /// Containers and the bare tier: in the stage itself, for the process to inherit.
   public var before: [StageOp] = []
   /// clone3(2) flags of the joiner and of the zone's first process; for `exec` the setns(2) flags.
   public var joinerFlags: UInt32 = 0
@@ -221,7 +222,12 @@ public struct StagePlan: Sendable {
       case .container: UInt32(STAGE_CONTAINER.rawValue)
       case .enter: UInt32(STAGE_ENTER.rawValue)
       }
-    header.tier = UInt32(tier == .host ? STAGE_TIER_HOST.rawValue : STAGE_TIER_USER.rawValue)
+    header.tier =
+      switch tier {
+      case .host: UInt32(STAGE_TIER_HOST.rawValue)
+      case .user: UInt32(STAGE_TIER_USER.rawValue)
+      case .bare: UInt32(STAGE_TIER_BARE.rawValue)
+      }
     header.joiner_flags = joinerFlags
     header.zone_flags = zoneFlags
     header.deny_setgroups = denySetgroups ? 1 : 0

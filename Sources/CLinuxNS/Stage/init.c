@@ -1,5 +1,6 @@
 // Pid 1 of a zone that brings no init of its own: the zone section, the gate, the command; then it forwards signals
 // and reaps orphans until the command has ended or the keeper has gone.
+#include "bare.h"
 #include "kernel.h"
 #include "process.h"
 #include "init.h"
@@ -67,7 +68,10 @@ static void watch(int gate, int command) {
       char message[16];
       long got = receive_message(gate, message, sizeof message, 0, 0, 0, MSG_DONTWAIT);
       // The keeper has gone: the zone ends with it.
-      if (got == 0 || (got < 0 && got != -EAGAIN)) sys_exit(0);
+      if (got == 0 || (got < 0 && got != -EAGAIN)) {
+        kill_all();
+        sys_exit(0);
+      }
       if (got == 5 && message[0] == GATE_SIGNAL) memcpy(&signal, message + 1, 4);
     } else if (fds[1].revents) {
       uint32_t info[32];
@@ -120,7 +124,7 @@ void be_first_process(int gate, int exec_pipe) {
   if (length(program_name) >= sizeof name - 1) memcpy(program_name, name, sizeof name - 1);
   int command = 0;
   // Its terminal is one of the zone's, which there is none of yet.
-  if (plan->argc > 0 && !plan->own_init && !plan->terminal) command = make_command_ahead(gate, exec_pipe);
+  if (plan->argc > 0 && !plan->own_init && !plan->terminal && !is_bare()) command = make_command_ahead(gate, exec_pipe);
   long result = run_section(STAGE_SECTION_ZONE, &step);
   if (result < 0) fail(gate, STAGE_SECTION_ZONE, step, result);
 

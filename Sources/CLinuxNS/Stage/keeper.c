@@ -1,5 +1,6 @@
 // The keeper: one a zone, on the host's side, outside the zone's cgroup and its caller's session. It holds the gate,
 // the terminal and the log, tells the state, and at the end records how the zone ended and hands over to `zonectl`.
+#include "bare.h"
 #include "clients.h"
 #include "keeper.h"
 #include "process.h"
@@ -238,10 +239,18 @@ static void reap_helper(struct zone *zone, int helper) {
   zone->helpers[helper] = -1;
 }
 
+/// What a pid namespace's end does elsewhere. Where no domain confines our signals, the launcher looks for what is left.
+static void end_rest(void) {
+  struct child_info info;
+  kill_all();
+  while (signals_are_scoped && SYS5(__NR_waitid, 0 /* P_ALL */, 0, &info, WEXITED, 0) >= 0) {}
+}
+
 static void end(struct zone *zone) __attribute__((noreturn));
 static void end(struct zone *zone) {
   struct child_info info;
   wait_for_child(P_PIDFD, zone->init, &info);
+  if (is_bare()) end_rest();
   if (zone->gate >= 0)
     while (zone->gate >= 0) hear_gate(zone);
   if (!exited || plan->own_init) {

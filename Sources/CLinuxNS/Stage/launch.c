@@ -1,5 +1,6 @@
 // A launch, from the keeper's side, up to the zone's gate. What differs by who puts the root together is in
 // launch_host.c and launch_user.c.
+#include "bare.h"
 #include "keeper.h"
 #include "launch.h"
 #include "orders.h"
@@ -103,7 +104,8 @@ void launch(struct zone *zone) {
   if (is_begun()) launch_by_host(zone, &launch);
   else {
     bind_socket(zone, plan->fd_run);
-    launch_by_user(zone, &launch);
+    if (is_bare()) launch_bare(zone, &launch);
+    else launch_by_user(zone, &launch);
   }
 
   zone->init_pid = launch.first_pid;

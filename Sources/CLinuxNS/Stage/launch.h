@@ -17,6 +17,7 @@ enum { LINK_FAILED = 'f', LINK_MAPPED = 'i', LINK_DONE = 'd', LINK_GO = 'j', LIN
 /// Puts the root together and the zone's first process into its namespaces. On failure it tells the launcher and exits.
 void launch_by_host(struct zone *zone, struct launch *launch);
 void launch_by_user(struct zone *zone, struct launch *launch);
+void launch_bare(struct zone *zone, struct launch *launch);
 
 /// Tells the launcher and exits.
 __attribute__((noreturn)) void launch_failed(int32_t section, int32_t step, long error);

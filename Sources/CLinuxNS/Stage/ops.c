@@ -100,6 +100,7 @@ static long run_op(const struct stage_op *op) {
     case STAGE_OP_IO_PRIORITY: return SYS3(__NR_ioprio_set, 1 /* IOPRIO_WHO_PROCESS */, 0, op->a);
     case STAGE_OP_AFFINITY: return SYS3(__NR_sched_setaffinity, 0, op->a, text(op->text[0]));
     case STAGE_OP_MEMORY_POLICY: return SYS3(__NR_set_mempolicy, op->a, op->b ? text(op->text[0]) : 0, op->b);
+    case STAGE_OP_LANDLOCK: return landlock(op);
     default: return -ENOSYS;
   }
 }

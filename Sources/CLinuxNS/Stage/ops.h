@@ -48,6 +48,7 @@ long bounding(uint64_t keep);
 long capabilities(uint64_t effective, uint64_t ambient);
 long seccomp(const struct stage_op *op);
 long keyring(void);
+long landlock(const struct stage_op *op);
 
 // container_ops.c
 long propagation(const struct stage_op *op);

@@ -76,3 +76,35 @@ long keyring(void) {
   long result = SYS2(__NR_keyctl, 1 /* KEYCTL_JOIN_SESSION_KEYRING */, 0);
   return result == -ENOSYS ? 0 : result;
 }
+
+// linux/landlock.h may be older than the kernel.
+enum { LANDLOCK_RULE_PATH_BENEATH_ = 1, LANDLOCK_SCOPE_SIGNAL_ = 2 };
+
+int signals_are_scoped;
+
+long landlock(const struct stage_op *op) {
+  static int ruleset = -1, scopes;
+  long result;
+  if (op->flags & STAGE_MAKE) {
+    // An older kernel takes the longer one where nothing stands in what it does not know.
+    uint64_t attributes[3] = {op->a, (uint32_t)op->b, op->b >> 32};
+    scopes = (int)attributes[2];
+    result = SYS3(__NR_landlock_create_ruleset, attributes, sizeof attributes, 0);
+    ruleset = (int)result;
+    return result < 0 ? result : 0;
+  }
+  if (op->text[0]) {
+    uint64_t links = op->flags & STAGE_STRAIGHT ? RESOLVE_NO_SYMLINKS : 0;
+    struct __attribute__((packed)) { uint64_t accesses; int32_t fd; } rule = {op->a, -1};
+    result = sys_resolve(AT_FDCWD, text(op->text[0]), O_PATH, 0, links);
+    if (result < 0) return op->flags & STAGE_OPTIONAL ? 0 : result;
+    rule.fd = (int)result;
+    result = SYS4(__NR_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH_, &rule, 0);
+    sys_close(rule.fd);
+    return result;
+  }
+  result = SYS2(__NR_landlock_restrict_self, ruleset, 0);
+  sys_close(ruleset);
+  if (result >= 0 && scopes & LANDLOCK_SCOPE_SIGNAL_) signals_are_scoped = 1;
+  return result;
+}

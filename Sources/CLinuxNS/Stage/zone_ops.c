@@ -1,4 +1,5 @@
 // The zone, from inside its namespaces: its root entered, the kernel's files covered, the host's root let go.
+#include "bare.h"
 #include "inside.h"
 #include "ops.h"
 
@@ -96,6 +97,8 @@ long pivot(void) { return SYS2(__NR_pivot_root, ".", "."); }
 /// The old root lies over the new one since: it is detached, and "/" and "." are the zone's. Waits out a grace period of
 /// RCU, 0.1 ms and more, after the mounts have gone from everybody's sight (namespace_unlock of fs/namespace.c).
 long let_go(void) {
+  // Without a mount namespace of the zone's own this is the host's root, and stays.
+  if (is_bare()) return 0;
   long result = SYS2(__NR_umount2, ".", MNT_DETACH);
   return result < 0 ? result : SYS1(__NR_chdir, "/");
 }
@@ -127,8 +130,9 @@ long kernel_file(const struct stage_op *op) {
   return result;
 }
 
-/// A pair from the zone's own devpts, before anything foreign ran in it; TIOCGPTPEER opens no path (CVE-2025-52565).
-long terminal(const struct stage_op *op) {
+/// Of the zone's own devpts, before anything foreign ran in it.
+static long open_master(void) {
+  if (is_bare()) return sys_open(AT_FDCWD, "/dev/ptmx", O_RDWR | O_NOCTTY, 0);
   // A tree without a devpts of its own may have anything there.
   long look = inside("dev/pts/ptmx", O_PATH | O_NOFOLLOW, 0);
   if (look < 0) return look;
@@ -140,7 +144,13 @@ long terminal(const struct stage_op *op) {
   if (master < 0) return master;
   // Again: in a living container somebody may have put another thing there meanwhile.
   kind = SYS2(__NR_fstatfs, master, &system);
-  if (kind < 0 || system.f_type != 0x1cd1) return -ENODEV;
+  return kind < 0 || system.f_type != 0x1cd1 ? -ENODEV : master;
+}
+
+/// A pair; TIOCGPTPEER opens no path (CVE-2025-52565).
+long terminal(const struct stage_op *op) {
+  long master = open_master();
+  if (master < 0) return master;
   int unlock = 0;
   struct { uint16_t rows, columns, x, y; } size = {(uint16_t)op->a, (uint16_t)op->b, 0, 0};
   long result = SYS3(__NR_ioctl, master, TIOCSPTLCK, &unlock);

@@ -115,6 +115,9 @@ long zns_drop_capabilities(void);
 /// The Landlock ABI version (landlock_create_ruleset(2) with LANDLOCK_CREATE_RULESET_VERSION), -ENOSYS or -EOPNOTSUPP.
 long zns_landlock_abi(void);
 
+/// Whether the caller can make a user namespace and act in it: a child tries. 0, or -errno.
+long zns_try_user_namespace(void);
+
 
 /// What stat(2) tells of a file, in types that Swift sees in one module only: `struct stat` is in as many as are imported.
 struct zns_file_facts {

@@ -38,13 +38,14 @@ enum stage_mode {
 enum stage_tier {
   STAGE_TIER_HOST = 1,  // the keeper, as host root, in a mount namespace the host owns
   STAGE_TIER_USER = 2,  // the joiner, as root of a first user namespace; the zone gets a second one below it
+  STAGE_TIER_BARE = 3,  // nobody: there are no namespaces, and the host's tree is seen through a Landlock domain
 };
 
 enum stage_section {
   STAGE_SECTION_TREE = 0,     // the root is put together, on the host's side
   STAGE_SECTION_ZONE = 1,     // in the zone's namespaces, before the gate
   STAGE_SECTION_PROCESS = 2,  // in the first process, after the gate
-  STAGE_SECTION_BEFORE = 3,   // containers: in the stage itself, for the process to inherit
+  STAGE_SECTION_BEFORE = 3,   // containers and the bare tier: in the stage itself, for the process to inherit
   STAGE_SECTIONS = 4,
 };
 
@@ -136,6 +137,9 @@ enum stage_op_code {
   STAGE_OP_IO_PRIORITY,  // a
   STAGE_OP_AFFINITY,     // a bytes of mask at text[0]
   STAGE_OP_MEMORY_POLICY,  // mode a, nodes: a mask of b bits at text[0]
+  // landlock(7), in this order: what a domain rules (STAGE_MAKE: file accesses a, of TCP the low half of b, scopes the
+  // high one), the accesses a below each host path text[0], and (neither) the entry into the domain
+  STAGE_OP_LANDLOCK,
 };
 
 enum stage_op_flag {

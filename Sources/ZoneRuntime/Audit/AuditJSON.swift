@@ -7,6 +7,7 @@ extension ZoneAudit: JSONObject {
     var result = isAsAsked
     try json.field("asAsked", &result)
     try json.field("findings", &findings)
+    try json.field("pid", &pid)
     try json.field("weaker", &weaker)
     try json.field("zone", &zone)
   }
@@ -21,6 +22,7 @@ extension AuditFinding: JSONObject {
     try json.field("differences", &differences)
     try json.field("name", &name)
     try json.field("seen", &seen)
+    try json.field("state", &state)
   }
 }
 

@@ -173,6 +173,7 @@ struct AuditLook {
     switch plan.tier {
     case .root: break
     case .subordinate: notes.append("ids: the range is this user's, shared by all of his zones")
+    case .bare: notes.append("namespaces: none; Landlock and the filter alone")
     case .single: notes.append("ids: the zone's root has this user's own id on the host, and keeps his groups")
     }
     if spec.nesting { notes.append("--nesting: namespaces and mounts can be made inside") }

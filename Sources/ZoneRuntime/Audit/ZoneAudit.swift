@@ -5,6 +5,8 @@ public struct ZoneAudit: Equatable, Sendable {
   public var findings: [AuditFinding]
   /// Walls that are weaker than usual because that was asked for, or cannot be otherwise for this caller.
   public var weaker: [String]
+  /// Of a process by its number.
+  public var pid: Int32?
 
   public var isAsAsked: Bool { findings.allSatisfy { $0.isAsAsked } }
 }
@@ -16,6 +18,8 @@ public struct AuditFinding: Equatable, Sendable {
   /// What was looked at and is as it was asked for.
   public var seen: String
   public var differences: [AuditDifference]
+  /// Of a process that nobody planned: `stands`, `open`, `unknown`; `told` where there is no wall to stand.
+  public var state: String?
 
   public var isAsAsked: Bool { differences.isEmpty }
 }

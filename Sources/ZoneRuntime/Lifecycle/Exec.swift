@@ -182,6 +182,10 @@ extension Zones {
     else {
       throw .state(zone: name, state: state, verb: verb, hint: state == .frozen ? "resume it first" : "start it first")
     }
+    guard record.tier != .bare else {
+      throw .refused(
+        "cannot \(verb) in \(name): it has no namespaces that could be entered (run another sandbox beside it)")
+    }
     return (files, spec, record, keeper)
   }
 

@@ -11,12 +11,12 @@ struct ZoneIds {
 
 extension ZoneIds {
   /// Each id under its own number, as a sandbox has them.
-  fileprivate init(itself maps: UserIdMaps) throws(SyntaxError) {
+  fileprivate init(itself maps: UserIdMaps, isBare: Bool) throws(SyntaxError) {
     let itself = { (map: IdMap) throws(SyntaxError) in
       try IdMap(inside: map.outside, outside: map.outside, count: map.count)
     }
     self.init(
-      tier: maps.needsHelper ? .subordinate : .single, uids: try maps.uids.map(itself), gids: try maps.gids.map(itself))
+      tier: isBare ? .bare : maps.needsHelper ? .subordinate : .single, uids: try maps.uids.map(itself), gids: try maps.gids.map(itself))
     try uids.validateIdMaps()
     try gids.validateIdMaps()
   }
@@ -39,7 +39,8 @@ extension Zones {
         add: spec.capAdd, drop: spec.capDrop, known: .known(last: Capability.last()))
     } catch { throw .refused("\(error)") }
     return Ground(
-      ids: ids, capabilities: capabilities, etcTemplate: spec.brand == .sparse ? try etcTemplate() : "")
+      ids: ids, capabilities: capabilities,
+      etcTemplate: spec.brand == .sparse && ids.tier != .bare ? try etcTemplate() : "")
   }
 
   func facts(for spec: ZoneSpec, on ground: Ground, terminalSize: WindowSize?) throws(ZoneError) -> HostFacts {
@@ -47,7 +48,8 @@ extension Zones {
     let filter: [UInt8]
     do {
       filter = try SeccompCache(directory: "\(directories.shared)/seccomp").bytes(
-        for: SeccompProfile(capabilities: ground.capabilities, nesting: spec.nesting))
+        for: SeccompProfile(
+          capabilities: ground.capabilities, nesting: spec.nesting, shared: .of(spec, ground.ids.tier)))
     } catch { throw .refused("\(error)") }
     var facts = HostFacts(
       tier: ground.ids.tier, uid: geteuid(), gid: getegid(), uids: ground.ids.uids, gids: ground.ids.gids,
@@ -58,7 +60,14 @@ extension Zones {
       capabilities: ground.capabilities, seccomp: filter, resolvConf: "", hosts: Self.hosts(spec))
     facts.terminalSize = terminalSize
     if spec.brand == .sparse { try addHostRoot(to: &facts) }
-    if let account = spec.sandbox?.account { try addAccounts(account, to: &facts) }
+    if let account = spec.sandbox?.account {
+      facts.landlock = .ofKernel()
+      if ground.ids.tier == .bare {
+        try addBareFacts(spec, to: &facts)
+      } else {
+        try addAccounts(account, to: &facts)
+      }
+    }
     facts.user = try user(spec.user, spec, facts)
     if ground.ids.tier == .single { facts.user.groups = [] }
     facts.resolvConf = try resolvConf(spec, ground.ids.tier)
@@ -102,9 +111,12 @@ extension Zones {
   }
 
   private func ids(of sandbox: SandboxSpec) throws(ZoneError) -> ZoneIds {
+    if let bare = sandbox.bare, sandbox.manyIds {
+      throw .refused("cannot give the sandbox more than your own id (--ids many): \(bare.why)")
+    }
     do throws(SyntaxError) {
       let maps = sandbox.manyIds ? try UserIdMaps.ofCaller() : try .single(uid: geteuid(), gid: getegid())
-      if maps.needsHelper == sandbox.manyIds { return try ZoneIds(itself: maps) }
+      if maps.needsHelper == sandbox.manyIds { return try ZoneIds(itself: maps, isBare: sandbox.bare != nil) }
     } catch { throw .syntax(error) }
     throw .refused(
       "cannot give the sandbox more than your own id (--ids many): you have no subordinate ones (usermod --add-subuids and --add-subgids), or newuidmap is not installed (apt install uidmap)"

@@ -32,6 +32,8 @@ struct LaunchedZone: ~Copyable {
   fileprivate(set) var isThrough = false
   /// What it made, as it is on disk.
   fileprivate(set) var record: RunRecord
+  /// For the words of a step that fails behind the gate.
+  let plan: LaunchPlan
   /// Of a sandbox that may reach hosts by name.
   fileprivate(set) var egress: SandboxEgress?
 }
@@ -44,6 +46,8 @@ extension ZoneSpec {
 extension ZoneSpec {
   /// A sandbox ends with its pid namespace, and the number of an ordinary user's processes is a matter of rlimits.
   fileprivate var limitsInSandboxWantGroup: Bool {
+    // Without namespaces all of them are.
+    if sandbox?.bare != nil { return false }
     var others = limits
     if geteuid() != 0 { others.pids = nil }
     return !others.isEmpty
@@ -88,7 +92,7 @@ extension Zones {
           zone.egress = try SandboxEgress.start(
             allowed, network: networkNamespace(of: zone.initPid), zonectl: zonectl)
         }
-        if through, !zone.isThrough { try Self.go(zone.link, spec) }
+        if through, !zone.isThrough { try Self.go(zone.link, spec, zone.plan) }
         note(through ? .started : .ready, spec.name) { if restarts > 0 { $0.restarts = restarts } }
       } catch {
         try? zone.keeper.signal(SIGKILL)  // best effort: it ends by itself now, and the first error is told
@@ -164,7 +168,7 @@ extension Zones {
       let wantsGroup = spec.sandbox == nil || spec.limitsInSandboxWantGroup
       let groupPlan = wantsGroup ? try cgroupPlan(files.name, spec.limits) : nil
       record.cgroup = groupPlan?.record
-      if spec.brand == .sparse { record.etcTemplate = ground.etcTemplate }
+      if spec.brand == .sparse, !ground.etcTemplate.isEmpty { record.etcTemplate = ground.etcTemplate }
       if case .named(let network) = spec.network { record.network = network }
       try files.writeRecord(record)
       let group = try makeCgroup(groupPlan)
@@ -221,10 +225,11 @@ extension Zones {
     to process: borrowing StageProcess, _ files: ZoneFiles, _ spec: ZoneSpec, _ plan: LaunchPlan,
     _ group: borrowing ZoneGroup, _ wish: LaunchWish
   ) throws(ZoneError) {
-    var stage = StagePlan(mode: .launch, tier: plan.tier == .root ? .host : .user)
+    var stage = StagePlan(mode: .launch, tier: plan.tier == .root ? .host : plan.tier == .bare ? .bare : .user)
     stage.tree = plan.tree.map { $0.op }
     stage.zone = plan.zone.map { $0.op }
     stage.process = plan.process.map { $0.op }
+    stage.before = plan.before.map { $0.op }
     let nested = plan.tier != .root
     if nested { stage.joinerFlags = NamespaceFlags.user.rawValue | NamespaceFlags.mount.rawValue }
     stage.zoneFlags = plan.namespaces.rawValue
@@ -241,7 +246,8 @@ extension Zones {
     stage.endsWithLauncher = spec.sandbox != nil
     stage.ownInit = plan.ownInit
     stage.terminal = plan.terminal
-    stage.keepNamespaces = nested
+    // Into a zone without namespaces nobody is let: there is nothing to join.
+    stage.keepNamespaces = nested && plan.tier != .bare
     stage.openGate = wish.openGate && !nested
     // Where nobody stays with it, a launcher on its way out would still be told the end, and clean nothing up.
     stage.handOver = spec.restart != .no || !wish.streams.somebodyStays
@@ -299,7 +305,7 @@ extension Zones {
   private func awaitReady(
     _ process: consuming StageProcess, _ plan: LaunchPlan, _ spec: ZoneSpec, _ files: ZoneFiles, _ record: RunRecord
   ) throws(ZoneError) -> LaunchedZone {
-    var zone = process.split { LaunchedZone(keeper: $0, link: KeeperLink($1), initPid: 0, record: record) }
+    var zone = process.split { LaunchedZone(keeper: $0, link: KeeperLink($1), initPid: 0, record: record, plan: plan) }
     do throws(ZoneError) { try hear(&zone, plan, spec, files) } catch {
       // The zone dies with its keeper, which has told all it knows. It may be about to hand over, and would wait for the
       // lock that we hold.
@@ -348,7 +354,8 @@ extension Zones {
   }
 
   /// Opens the gate, and waits until the command was executed.
-  static func go(_ link: borrowing KeeperLink, _ spec: ZoneSpec) throws(ZoneError) {
+  /// - Parameter plan: nil where the zone was made ready by an earlier command.
+  static func go(_ link: borrowing KeeperLink, _ spec: ZoneSpec, _ plan: LaunchPlan? = nil) throws(ZoneError) {
     try attempt("start zone \(spec.name)") { () throws(SyscallError) in try link.send(.go) }
     while true {
       let message = try attempt("start zone \(spec.name)") { () throws(SyscallError) in try link.receive() }
@@ -358,6 +365,7 @@ extension Zones {
         if step == Int(STAGE_STEP_EXECUTE.rawValue) {
           throw .notExecuted(command: spec.command.first ?? "", errno: number)
         }
+        if let plan { throw failure(plan, step, number) }
         throw .launch(
           zone: spec.name, step: "cannot \(StepWords.words(step))", errno: number, hint: StepWords.hint(step, number))
       case .no(let number): throw .refused("cannot start zone \(spec.name): \(SyscallError.describe(number))")
@@ -369,9 +377,11 @@ extension Zones {
   }
 
   static func failure(_ plan: LaunchPlan, _ step: Int, _ number: CInt) -> ZoneError {
-    let ops = plan.tree + plan.zone + plan.process
+    let ops = plan.tree + plan.zone + plan.process + plan.before
     let words = ops.indices.contains(step) ? ops[step].words : StepWords.words(step)
-    return .launch(zone: plan.name, step: "cannot \(words)", errno: number, hint: StepWords.hint(step, number))
+    let hint = ops.indices.contains(step) ? ops[step].hint(number) : nil
+    return .launch(
+      zone: plan.name, step: "cannot \(words)", errno: number, hint: hint ?? StepWords.hint(step, number))
   }
 
   private func open(_ path: String, _ flags: CInt) throws(ZoneError) -> OwnedFD {

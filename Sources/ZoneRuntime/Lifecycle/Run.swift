@@ -37,6 +37,7 @@ public struct RunningZone: ~Copyable {
   public consuming func giveUp() {
     try? launched.keeper.signal(SIGKILL)
     _ = try? launched.keeper.waitUntilEnd(timeout: 5000)
+    if spec.leavesOrphans { try? Orphans.end() }
     guard let files = try? zones.files(name), let lock = try? Self.lock(files) else { return }
     let held = LockedZone(files: files, lock: lock)
     try? zones.cleanUp(held.files)
@@ -59,6 +60,10 @@ public struct RunningZone: ~Copyable {
     guard spec.restart == .no else { return }
     // Of one that stays the clean-up tells it.
     if spec.ephemeral { zones.note(.ended, name) { $0.exit = ZoneExit(status, oomKilled: oomKilled, at: $0.at) } }
+    if spec.leavesOrphans {
+      _ = try? launched.keeper.waitUntilEnd(timeout: 5000)
+      try Orphans.end()
+    }
     guard let files = try? zones.files(name), let lock = try Self.lock(files) else { return }
     let held = LockedZone(files: files, lock: lock)
     do throws(ZoneError) { try takeAway(held.files) } catch {
@@ -93,6 +98,7 @@ extension Zones {
   public func run(
     _ spec: ZoneSpec, streams: ZoneStreams, terminalSize: WindowSize? = nil
   ) throws(ZoneError) -> RunningZone {
+    if spec.leavesOrphans { try Orphans.adopt() }
     let stage = try beginKeeper(spec, staying: streams.somebodyStays)
     let zone: LockedZone
     do throws(ZoneError) {
@@ -112,7 +118,10 @@ extension Zones {
     }
     do throws(ZoneError) {
       let signals = try attempt("hold signals") { () throws(SyscallError) in try SignalFD(Relay.signals) }
-      if let sandbox = spec.sandbox { try MountPoints(directories).make(sandbox.protected, for: spec.name) }
+      if let sandbox = spec.sandbox {
+        try MountPoints(directories).make(sandbox.protected, for: spec.name)
+        try BareHome(directories).make(sandbox)
+      }
       let launched = try launch(
         zone.files, spec, stage: stage, streams: streams, terminalSize: terminalSize, through: true)
       rememberInit(zone.files, spec)

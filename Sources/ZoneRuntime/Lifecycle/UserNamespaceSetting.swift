@@ -19,7 +19,22 @@ enum UserNamespaceSetting: CaseIterable {
 
   private var forbids: String { self == .appArmor ? "1" : "0" }
 
+  var short: String {
+    switch self {
+    case .most: "user.max_user_namespaces is 0"
+    case .clone: "kernel.unprivileged_userns_clone is 0"
+    case .appArmor: "kernel.apparmor_restrict_unprivileged_userns is 1"
+    }
+  }
+
+  /// With the tier that needs none, where this kernel has it.
   var words: String {
+    alone
+      + (Landlock.refusal == nil
+        ? "; a sandbox runs without them, within weaker walls: zonectl sandbox --require landlock" : "")
+  }
+
+  private var alone: String {
     switch self {
     case .most:
       "sysctl user.max_user_namespaces is 0, so that nobody may make user namespaces (root: sysctl -w user.max_user_namespaces=15000)"
@@ -33,5 +48,16 @@ enum UserNamespaceSetting: CaseIterable {
   /// - Parameter read: a file's first line; nil where there is none.
   static func inTheWay(_ read: (String) -> String? = { try? FileSystem.readLine($0) }) -> UserNamespaceSetting? {
     allCases.first { read($0.file) == $0.forbids }
+  }
+}
+
+/// Whether this caller can have user namespaces at all.
+public enum UserNamespaces {
+  /// What is in their way, in words; nil where they can be had. Tried out, by a child: a program may have a profile that lets
+  /// it, and a container around us may forbid what the settings allow.
+  public static func obstacle() -> String? {
+    guard let number = UserNamespace.refusal() else { return nil }
+    return UserNamespaceSetting.inTheWay().map { $0.short }
+      ?? "user namespaces are refused here: \(SyscallError.name(number))"
   }
 }

@@ -14,17 +14,19 @@ extension LaunchPlan {
     }
     let walls: [String: String] = [
       "root": "an id range of its own", "subordinate": "the caller's range of /etc/subuid and /etc/subgid",
-      "single": "the caller's id only",
+      "single": "the caller's id only", "bare": "no namespaces; Landlock and the filter alone",
     ]
     section("tier", ["\(tier.rawValue): \(walls[tier.rawValue] ?? "")"])
     section(
       "namespaces",
       [
-        (["user"] + NamespaceFlags.table.filter { namespaces.contains($0.flag) && $0.name != "user" }.map { $0.name })
+        ((tier == .bare ? ["none"] : ["user"])
+          + NamespaceFlags.table.filter { namespaces.contains($0.flag) && $0.name != "user" }.map { $0.name })
           .joined(separator: " ")
       ])
     section("user ids (inside outside count)", uids.map { "\($0)" })
     section("group ids", gids.map { "\($0)" })
+    section("in the keeper, for all below it", before.map { $0.words })
     if let cgroup { section("control groups", cgroup.split(separator: "\n").map(String.init)) }
     section(
       tier == .root ? "root, put together by the host" : "root, put together in the first user namespace",

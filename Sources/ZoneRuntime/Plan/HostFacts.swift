@@ -33,6 +33,12 @@ public struct HostFacts: Sendable {
   /// Of a sandbox: passwd(5) and group(5) with the caller in them.
   public var passwd = ""
   public var group = ""
+  /// What Landlock of this kernel can rule; asked for sandboxes alone.
+  public var landlock = Landlock(abi: 0)
+  /// Of a sandbox without namespaces: what of the machine it may read, beside `rootDirectories`.
+  public var readable: [ReadablePath] = []
+  /// The same: how many processes the caller has (RLIMIT_NPROC counts by user).
+  public var ownProcesses: UInt64 = 0
   /// The terminal's size, if the command gets one.
   public var terminalSize: WindowSize?
 }

@@ -15,6 +15,8 @@ public struct LaunchPlan: Equatable, Sendable {
   public var tree: [PlannedOp] = []
   public var zone: [PlannedOp] = []
   public var process: [PlannedOp] = []
+  /// In the keeper itself, for all below it (the tier without namespaces).
+  public var before: [PlannedOp] = []
   /// What ops attach or copy, by index.
   public var sources: [PlannedSource] = []
   public var arguments: [String] = []
@@ -41,6 +43,8 @@ public enum WallTier: String, Sendable {
   case subordinate
   /// An ordinary user's own id only.
   case single
+  /// No namespaces at all: Landlock and the filter alone. Of sandboxes that asked for it.
+  case bare
 }
 
 public struct NamespaceFlags: OptionSet, Sendable, Equatable {

@@ -12,6 +12,10 @@ public struct LaunchPlanner {
 
   public static func plan(_ spec: ZoneSpec, _ facts: HostFacts) -> LaunchPlan {
     var planner = LaunchPlanner(spec: spec, facts: facts)
+    if facts.tier == .bare {
+      planner.planBare()
+      return planner.plan
+    }
     planner.planTree()
     planner.planZone()
     planner.planProcess()
@@ -31,6 +35,7 @@ public struct LaunchPlanner {
 
   /// Those of the zone's first process. Known before the plan, so that they can be made while it is.
   static func namespaces(_ spec: ZoneSpec, _ tier: WallTier) -> NamespaceFlags {
+    if tier == .bare { return [] }
     var namespaces: NamespaceFlags = [.mount, .pid, .ipc, .uts, .cgroup]
     if spec.network != .host { namespaces.insert(.net) }
     // The nested user namespace of an ordinary user locks what the first one attached.

@@ -9,7 +9,7 @@ extension LaunchPlanner {
     let wanted = ProcessWish(
       user: facts.user, workdir: spec.workdir, home: spec.brand == .sparse, capabilities: facts.capabilities,
       keepGroups: facts.tier == .single, noNewPrivileges: !spec.ownInit, keyring: spec.nesting,
-      seccomp: facts.seccomp)
+      seccomp: facts.seccomp, afterRoot: secondWall())
     plan.process = wanted.ops
     // In a user namespace of his own nobody else's processes count (setrlimit(2), RLIMIT_NPROC; Linux 5.14).
     if spec.sandbox != nil, let pids = spec.limits.pids {
@@ -34,6 +34,8 @@ struct ProcessWish {
   /// keyctl(2) is open inside: then the caller's session keyring must not be.
   var keyring: Bool
   var seccomp: [UInt8]
+  /// As soon as the root stands.
+  var afterRoot: [PlannedOp] = []
 
   /// What needs no root comes first: at a start it is done while the root is still put in place. The filter lets all
   /// that follows through, as it does for a command that changes its user.
@@ -49,6 +51,7 @@ struct ProcessWish {
     } else {
       ops.append(home ? .enterHome(user.home) : .changeDirectory("/", make: false))
     }
+    ops += afterRoot
     ops.append(.ids(uid: user.uid, gid: user.gid, groups: user.groups, keepGroups: keepGroups))
     ops.append(.holdCapabilities(capabilities))
     return ops

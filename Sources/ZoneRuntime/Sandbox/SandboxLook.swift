@@ -26,6 +26,9 @@ extension Zones {
       // One that is not there says nothing.
       if let bytes = try? FileSystem.read(path, limit: 1 << 20) { facts.gitConfigurations.append(bytes) }
     }
+    facts.runs = directories.run
+    // What cannot be listed has nothing to give.
+    facts.list = { (try? FileSystem.list($0)) ?? [] }
     for place in [directories.data, directories.run] {
       // Not made yet, at the first time.
       if let real = try? Paths.real(place) { facts.ours.append(real) }
@@ -55,7 +58,8 @@ extension Zones {
   /// A sandbox ends with its launcher; where both it and the keeper were killed, nobody has cleaned up.
   private func sweepSandboxes() throws(ZoneError) {
     let points = MountPoints(directories)
-    for name in try names() where points.has(name) {
+    let homes = BareHome(directories)
+    for name in try names() where points.has(name) || homes.has(name) {
       guard let files = try? files(name), let state = try? state(of: files), !state.isLive else { continue }
       do throws(ZoneError) {
         // One that is being made is locked by who makes it.

@@ -39,13 +39,17 @@ public struct SandboxPlanner {
     sandbox.places = try places()
     sandbox.allowed = wish.allowed
     sandbox.manyIds = wish.manyIds
-    let gitconfig = Paths.join(facts.account.home, ".gitconfig")
-    let isPrivate = !sandbox.places.contains { $0.access != .hidden && Paths.isOrLies(gitconfig, in: $0.path) }
+    if let why = wish.bare { try makeBare(&sandbox, name, why) }
+    let home = sandbox.bare?.home ?? facts.account.home
+    let gitconfig = Paths.join(home, ".gitconfig")
+    let isPrivate =
+      sandbox.bare == nil
+      ? !sandbox.places.contains { $0.access != .hidden && Paths.isOrLies(gitconfig, in: $0.path) } : wish.home == nil
     if isPrivate, let text = GitIdentity(facts.gitConfigurations).configuration { sandbox.files[gitconfig] = text }
     var spec = ZoneSpec(name: name)
     spec.command = wish.command
     spec.environment = SandboxEnvironment.made(
-      from: facts.environment, ours: proxies, asked: wish.environment, facts.account)
+      from: facts.environment, ours: proxies, asked: bareEnvironment(sandbox.bare) + wish.environment, facts.account)
     spec.workdir = facts.folder
     spec.user = "\(facts.account.uid):\(facts.account.gid)"
     spec.hostname = facts.hostname
@@ -63,6 +67,61 @@ public struct SandboxPlanner {
   private var proxies: [(name: String, value: String)] {
     guard !wish.allowed.isEmpty, let rules = try? EgressRules(wish.allowed.joined(separator: ",")) else { return [] }
     return EgressProxy.environment(rules)
+  }
+
+  // MARK: without namespaces
+
+  private func makeBare(_ sandbox: inout SandboxSpec, _ name: String, _ why: String) throws(ZoneError) {
+    let refusals: [(isAsked: Bool, what: String, because: String)] = [
+      (wish.review != nil, "--review", "its layer is a mount"),
+      (wish.nesting, "--nesting", "there are no namespaces to make inside"),
+      (!wish.allowed.isEmpty, "--network allow=", "Landlock knows ports and no hosts (none, or host for all of it)"),
+      (wish.limits.cpus != nil, "--cpus", "only a control group limits it, which goes with a namespace"),
+      (wish.limits.pids != nil && facts.account.uid == 0, "--pids", "root's processes are not counted (RLIMIT_NPROC)"),
+    ]
+    if let refused = refusals.first(where: { $0.isAsked }) {
+      throw .refused("cannot give \(refused.what) without namespaces: \(refused.because); \(why)")
+    }
+    if case .named = wish.network {
+      throw .refused("cannot give --network full without namespaces: pasta needs one; \(why)")
+    }
+    let run = "\(facts.real(facts.runs) ?? facts.runs)/\(name)"
+    var bare = BareSandbox(
+      home: "\(run)/\(BareHome.names.home)", scratch: "\(run)/\(BareHome.names.scratch)", why: why)
+    if let home = wish.home {
+      let lasting = Paths.join(facts.homes, home)
+      bare.home = facts.real(lasting) ?? lasting
+      sandbox.places.removeAll { $0.path == facts.account.home }
+    }
+    for folder in writableFolders(sandbox.places, sandbox.places.first { $0.path == facts.folder }) {
+      bare.uncovered += uncovered(in: folder)
+    }
+    sandbox.places = try BarePlaces(list: facts.list, look: facts.look).places(sandbox.places)
+    bare.links = BarePlaces.links(sandbox.places, from: facts.account.home, in: bare.home)
+    sandbox.places += [
+      SandboxPlace(bare.home, .writable, why: "the private home"),
+      SandboxPlace(bare.scratch, .writable, why: "TMPDIR"),
+    ]
+    sandbox.bare = bare
+  }
+
+  /// What is protected where there are mounts.
+  private func uncovered(in folder: String) -> [String] {
+    let hasRepository = facts.look(Paths.join(folder, ".git")) == .directory
+    let names = (hasRepository ? ProtectedPaths.ofGit.map { ".git/\($0)" } : [".git"]) + ProtectedPaths.names
+    return names.map { Paths.join(folder, $0) }.filter { path in
+      !lifted.contains { Paths.lies($0, in: folder) && Paths.isOrLies(path, in: $0) }
+        && (facts.look(path) != nil || facts.canWrite(FileSystem.parent(of: path)))
+    }
+  }
+
+  private func bareEnvironment(_ bare: BareSandbox?) -> [String] {
+    guard let bare else { return [] }
+    return [
+      "HOME=\(bare.home)", "TMPDIR=\(bare.scratch)", "XDG_RUNTIME_DIR=\(bare.scratch)",
+      "XDG_CONFIG_HOME=\(bare.home)/.config", "XDG_CACHE_HOME=\(bare.home)/.cache",
+      "XDG_DATA_HOME=\(bare.home)/.local/share", "XDG_STATE_HOME=\(bare.home)/.local/state",
+    ]
   }
 
   // MARK: places
@@ -88,12 +147,14 @@ public struct SandboxPlanner {
     if let project { places.append(project) }
     for path in wish.readOnly { places.append(try given(path, .readOnly, "--ro")) }
     for path in wish.writable { places.append(try given(path, .writable, "--rw")) }
-    for folder in writableFolders(places, project) { places += try protections(of: folder) }
+    if wish.bare == nil {
+      for folder in writableFolders(places, project) { places += try protections(of: folder) }
+    }
     places += secrets(in: places)
     for path in wish.hidden {
       places.append(SandboxPlace(path, .hidden, isDirectory: facts.look(path) == .directory, why: "--hide"))
     }
-    return pinned(ordered(places))
+    return wish.bare == nil ? pinned(ordered(places)) : ordered(places)
   }
 
   private var variables: [String: String] {
@@ -148,6 +209,8 @@ public struct SandboxPlanner {
 
   private func given(_ path: String, _ access: SandboxPlace.Access, _ option: String) throws(ZoneError) -> SandboxPlace
   {
+    // Without namespaces there is no other: all processes' then, which the caller says knowingly.
+    if wish.bare != nil, path == "/proc", access == .readOnly { return SandboxPlace(path, access, why: option) }
     if path == "/" || Self.never.contains(where: { Paths.isOrLies(path, in: $0) }) {
       throw .refused("cannot give \(path) to the command (\(option)): it is the machine's, and the sandbox has its own")
     }

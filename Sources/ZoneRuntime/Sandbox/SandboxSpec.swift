@@ -10,6 +10,8 @@ public struct SandboxSpec: Equatable, Sendable {
   public var manyIds = false
   /// `--network allow=…`: what the proxy lets through; empty without one.
   public var allowed: [String] = []
+  /// There are no namespaces (`--require landlock` where the machine has no user namespaces).
+  public var bare: BareSandbox?
 
   public init(account: SandboxAccount) { self.account = account }
 
@@ -87,6 +89,7 @@ extension SandboxSpec: JSONObject {
   public mutating func fields(_ json: inout some JSONFields) throws(JSONError) {
     try json.field("account", &account)
     try json.field("allowed", &allowed)
+    try json.field("bare", &bare)
     try json.field("files", &files)
     try json.field("manyIds", &manyIds)
     try json.field("places", &places)

@@ -17,6 +17,8 @@ public struct SandboxWish: Sendable {
   public var nesting = false
   public var manyIds = false
   public var terminal = false
+  /// Without namespaces, and why; nil: with them.
+  public var bare: String?
   /// What is written to the project goes to this layer; nil: to the project.
   public var review: String?
 
@@ -44,6 +46,10 @@ public struct SandboxFacts {
   public var gitConfigurations: [[UInt8]] = []
   /// Our own places, which nothing inside may see.
   public var ours: [String] = []
+  /// Where what runs is kept, by name.
+  public var runs = ""
+  /// The names in a directory.
+  public var list: (String) -> [String] = { _ in [] }
   /// Where his own profiles are.
   public var profiles: String
   /// Where homes that last are kept.

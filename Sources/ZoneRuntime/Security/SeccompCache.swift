@@ -95,7 +95,7 @@ struct SeccompKey {
     // Without an array and a stride: their types, made at the first use, cost more than all the rest.
     var words = (Self.basis, ~Self.basis)
     Self.add(profile.capabilities.rawValue, to: &words)
-    Self.add(profile.nesting ? 1 : 0, to: &words)
+    Self.add((profile.nesting ? 1 : 0) | (profile.shared?.rawValue ?? 0) << 1, to: &words)
     Self.add(Self.machine, to: &words)
     Self.add(library, to: &words)
     Self.add(Self.rulesVersion, to: &words)

@@ -4,10 +4,23 @@ public struct SeccompProfile: Hashable, Sendable {
   public var capabilities: CapabilitySet
   /// Namespaces, user namespaces among them, may be made inside.
   public var nesting: Bool
+  /// Without namespaces: what they keep apart elsewhere is refused here.
+  public var shared: SharedKernel?
 
-  public init(capabilities: CapabilitySet, nesting: Bool = false) {
+  public init(capabilities: CapabilitySet, nesting: Bool = false, shared: SharedKernel? = nil) {
     self.capabilities = capabilities
     self.nesting = nesting
+    self.shared = shared
+  }
+}
+
+/// How a sandbox without namespaces has the network, which is the host's.
+public enum SharedKernel: UInt64, Sendable {
+  case noNetwork = 1
+  case network = 2
+
+  static func of(_ spec: ZoneSpec, _ tier: WallTier) -> SharedKernel? {
+    tier != .bare ? nil : spec.network == .host ? .network : .noNetwork
   }
 }
 
@@ -80,6 +93,18 @@ extension SeccompProfile {
       if !mayNamespaces { add("unshare", .refuse(.notPermitted), Self.newTime, Self.newTime) }
     }
     for personality in Self.personalities { add("personality", .allow, .max, personality) }
+    if shared != nil {
+      // AF_UNIX by socketpair(2) alone, whose streams are connected for good: a datagram's would send to any path, to the
+      // agents and managers that the caller has there. SOCK_RAW is another word for them; AF_TIPC has pairs too.
+      for type: UInt32 in [2, 3] {
+        rules.append(
+          SeccompRule(
+            call: "socketpair", action: .refuse(.noSuchFamily), test: .init(argument: 1, mask: 0xf, value: type)))
+      }
+      add("socketpair", .refuse(.noSuchFamily), .max, 30)
+      // Its own limits only: those of the caller's other processes are his.
+      add("prlimit64", .allow, .max, 0)
+    }
     if sockets {
       for family in socketFamilies { add("socket", .allow, .max, family) }
     } else {
@@ -92,7 +117,12 @@ extension SeccompProfile {
   /// least looked at corners (AF_ALG, AF_TIPC, AF_RDS …) or lead out of the zone: AF_VSOCK knows no namespaces, and
   /// goes to the hypervisor.
   private var socketFamilies: [UInt32] {
-    [1, 2, 10, 16] + (capabilities.contains(.netRaw) ? [17, 44] : [])
+    switch shared {
+    case .noNetwork: return []
+    case .network: return [2, 10, 16]
+    case nil: break
+    }
+    return [1, 2, 10, 16] + (capabilities.contains(.netRaw) ? [17, 44] : [])
   }
 
   /// One rule a call, without tests. A call that is not among them does not exist: ENOSYS.
@@ -101,7 +131,13 @@ extension SeccompProfile {
     let add = { (calls: [String], action: SeccompAction) in
       rules += calls.map { SeccompRule(call: $0, action: action, test: nil) }
     }
-    add(SeccompTables.names(SeccompTables.allowed) + SeccompTables.names(SeccompTables.allowedNewer), .allow)
+    let ofShared = shared == nil ? [] : SeccompTables.names(SeccompTables.sharedKernel)
+    add(
+      (SeccompTables.names(SeccompTables.allowed) + SeccompTables.names(SeccompTables.allowedNewer)).filter {
+        !ofShared.contains($0) && (shared == nil || $0 != "prlimit64")
+      }, .allow)
+    add(ofShared, .refuse(.noSuchCall))
+    if shared != nil { add(["prlimit64"], .refuse(.notPermitted)) }
     add(SeccompTables.names(SeccompTables.refused), .refuse(.notPermitted))
     for entry in SeccompTables.conditional {
       let may = nesting && entry.nesting || entry.capabilities.contains(where: capabilities.contains)

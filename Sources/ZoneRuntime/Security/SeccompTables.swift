@@ -95,6 +95,13 @@ enum SeccompTables {
     file_getattr file_setattr
     """
 
+  /// Of `allowed`, what reaches other processes of the host's where there are no namespaces: System V's and POSIX' messages,
+  /// memory and semaphores, and the call that hides a socket's family in memory. As a kernel without them.
+  static let sharedKernel = """
+    ipc mq_getsetattr mq_notify mq_open mq_timedreceive mq_timedreceive_time64 mq_timedsend mq_timedsend_time64 mq_unlink
+    msgctl msgget msgrcv msgsnd semctl semget semop semtimedop semtimedop_time64 shmat shmctl shmdt shmget socketcall
+    """
+
   static func names(_ table: String) -> [String] {
     table.split(whereSeparator: { $0 == " " || $0 == "\n" }).map(String.init)
   }

@@ -89,15 +89,10 @@ public struct KernelFeatures: Sendable {
   }
 
   private static func landlock() -> Feature {
-    let abi = zns_landlock_abi()
-    let detail =
-      switch abi {
-      case -Int(ENOSYS): "the kernel has none (CONFIG_SECURITY_LANDLOCK)"
-      case -Int(EOPNOTSUPP): "turned off at boot (lsm=)"
-      case ..<0: SyscallError.describe(CInt(-abi))
-      default: "ABI \(abi)"
-      }
-    return feature("landlock", abi > 0, detail, without: "no second file wall behind the mount namespace")
+    let refusal = Landlock.refusal
+    return feature(
+      "landlock", refusal == nil, refusal ?? "ABI \(Landlock.ofKernel().abi)",
+      without: "no second wall behind a sandbox's namespaces, no sandbox without them")
   }
 
   // MARK: resources

@@ -8,7 +8,7 @@ func sandbox(_ context: Context) throws(ZoneError) -> Int32 {
   let started = Clock.monotonicNanoseconds()
   var report = SandboxReport(
     id: context.invocation.value(.id) ?? freeName(context), command: context.invocation.command)
-  guard let path = context.invocation.value(.report) else {
+  guard let path = context.invocation.value(.report), !context.invocation.has(.explain) else {
     try stay(context, &report)
     return Int32(report.status)
   }
@@ -34,6 +34,10 @@ private func stay(_ context: Context, _ report: inout SandboxReport) throws(Zone
   let seconds = try invocation.timeout
   let facts = try context.zones.sandboxFacts(environment: Environment.all)
   var wish = try sandboxWish(invocation, facts)
+  if invocation.has(.explain) {
+    if invocation.has(.review) { wish.review = "LAYER" }
+    return Output.write(try context.zones.explainSandbox(SandboxPlanner.spec(wish, facts, name: report.id)))
+  }
   try context.zones.prepare(wish, facts)
   let review = invocation.has(.review) ? try beginReview(of: facts.folder, report, context) : nil
   wish.review = review?.folder
@@ -65,6 +69,7 @@ private func run(
   }
   let running = try context.zones.run(
     spec, streams: streams, terminalSize: spec.terminal ? try? Terminal.size(0) : nil)
+  if let missing = SandboxWalls.missing(spec) { Output.complain(missing) }
   if context.invocation.has(.verbose) { tellWalls(spec) }
   let outcome: TerminalClient.Outcome
   do throws(ZoneError) { outcome = try running.relay(client) } catch {
@@ -159,9 +164,10 @@ private func sandboxWish(_ invocation: Invocation, _ facts: SandboxFacts) throws
     try spelled(key.write(options: [value], into: &limits))
   }
   wish.limits = limits.limits
-  for wall in options.values(.require).flatMap({ $0.split(separator: ",") }) {
-    try SandboxWalls.require(String(wall), wish)
-  }
+  let walls = options.values(.require).flatMap({ $0.split(separator: ",") }).map(String.init)
+  // Asked for by name, never fallen back to.
+  if walls.contains("landlock") { wish.bare = UserNamespaces.obstacle() }
+  for wall in walls { try SandboxWalls.require(wall, wish) }
   return wish
 }
 

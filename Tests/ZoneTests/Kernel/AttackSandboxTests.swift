@@ -43,9 +43,11 @@ struct AttackSandboxTests {
 }
 
 /// A developer with things to lose.
-private final class Victim {
+final class Victim {
   let me: Developer
   let tools: String
+  /// Options of the sandbox.
+  var walls: [String] = []
   private var port: UInt16 = 0
   private var sockets: [Int32] = []
   private let key: Int32 = 0x5a6f_0000 | (getpid() & 0xffff)
@@ -85,7 +87,7 @@ private final class Victim {
   }
 
   var sandbox: (String) -> Command {
-    { [me, tools] script in me.command(["--ro", tools], ["sh", "-c", script]) }
+    { [me, tools, walls] script in me.command(walls + ["--ro", tools], ["sh", "-c", script]) }
   }
 
   var bubblewrap: (String) -> Command {

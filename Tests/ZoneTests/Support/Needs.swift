@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import LinuxNS
 import Testing
 
 /// What a case cannot do without. Where it is missing the case is skipped, printed and counted, and scripts/test fails
@@ -15,6 +16,8 @@ enum Need: Sendable, CustomStringConvertible {
   /// Debian 12's: what an attack does to it is a fact of that version.
   case runcOfDebian12
   case cgroupV1(String)
+  /// With scopes (Linux 6.12).
+  case landlock
   /// As capsh(1) names it, without CAP_: held by whoever runs the tests.
   case capability(String)
 
@@ -27,6 +30,7 @@ enum Need: Sendable, CustomStringConvertible {
     case .path(let path): access(path, F_OK) == 0
     case .runcOfDebian12: Self.runc.hasPrefix("runc version 1.1.5+ds1")
     case .cgroupV1(let controller): access("/sys/fs/cgroup/\(controller)/tasks", F_OK) == 0
+    case .landlock: Landlock.ofKernel().scopesSignals
     case .capability(let name): Self.boundingSet.contains(name)
     }
   }
@@ -59,6 +63,7 @@ enum Need: Sendable, CustomStringConvertible {
     case .path(let path): path
     case .runcOfDebian12: "runc of Debian 12 (1.1.5+ds1)"
     case .cgroupV1(let controller): "the v1 cgroup controller \(controller)"
+    case .landlock: "Landlock with scopes (Linux 6.12)"
     case .capability(let name): "CAP_\(name.uppercased())"
     }
   }

@@ -16,6 +16,8 @@ struct SandboxAttempt: Sendable, CustomTestStringConvertible {
   /// What is tried.
   var what: String
   var ours: Ending
+  /// Without namespaces (`--require landlock`).
+  var bare = Ending.refused
   var bwrap: Ending
   /// A shell's script inside. It prints TAKEN where it got what it wanted. `$H` is the home, `$P` the project, `$V`
   /// something of the host's that the case made, `reach` the program of Tests/attacks.
@@ -24,8 +26,9 @@ struct SandboxAttempt: Sendable, CustomTestStringConvertible {
   var after = ""
 
   var testDescription: String { what }
-  var row: String { "| \(what) | \(ours.rawValue) | \(bwrap.rawValue) |" }
-  static let head = "| what is tried | zonectl sandbox | bwrap, the machine read-only and the project bound |"
+  var row: String { "| \(what) | \(ours.rawValue) | \(bare.rawValue) | \(bwrap.rawValue) |" }
+  static let head =
+    "| what is tried | zonectl sandbox | by Landlock alone | bwrap, the machine read-only and the project bound |"
 
   static let all: [SandboxAttempt] = [
     .init(what: "read a key in ~/.ssh", ours: .refused, bwrap: .succeeds, script: "cat $H/.ssh/id && echo TAKEN"),
@@ -51,29 +54,30 @@ struct SandboxAttempt: Sendable, CustomTestStringConvertible {
       what: "write to the caller's shell's start-up file", ours: .refused, bwrap: .refused,
       script: "echo x >> $H/.bashrc", after: "grep -q x $H/.bashrc && echo TAKEN"),
     .init(
-      what: "plant a git hook", ours: .refused, bwrap: .succeeds, script: "echo x > .git/hooks/post-checkout",
+      what: "plant a git hook", ours: .refused, bare: .notCovered, bwrap: .succeeds,
+      script: "echo x > .git/hooks/post-checkout",
       after: "test -e $P/.git/hooks/post-checkout && echo TAKEN"),
     .init(
-      what: "name a program in .git/config", ours: .refused, bwrap: .succeeds,
+      what: "name a program in .git/config", ours: .refused, bare: .notCovered, bwrap: .succeeds,
       script: "printf '[core]\\nfsmonitor = x\\n' >> .git/config",
       after: "grep -q fsmonitor $P/.git/config && echo TAKEN"),
     .init(
-      what: "move .git away and make another", ours: .refused, bwrap: .succeeds,
+      what: "move .git away and make another", ours: .refused, bare: .notCovered, bwrap: .succeeds,
       script: "mv .git old && mkdir .git && cp -r old/. .git && echo x > .git/hooks/a",
       after: "test -e $P/old && echo TAKEN"),
     .init(
-      what: "plant .envrc", ours: .refused, bwrap: .succeeds, script: "echo x > .envrc",
+      what: "plant .envrc", ours: .refused, bare: .notCovered, bwrap: .succeeds, script: "echo x > .envrc",
       after: "test -e $P/.envrc && echo TAKEN"),
     .init(
-      what: "plant an editor's task", ours: .refused, bwrap: .succeeds,
+      what: "plant an editor's task", ours: .refused, bare: .notCovered, bwrap: .succeeds,
       script: "mkdir .vscode; echo x > .vscode/tasks.json",
       after: "test -e $P/.vscode/tasks.json && echo TAKEN"),
     .init(
-      what: "plant an agent's configuration", ours: .refused, bwrap: .succeeds,
+      what: "plant an agent's configuration", ours: .refused, bare: .notCovered, bwrap: .succeeds,
       script: "mkdir .claude; echo x > .claude/settings.json",
       after: "test -e $P/.claude/settings.json && echo TAKEN"),
     .init(
-      what: "put something in place of what covers it", ours: .refused, bwrap: .succeeds,
+      what: "put something in place of what covers it", ours: .refused, bare: .notCovered, bwrap: .succeeds,
       script: "rmdir .idea 2>/dev/null; mv .idea x 2>/dev/null; ln -s /tmp .idea",
       after: "test -L $P/.idea && echo TAKEN"),
     .init(
@@ -104,7 +108,7 @@ struct SandboxAttempt: Sendable, CustomTestStringConvertible {
     .init(what: "open a performance counter", ours: .refused, bwrap: .notCovered, script: "reach perf"),
     .init(
       what: "gain privileges by a set-uid program", ours: .refused, bwrap: .refused,
-      script: "grep -q 'NoNewPrivs:.1' /proc/self/status || echo TAKEN"),
+      script: "reach privileges"),
     .init(
       what: "change the kernel's settings", ours: .refused, bwrap: .refused,
       script: "echo x > /proc/sys/kernel/core_pattern && echo TAKEN"),

@@ -44,15 +44,21 @@ let lookingVerbs: [Verb] = [
     details: """
       The plan in the order in which the kernel would be asked: id maps, namespaces, mounts, devices, limits, \
       capabilities, the filter, the command. NAME may be a zone, then options change it for this look, or a name that \
-      is still free.
+      is still free. Of a sandbox it is sandbox --explain.
       """,
     examples: [
       Example("zonectl explain web", "a zone as it is"),
       Example("zonectl explain new --network none --read-only", "one that is not there"),
     ]),
   Verb(
-    "audit", chapter: "looking and changing", "compare what the kernel says of a zone with what was asked for",
-    operands: [Operand("NAME", hint: .zone)], options: [OptionUse("output")],
+    "audit", chapter: "looking and changing",
+    "compare what the kernel says of a zone, or any process, with what was asked for",
+    operands: [Operand("NAME", .optional, hint: .zone)],
+    options: [
+      OptionUse("pid"),
+      OptionUse("require", "differ where one of these walls does not stand around the process (sandbox has the names)"),
+      OptionUse("output"),
+    ],
     details: """
       Namespaces, ids, capabilities, the filter, control groups and their limits, mounts, open files, the keeper, the \
       network and its rules are read from the kernel, not from our own records, and compared with what a start of the \
@@ -60,11 +66,17 @@ let lookingVerbs: [Verb] = [
       Lines that begin with weaker: name walls that are lower because that was asked for. A setting that waits for the \
       next start differs until then.
 
+      With --pid it is told which walls stand around a process that somebody else started: which namespaces it does not \
+      share with you, its capabilities, filters, limits, mounts and open files. A wall stands, is open, or unknown: whatever \
+      you may not see, and Landlock, which the kernel tells nobody. Only walls named by --require can differ. A \
+      process of a zone of yours is that zone's affair.
+
       The status is 0 where all is as asked for, 1 where something differs or the zone is not live.
       """,
     examples: [
       Example("zonectl audit web", "a line for each kind of wall"),
       Example("zonectl audit web -o json", "for programs; the differences one by one"),
+      Example("zonectl audit --pid 4711 --require net,seccomp", "a process of anybody's"),
       Example("zonectl audit web >/dev/null || echo look at web", "in a script"),
     ]),
   Verb(

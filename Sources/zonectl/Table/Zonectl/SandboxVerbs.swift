@@ -13,7 +13,7 @@ let sandboxVerbs: [Verb] = [
       ),
       OptionUse("memory"), OptionUse("cpus"), OptionUse("pids"), OptionUse("nesting"), OptionUse("ids"),
       OptionUse("timeout", "kill the command after this long; the status is then 125"), OptionUse("require"),
-      OptionUse("review"), OptionUse("report"), OptionUse("id"), OptionUse("verbose"),
+      OptionUse("review"), OptionUse("report"), OptionUse("id"), OptionUse("explain"), OptionUse("verbose"),
     ],
     details: """
       Needs no root, no daemon and no configuration. The command is you, without any privilege: it may write the \
@@ -29,6 +29,10 @@ let sandboxVerbs: [Verb] = [
       connects them with the hosts named and checks the name that TLS shows. HOST is a name, *.NAME, an address or a \
       prefix. With --review the project stays as it is until zonectl changes apply.
 
+      Where the machine has no user namespaces, --require landlock runs the command all the same, behind Landlock and the \
+      filter alone: its home and TMPDIR are private folders, /tmp, other processes and sockets with a name are closed to it, \
+      and what is protected in a project is not. One line on standard error tells what is not covered.
+
       The exit status is the command's own; 128+n where signal n ended it; 125 where zonectl failed, 126 where the \
       command cannot be invoked, 127 where it was not found. Nothing but the command writes to standard output.
       """,
@@ -38,6 +42,8 @@ let sandboxVerbs: [Verb] = [
       Example("zonectl sandbox --network allow=pypi.org:443,*.pythonhosted.org:443 pip install .", "and no other host"),
       Example("zonectl sandbox --review agent; zonectl changes show", "nothing reaches the project before apply"),
       Example("zonectl sandbox --ro ../lib --hide secrets.env ./configure", "more to see, and less"),
+      Example("zonectl sandbox --explain make test", "what it would be, and nothing is run"),
+      Example("zonectl sandbox --require landlock make test", "also where user namespaces are switched off"),
       Example("zonectl sandbox --home agent --network full agent", "an agent whose home lasts"),
     ])
 ]

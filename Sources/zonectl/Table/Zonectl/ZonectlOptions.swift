@@ -63,15 +63,20 @@ let zonectlOptions: [Option] = [
     help: "options under a name: build, python, node, swift, agent, or a file of yours; the command line wins"),
   Option(
     "require", "", "WALL,…", repeats: true,
-    help: "fail where one of these walls cannot stand: user mount pid net ipc uts cgroup seccomp capabilities limits"),
+    help:
+      "fail where one of these walls cannot stand: user mount pid net ipc uts cgroup landlock seccomp capabilities no-new-privs limits"
+  ),
   Option(
     "review", "", help: "write to a layer over the project, which zonectl changes shows and applies"),
   Option(
     "ids", "", "one|many", hint: .words("one many"),
     help: "one: you alone; many: your subordinate ids too, under their own numbers, and none of your groups"),
-  Option("verbose", "", help: "tell on standard error what stands and what is in sight"),
+  Option("explain", "", help: "print the plan in words, each wall and each place with its reason, and run nothing"),
+  Option("verbose", "v", help: "tell on standard error what stands and what is in sight"),
   Option("report", "", "FILE", hint: .file, help: "write how it ended, and what it took, to FILE as JSON"),
   Option("id", "", "NAME", help: "the run's name, in list, its report and its review; otherwise made from two words"),
+
+  Option("pid", "", "PID", help: "this process, whoever started it"),
 
   // MARK: terminals
   Option("tty", "t", help: "a terminal for the command"),

@@ -28,7 +28,7 @@ public enum ZonectlOption: String, CaseIterable, Sendable {
   case capAdd = "cap-add"
   case capDrop = "cap-drop"
   case restart, autostart, `init`, nesting, label
-  case ro, rw, hide, home, profile, require, review, verbose, report, id, ids
+  case ro, rw, hide, home, profile, require, review, explain, verbose, report, id, ids, pid
   case stopSignal = "stop-signal"
   case stopTimeout = "stop-timeout"
   case tty, interactive, name, rm, detach
