@@ -11,7 +11,7 @@ condition() {
   fi
   case $1 in
     always) true ;;
-    no-landlock) ! grep -qw landlock /sys/kernel/security/lsm 2>/dev/null ;;
+    no-landlock) ! .build/bin/zonectl features 2>/dev/null | grep -Eq '^landlock +yes .*ABI ([6-9]|[1-9][0-9])' ;;
     no-v2-controllers) ! grep -qw memory /sys/fs/cgroup/cgroup.controllers 2>/dev/null ;;
     no-sys-resource) ! ((0x$(awk '/^CapBnd/ { print $2 }' /proc/self/status) >> 24 & 1)) ;;
     no-systemd) [ ! -d /run/systemd/system ] ;;

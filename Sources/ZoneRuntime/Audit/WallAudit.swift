@@ -17,6 +17,8 @@ struct WallAudit {
     var group: String?
     /// `Max processes 20`: those that have a limit (proc_pid_limits(5)).
     var limits: [String] = []
+    /// Of whoever asks: one of a machine's default is no wall.
+    var ourLimits: [String] = []
     var mounts: [MountEntry]?
     var held: [HeldFile]?
     var isDumpable: Bool?
@@ -38,17 +40,27 @@ struct WallAudit {
     found.append(capabilities())
     found.append(
       finding("no-new-privs", seen.status.noNewPrivileges ? .stands : .open, seen.status.noNewPrivileges ? "1" : "0"))
-    let isLimited = !seen.groupLimits.isEmpty || seen.limits.contains { $0.hasPrefix("Max processes") }
+    let narrower = seen.limits.filter { isOfResources($0) && !seen.ourLimits.contains($0) }
+    let limits = seen.groupLimits + narrower
     found.append(
       finding(
-        "limits", isLimited ? .stands : .open,
-        seen.groupLimits.isEmpty ? "no control group limits it" : seen.groupLimits.joined(separator: ", ")))
+        "limits", limits.isEmpty ? .open : .stands,
+        limits.isEmpty ? "no control group limits it, and no rlimit but yours" : limits.joined(separator: ", ")))
     found += [ids(), told("group", seen.group ?? "none"), told("rlimits", seen.limits.joined(separator: ", "))]
     found += [
-      told("dumpable", seen.isDumpable.map { $0 ? "yes: its owner may trace it" : "no: nobody but root may trace it" }),
+      told(
+        "dumpable",
+        seen.status.uids.count > 1 && seen.status.uids[1] == 0
+          ? "of root's processes it cannot be told"
+          : seen.isDumpable.map { $0 ? "yes: its owner may trace it" : "no: nobody but root may trace it" }),
       mounts(), descriptors(),
     ]
     return found
+  }
+
+  /// Processes, memory, time: what a wall of limits is made of (setrlimit(2)).
+  private func isOfResources(_ limit: String) -> Bool {
+    ["Max processes", "Max address space", "Max data size", "Max cpu time"].contains { limit.hasPrefix($0) }
   }
 
   // MARK: rows
@@ -135,10 +147,8 @@ struct WallAudit {
     if !sockets.isEmpty { parts.append("sockets " + Self.some(sockets)) }
     let folders = open.filter { $0.isDirectory }.map { "\($0.name) \($0.link)" }
     if !folders.isEmpty { parts.append("directories " + Self.some(folders)) }
-    let namespaces = open.filter {
-      $0.link.contains(":[") && !$0.link.hasPrefix("socket:") && !$0.link.hasPrefix("pipe:")
-    }
-    if !namespaces.isEmpty { parts.append("others " + Self.some(namespaces.map { "\($0.name) \($0.link)" })) }
+    let namespaces = open.filter { file in KernelView.namespaces.contains { file.link.hasPrefix("\($0):[") } }
+    if !namespaces.isEmpty { parts.append("namespaces " + Self.some(namespaces.map { "\($0.name) \($0.link)" })) }
     for file in held where file.name == "cwd" || file.name == "root" { parts.append("\(file.name) \(file.link)") }
     return told("descriptors", parts.joined(separator: ", "))
   }

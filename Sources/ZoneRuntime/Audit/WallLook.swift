@@ -89,6 +89,7 @@ enum WallLook {
       seen.group = membership.unified ?? membership.v1["memory"]
       seen.groupLimits = groupLimits(membership)
       seen.limits = try limits(FileSystem.read("/proc/\(pid)/limits"))
+      seen.ourLimits = try limits(FileSystem.read("/proc/self/limits"))
       seen.mounts = try? MountTable.read("/proc/\(pid)/mountinfo")
       seen.held = try? KernelView.heldFiles(pid)
       // Of root's processes it is root in either case.

@@ -15,8 +15,8 @@ extension PlannedOp {
       if number == EINVAL { return "seccomp: the kernel has no filters (CONFIG_SECCOMP_FILTER), or takes none so long" }
       return isDenied ? "seccomp: a filter around us forbids another (a container's; start it outside)" : nil
     case .rootTmpfs, .rootTree, .hostTree, .attach, .mount, .overlay, .readOnly, .enterRoot, .pivot:
-      guard isDenied else { return number == ENOSPC ? "mount: too many mounts (sysctl fs.mount-max)" : nil }
-      if let setting = UserNamespaceSetting.inTheWay() { return setting.words }
+      guard number == EPERM else { return number == ENOSPC ? "mount: too many mounts (sysctl fs.mount-max)" : nil }
+      if let setting = UserNamespaceSetting.inTheWay(), setting == .appArmor { return setting.words }
       if let module = Self.securityModule {
         return "mount: refused, maybe by \(module) (journalctl -k tells; a container around us may forbid it too)"
       }

@@ -33,6 +33,10 @@ enum StepWords {
     {
       return setting.words
     }
+    if isOne([STAGE_STEP_PRIVATE]), refused {
+      let alone = Landlock.refusal == nil ? "; zonectl sandbox --require landlock needs no mounts" : ""
+      return "mounts are refused here: by a Landlock domain, a container or a security module around us\(alone)"
+    }
     if isOne([STAGE_STEP_JOINER, STAGE_STEP_MAP]), refused {
       return "user namespaces are used up, or a container around us forbids them (sysctl user.max_user_namespaces)"
     }

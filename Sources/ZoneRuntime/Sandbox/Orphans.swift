@@ -40,3 +40,10 @@ extension ZoneSpec {
   /// A sandbox without a pid namespace, on a kernel where no domain confines the signal that ends it.
   var leavesOrphans: Bool { sandbox?.bare != nil && !Landlock.ofKernel().scopesSignals }
 }
+
+extension Zones {
+  /// What a sandbox has left that was ended before its command had. Best effort: there is an error to be told.
+  public func endOrphans(of spec: ZoneSpec) {
+    if spec.leavesOrphans { try? Orphans.end() }
+  }
+}

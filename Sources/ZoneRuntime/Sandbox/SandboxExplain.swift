@@ -8,7 +8,9 @@ extension Zones {
     guard let sandbox = spec.sandbox else { return try explain(spec) }
     let standing = SandboxWalls.standing(spec)
     var lines = ["walls"]
-    for wall in SandboxWalls.table where standing.contains(wall.name) { lines.append("  \(wall.name): \(wall.why)") }
+    for wall in SandboxWalls.table where standing.contains(wall.name) {
+      lines.append("  \(wall.name): \(Self.reason(wall, spec))")
+    }
     lines.append("no walls")
     for wall in SandboxWalls.table where !standing.contains(wall.name) {
       lines.append("  \(wall.name): \(Self.absence(of: wall.name, spec))")
@@ -21,6 +23,11 @@ extension Zones {
     }
     if !sandbox.allowed.isEmpty { lines.append("reached by name\n  " + sandbox.allowed.joined(separator: "\n  ")) }
     return lines.joined(separator: "\n") + "\n" + (try explain(spec))
+  }
+
+  private static func reason(_ wall: (name: String, why: String), _ spec: ZoneSpec) -> String {
+    guard spec.sandbox?.bare != nil, wall.name == "net" else { return wall.why }
+    return "it can make no socket but pairs, and no TCP connection by any other"
   }
 
   private static func absence(of wall: String, _ spec: ZoneSpec) -> String {

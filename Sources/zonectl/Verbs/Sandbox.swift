@@ -88,6 +88,7 @@ private func run(
     if context.invocation.has(.report) { running.awaitKeeper() }
     try running.finish(how, oomKilled: oomKilled)
   }
+  defer { context.zones.endOrphans(of: spec) }
   report.status = Int(try finish(outcome, spec, context))
 }
 

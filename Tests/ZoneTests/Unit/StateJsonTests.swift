@@ -57,6 +57,9 @@ struct StateJsonTests {
     sandbox.files = ["/home/é/.gitconfig": "[user]\n\tname = \"A\"\n"]
     sandbox.allowed = ["example.com:443", "*.example.org"]
     sandbox.manyIds = true
+    sandbox.bare = BareSandbox(home: "/run/h", scratch: "/run/t", why: "it is \"0\"")
+    sandbox.bare?.links = ["/run/h/a": "/home/é/a"]
+    sandbox.bare?.uncovered = ["/p/.envrc"]
     return sandbox
   }
 
@@ -151,6 +154,7 @@ struct StateJsonTests {
     try check(Self.fullSpec().limits)
     try check(Self.fullSandbox())
     try check(Self.fullSandbox().account)
+    try check(try #require(Self.fullSandbox().bare))
     try check(Self.fullSandbox().places[0])
     try check(Self.fullReport())
     try check(record)

@@ -52,7 +52,7 @@ let lookingVerbs: [Verb] = [
     ]),
   Verb(
     "audit", chapter: "looking and changing",
-    "compare what the kernel says of a zone, or any process, with what was asked for",
+    "compare a zone, or any process, with what was asked for",
     operands: [Operand("NAME", .optional, hint: .zone)],
     options: [
       OptionUse("pid"),
