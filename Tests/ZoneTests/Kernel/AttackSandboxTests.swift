@@ -42,6 +42,23 @@ struct AttackSandboxTests {
   }
 }
 
+/// The same in firejail, a setuid program, which only the long run installs.
+@Suite(
+  .serialized, .machine, .needs(.root, .ordinaryUser, .program("gcc"), .program("git"), .program("firejail")),
+  .timeLimit(.minutes(5)))
+struct LongAttackSandboxTests {
+  @Test func theSameInFirejail() throws {
+    let home = try #require(OrdinaryUser.found).home
+    try Victim.with(.ordinaryUser) { (victim) throws in
+      for attempt in SandboxAttempt.all where attempt.firejail == .succeeds || attempt.firejail == .refused {
+        let found = try victim.try(attempt, in: victim.firejail, home: home)
+        #expect(found.taken == (attempt.firejail == .succeeds), "\(attempt.what): \(found.told)")
+        try victim.restore()
+      }
+    }
+  }
+}
+
 /// A developer with things to lose.
 final class Victim {
   let me: Developer
@@ -86,12 +103,17 @@ final class Victim {
     }
   }
 
-  var sandbox: (String) -> Command {
-    { [me, tools, walls] script in me.command(walls + ["--ro", tools], ["sh", "-c", script]) }
+  /// A command around a script; options are the sandbox' own.
+  typealias Walls = (_ script: String, _ options: [String]) -> Command
+
+  var sandbox: Walls {
+    { [me, tools, walls] script, options in
+      me.command(walls + options + ["--ro", tools], ["sh", "-c", script])
+    }
   }
 
-  var bubblewrap: (String) -> Command {
-    { [me] script in
+  var bubblewrap: Walls {
+    { [me] script, _ in
       var command = me.command([], ["sh", "-c", script])
       let from = command.argv.firstIndex { $0.hasSuffix("/zonectl") } ?? 0
       command.argv.replaceSubrange(
@@ -105,17 +127,34 @@ final class Victim {
     }
   }
 
-  func `try`(_ attempt: SandboxAttempt, in walls: (String) -> Command) throws -> (taken: Bool, told: String) {
+  /// By the profile that it has for a program of no particular name, and without a network. It knows one home alone, that of
+  /// passwd(5), so his stands there.
+  var firejail: Walls {
+    { [me] script, _ in
+      var command = me.command([], [])
+      let user = OrdinaryUser.found
+      let enter = "mount --bind \(me.home) \(user?.home ?? ""); cd \(user?.home ?? "")/project; exec \"$@\""
+      command.argv =
+        ["unshare", "--mount", "--propagation", "private", "sh", "-ec", enter, "sh"] + OrdinaryUser.prefix
+        + ["firejail", "--quiet", "--net=none", "sh", "-c", script]
+      command.environment["HOME"] = user?.home
+      return command
+    }
+  }
+
+  func `try`(_ attempt: SandboxAttempt, in walls: Walls, home: String? = nil) throws -> (taken: Bool, told: String) {
+    let home = home ?? me.home
     let head =
       """
-      H=\(me.home) P=\(me.project) V=\(me.home)/other KEY=\(key) PORT=\(port) SOCKET=\(me.zones.folder)/abstract VICTIM=\(process?.pid ?? 0)
+      H=\(home) P=\(home)/project V=\(home)/other KEY=\(key) PORT=\(port) SOCKET=\(me.zones.folder)/abstract VICTIM=\(process?.pid ?? 0)
       PATH=$PATH:\(tools)
 
       """
-    let outcome = try walls(head + attempt.script).run()
+    let options = attempt.options.map { $0.replacingOccurrences(of: "PORT", with: "\(port)") }
+    let outcome = try walls(head + attempt.script, options).run()
     var taken = outcome.out.contains("TAKEN")
     if !attempt.after.isEmpty {
-      let after = try Command("sh", "-c", head + attempt.after).run()
+      let after = try Command("sh", "-c", head + "H=\(me.home) P=\(me.project)\n" + attempt.after).run()
       taken = taken || after.out.contains("TAKEN")
     }
     return (taken, "\(outcome)")
