@@ -45,13 +45,16 @@ extension ZoneSpec {
 
 extension ZoneSpec {
   /// A sandbox ends with its pid namespace, and the number of an ordinary user's processes is a matter of rlimits.
-  fileprivate var limitsInSandboxWantGroup: Bool {
+  private var limitsInSandboxWantGroup: Bool {
     // Without namespaces all of them are.
     if sandbox?.bare != nil { return false }
     var others = limits
     if geteuid() != 0 { others.pids = nil }
     return !others.isEmpty
   }
+
+  /// A start makes a control group for it.
+  var wantsGroup: Bool { sandbox == nil || limitsInSandboxWantGroup }
 }
 
 /// What a start is asked for, beside the zone's spec.
@@ -165,8 +168,7 @@ extension Zones {
         bootId: try attempt("read the boot id") { () throws(SyscallError) in try RunRecord.bootId() }, tier: ids.tier,
         uids: ids.uids, gids: ids.gids, namespaces: namespaces.rawValue, restarts: wish.restarts,
         capabilities: ground.capabilities)
-      let wantsGroup = spec.sandbox == nil || spec.limitsInSandboxWantGroup
-      let groupPlan = wantsGroup ? try cgroupPlan(files.name, spec.limits) : nil
+      let groupPlan = spec.wantsGroup ? try cgroupPlan(files.name, spec.limits) : nil
       record.cgroup = groupPlan?.record
       if spec.brand == .sparse, !ground.etcTemplate.isEmpty { record.etcTemplate = ground.etcTemplate }
       if case .named(let network) = spec.network { record.network = network }

@@ -74,7 +74,8 @@ extension Zones {
           ? "attach to \(name) by a veth pair; publish \(spec.publish.isEmpty ? "nothing" : spec.publish.map { $0.text }.joined(separator: " "))"
           : "attach to \(name) of this user by a veth pair; out by pasta, one for the network; publish \(spec.publish.isEmpty ? "nothing" : spec.publish.map { $0.text }.joined(separator: " "))"
       }
-    let text = plan.explained(cgroup: try cgroupPlan(spec.name, spec.limits)?.description, network: network)
+    let groups = spec.wantsGroup ? try cgroupPlan(spec.name, spec.limits) : nil
+    let text = plan.explained(cgroup: groups?.description, network: network)
     // Leases that only this question made are given back.
     let files = try files(spec.name)
     try giveBackIds(files, ids.uids)

@@ -219,6 +219,17 @@ struct BareSandboxTests {
     _ = try SeccompCompiler.compile(profile)
   }
 
+  // MARK: who refused
+
+  @Test func theLayerIsNamed() {
+    let enter = PlannedOp.landlockEnter
+    #expect(enter.hint(E2BIG)?.contains("sixteen domains") == true && enter.hint(EPERM)?.contains("Landlock") == true)
+    #expect(PlannedOp.seccomp([]).hint(EINVAL)?.hasPrefix("seccomp:") == true)
+    let mount = PlannedOp.mount("proc", on: "/proc")
+    #expect(mount.hint(EPERM) != nil && mount.hint(ENOSPC)?.contains("mount-max") == true && mount.hint(EACCES) == nil)
+    #expect(PlannedOp.hostname("a").hint(EPERM) == nil)
+  }
+
   // MARK: walls by name
 
   @Test func aWallIsTheTiers() throws {
