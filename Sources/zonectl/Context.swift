@@ -53,7 +53,7 @@ enum Failure {
   /// they are. A command line that cannot be read is 2 everywhere: nothing was tried.
   static func status(_ error: ZoneError, of invocation: Invocation?) -> CInt {
     if case .commandLine = error { return 2 }
-    let runs = [.run, .exec, .login, .attach, .sandbox].contains(invocation?.zonectlVerb)
+    let runs = [.run, .exec, .login, .attach, .sandbox, .learn].contains(invocation?.zonectlVerb)
     return runs && error.exitStatus < 126 ? 125 : error.exitStatus
   }
 }

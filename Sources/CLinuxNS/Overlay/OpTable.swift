@@ -187,6 +187,8 @@ public struct StagePlan: Sendable {
     public var gate: CInt = -1
     /// What a container's process gets as 3, 4, …
     public var preserved: [CInt] = []
+    /// A socket: the listener of a watched command's filter is sent on it (seccomp_unotify(2)).
+    public var watch: CInt = -1
     /// Sources of ops; an op's `fd` is an index into these.
     public var sources: [CInt] = []
 
@@ -266,6 +268,8 @@ public struct StagePlan: Sendable {
     withUnsafeMutableBytes(of: &header.fd_join_ns) { Self.fill($0.assumingMemoryBound(to: Int32.self), joins) }
     header.fd_sources = Int32(STAGE_FD_FIRST) + Int32(fds.count)
     let sources = descriptors.sources.map(number)
+    // Among those that the keeper lets go: who waits on the other end has to see when nobody is left to send.
+    header.fd_watch = number(descriptors.watch)
 
     // The ops, with their texts behind them.
     header.ops = UInt32(opsAt)

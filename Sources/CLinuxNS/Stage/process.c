@@ -127,16 +127,18 @@ void say_root_stands(void) {
   for (int tries = 0; tries < 1000 && SYS3(__NR_futex, root_stands, FUTEX_WAKE, 1) < 0; tries++) {}
 }
 
-int told_on = -1, hook_state = -1;
+int told_on = -1, hook_state = -1, watch_way = -1;
 
 /// Everything but the three, what is to be kept, the announcement and the last is closed, not merely marked: execve(2)
 /// resolves its path, and that of a script's interpreter, while marked descriptors are still open, so that a link in a
 /// hostile tree to /proc/self/fd/N/.. would lead to the host (the execve half of CVE-2024-21626).
 static long close_all_but(int *announce, int last) {
-  int kept = (int)plan->preserved, most = 3 + kept, end = most + 2 + (hook_state >= 0);
+  int kept = (int)plan->preserved, most = 3 + kept, end = most + 3;
   int first = (int)SYS3(__NR_fcntl, *announce, 1030 /* F_DUPFD_CLOEXEC */, end);
   int second = (int)SYS3(__NR_fcntl, last, 1030, end);
-  int third = hook_state < 0 ? 0 : (int)SYS3(__NR_fcntl, hook_state, 1030, end);
+  // A container's hooks have their state, a watched command of a launch the way of its listener: never both.
+  int *more = hook_state >= 0 ? &hook_state : &watch_way;
+  int third = *more < 0 ? 0 : (int)SYS3(__NR_fcntl, *more, 1030, end);
   if (first < 0 || second < 0 || third < 0) return -EMFILE;
   long result = 0;
   int tells_last = told_on == last;
@@ -150,11 +152,11 @@ static long close_all_but(int *announce, int last) {
   }
   if (result >= 0) result = SYS3(__NR_dup3, first, most, O_CLOEXEC);
   if (result >= 0) result = SYS3(__NR_dup3, second, most + 1, O_CLOEXEC);
-  if (result >= 0 && hook_state >= 0) result = SYS3(__NR_dup3, third, hook_state = most + 2, O_CLOEXEC);
+  if (result >= 0 && *more >= 0) result = SYS3(__NR_dup3, third, *more = most + 2, O_CLOEXEC);
   if (result >= 0) {
     told_on = tells_last ? most + 1 : most;
     *announce = most;
-    result = SYS3(__NR_close_range, end, ~0u, 0);
+    result = SYS3(__NR_close_range, *more >= 0 ? end : end - 1, ~0u, 0);
   }
   return result;
 }
@@ -162,6 +164,7 @@ static long close_all_but(int *announce, int last) {
 long execute_process(int announce, int last, int32_t *step) {
   *step = STAGE_STEP_EXECUTE;
   told_on = plan->mode == STAGE_LAUNCH ? announce : last;
+  if (plan->mode == STAGE_LAUNCH) watch_way = plan->fd_watch;
   SYS0(__NR_setsid);
   SYS1(__NR_umask, 022);
   long result = set_stdio();

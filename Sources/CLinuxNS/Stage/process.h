@@ -23,6 +23,9 @@ extern volatile uint32_t *root_stands;
 /// is: with its ids and powers, behind its filter.
 extern int hook_state;
 
+/// Where a watched command's process sends its filter's listener, or -1.
+extern int watch_way;
+
 /// Waits until the root stands, and goes there: what was the working directory until now lies outside of it.
 long wait_for_root(void);
 void say_root_stands(void);

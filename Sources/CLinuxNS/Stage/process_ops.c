@@ -64,10 +64,10 @@ long seccomp(const struct stage_op *op) {
   struct { unsigned short count; const void *program; } filter = {(unsigned short)op->a, text(op->text[0])};
   long result = SYS3(__NR_seccomp, 1 /* SECCOMP_SET_MODE_FILTER */, op->b, &filter);
   if (result < 0 || !(op->b & 8 /* SECCOMP_FILTER_FLAG_NEW_LISTENER */)) return result;
-  // What listens is the launcher's to pass on: the socket is none of the container's.
+  // A container's is the launcher's to pass on, a watched command's goes to who answers: neither socket is the program's.
   int listener = (int)result;
   char kind = STAGE_SAYS_DESCRIPTORS;
-  result = send_message(told_on, &kind, 1, &listener, 1, 0);
+  result = send_message(watch_way >= 0 ? watch_way : told_on, &kind, 1, &listener, 1, 0);
   sys_close(listener);
   return result;
 }

@@ -279,4 +279,25 @@ long zns_sync_filesystem(int fd);
 long zns_filesystem_id(int fd, uint64_t *id);
 long zns_random(void *bytes, size_t count);
 
+// Answering system calls that a filter hands to us: watch.c (seccomp_unotify(2)). 0 or a count, or -errno.
+
+/// A call that waits for an answer. Of the pid: a thread's, as this process sees it; 0 where it cannot.
+struct zns_call {
+  uint64_t id;
+  uint32_t pid;
+  uint32_t number;
+  uint32_t machine;  // AUDIT_ARCH_*
+  uint64_t instruction;
+  uint64_t arguments[6];
+};
+long zns_call_receive(int listener, struct zns_call *call);
+/// Lets the kernel go on with the call, as its filter says beside us; with an errno answers that, and the call is not made.
+long zns_call_answer(int listener, uint64_t id, int error);
+/// Whether the call still waits, so that what was read of its process was that process'. 0, or -ENOENT.
+long zns_call_waits(int listener, uint64_t id);
+/// Of another process' memory (process_vm_readv(2)); as much as is there.
+long zns_read_memory(uint32_t pid, uint64_t address, void *bytes, size_t room);
+/// The same up to a NUL, which is not counted. -ENAMETOOLONG where none comes.
+long zns_read_text(uint32_t pid, uint64_t address, char *bytes, size_t room);
+
 #endif

@@ -209,6 +209,7 @@ struct stage_plan {
   int32_t fd_join_ns[8];                    // STAGE_EXEC in the user tier, STAGE_CONTAINER: the namespaces, in their order
   int32_t fd_gate;                          // STAGE_CONTAINER: where its start is told; -1: by the launcher
   int32_t fd_preserved;                     // the first of them
+  int32_t fd_watch;                         // STAGE_LAUNCH: the listener of the command's filter goes there; -1: there is none
   int32_t fd_sources;                       // from here on the sources of ops, which nobody needs once the tree stands
 };
 

@@ -38,6 +38,7 @@ public struct SpecDifference: Equatable, Sendable {
     Row("read_only", .restart, \.readOnly),
     Row("cap_add", .restart, \.capAdd),
     Row("cap_drop", .restart, \.capDrop),
+    Row("calls", .restart, \.calls),
     Row("restart", .live, \.restart),
     // A fleet makes none; somebody else's sandbox by its zone's name is no zone of its.
     Row("sandbox", .recreate, \.sandbox),

@@ -68,10 +68,36 @@ final class EgressConnection {
   }
 
   private func connect(_ target: EgressTarget) throws(EgressRefusal) -> OwnedFD {
-    do throws(EgressRefusal) { return try EgressDial.connect(target, rules, deadline: deadline) } catch {
+    do throws(EgressRefusal) {
+      let server = try EgressDial.connect(target, rules, deadline: deadline)
+      if rules.learns { tellAllowed(target, server) }
+      return server
+    } catch {
       if case .denied(let denial) = error { tell(denial) }
       throw error
     }
+  }
+
+  /// The name, and beside it an address that rules have to name where a name leads to it.
+  private func tellAllowed(_ target: EgressTarget, _ server: borrowing OwnedFD) {
+    tell(EgressDenial(name: "\(target)", call: .allowed, rule: ""))
+    guard case .name(let name) = target.host, !EgressHost.isLocal(name), let address = Self.peer(server),
+      SpecialAddress.block(of: address) != nil
+    else { return }
+    let other = EgressTarget(host: .address(address), port: target.port)
+    tell(EgressDenial(name: "\(other)", call: .allowed, rule: ""))
+  }
+
+  private static func peer(_ server: borrowing OwnedFD) -> IPAddress? {
+    var place = sockaddr_storage()
+    var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+    let result = withUnsafeMutablePointer(to: &place) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { getpeername(server.raw, $0, &length) }
+    }
+    guard result == 0 else { return nil }
+    let bytes = withUnsafeBytes(of: place) { Array($0) }
+    return place.ss_family == sa_family_t(AF_INET)
+      ? IPv4Address(bytes: bytes[4..<8]).map { IPAddress($0) } : IPAddress(bytes: bytes[8..<24])
   }
 
   private func carry(_ server: borrowing OwnedFD, _ filter: EgressTunnel.Filter, head: [UInt8]) {

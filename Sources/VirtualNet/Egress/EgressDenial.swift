@@ -7,6 +7,8 @@ public struct EgressDenial: Hashable, Sendable {
     case sni
     /// What the name resolves to.
     case resolve
+    /// Nothing was refused: of `learn`, what was connected.
+    case allowed
   }
 
   /// `HOST:PORT`, printable.

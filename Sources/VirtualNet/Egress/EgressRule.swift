@@ -5,6 +5,17 @@ public struct EgressRule: Hashable, Sendable, CustomStringConvertible {
     /// Every name below this one, at any depth, and not the name itself.
     case subdomains(String)
     case addresses(IPPrefix)
+    /// Of `learn`, which writes down what it is: no text on a command line means it.
+    case everything
+  }
+
+  public static let everything = EgressRule(subject: .everything)
+
+  private init(subject: Subject) { self.subject = subject }
+
+  /// One of a plan's.
+  init(planned text: String) throws(NetworkError) {
+    self = text == Self.everything.description ? .everything : try EgressRule(text)
   }
 
   public var subject: Subject
@@ -66,6 +77,7 @@ public struct EgressRule: Hashable, Sendable, CustomStringConvertible {
     case .name(let name), .subdomains(let name): EgressHost.isLocal(name)
     case .addresses(let prefix):
       SpecialAddress.block(of: prefix.base).map { $0.use == .loopback && $0.prefix.contains(prefix) } == true
+    case .everything: false
     }
   }
 
@@ -75,11 +87,13 @@ public struct EgressRule: Hashable, Sendable, CustomStringConvertible {
     case .name(let allowed): name == allowed
     case .subdomains(let parent): name.hasSuffix(".\(parent)")
     case .addresses: false
+    case .everything: true
     }
   }
 
   /// A special address is opened by a rule for it or for its kind alone: 0.0.0.0/0 is the world, and no loopback.
   func matches(address: IPAddress, port: UInt16) -> Bool {
+    if subject == .everything { return true }
     guard self.port == nil || self.port == port, case .addresses(let prefix) = subject, prefix.contains(address) else {
       return false
     }
@@ -101,6 +115,7 @@ public struct EgressRule: Hashable, Sendable, CustomStringConvertible {
     switch subject {
     case .name(let name): return name + end
     case .subdomains(let name): return "*.\(name)\(end)"
+    case .everything: return "*"
     case .addresses(let prefix): return prefix.base.ipv4 == nil ? "[\(prefix)]\(end)" : "\(prefix)\(end)"
     }
   }

@@ -13,6 +13,18 @@ public struct EgressRules: Equatable, Sendable, CustomStringConvertible {
     }
   }
 
+  /// What a plan holds, an item each.
+  public init(planned items: [String]) throws(NetworkError) {
+    rules = []
+    for item in items { rules.append(try EgressRule(planned: item)) }
+  }
+
+  /// What is connected is told as well.
+  var learns: Bool { rules.contains { $0.subject == .everything } }
+
+  /// As `permits`, for `HOST:PORT`.
+  public func permits(authority: String) -> Bool { EgressTarget(authority: authority).map(permits) ?? false }
+
   /// Whether a name or address may be asked for. It is judged as it was asked for: a name by names, an address by
   /// addresses, since what a name leads to may be another's tomorrow.
   public func permits(_ target: EgressTarget) -> Bool {

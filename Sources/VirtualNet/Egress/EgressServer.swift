@@ -51,7 +51,7 @@ public final class EgressServer {
     var pipe = sigset_t()
     sigemptyset(&pipe)
     sigaddset(&pipe, SIGPIPE)
-    guard let rules = try? EgressRules(items.map { (item) throws(NetworkError) in try EgressRule(item) }),
+    guard let rules = try? EgressRules(planned: items),
       zns_prctl(setDumpable, 0, 0, 0, 0) >= 0, zns_prctl(setNoNewPrivileges, 1, 0, 0, 0) >= 0,
       zns_drop_capabilities() >= 0, pthread_sigmask(SIG_BLOCK, &pipe, nil) == 0,
       let notes = try? DescriptorPair.sockets(SocketType.packets)

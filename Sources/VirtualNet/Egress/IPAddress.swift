@@ -13,7 +13,7 @@ public struct IPAddress: Hashable, Sendable, CustomStringConvertible {
   public init(_ address: IPv4Address) { self.init(high: 0, low: 0xffff_0000_0000 | UInt64(address.number)) }
 
   /// Sixteen bytes, in the order of the network.
-  init?(bytes: some Collection<UInt8>) {
+  public init?(bytes: some Collection<UInt8>) {
     guard bytes.count == 16 else { return nil }
     self.init(
       high: bytes.prefix(8).reduce(0) { $0 << 8 | UInt64($1) },

@@ -238,14 +238,15 @@ extension Zones {
     var user = try user(request.user ?? spec.user, spec, facts)
     if record.tier == .single { user.groups = [] }
     let filter: [UInt8]
+    let profile = try spec.seccompProfile(record.capabilities)
     do {
-      filter = try SeccompCache(directory: "\(directories.shared)/seccomp").bytes(
-        for: SeccompProfile(capabilities: record.capabilities, nesting: spec.nesting))
+      filter = try SeccompCache(directory: "\(directories.shared)/seccomp").bytes(for: profile)
     } catch { throw .refused("\(error)") }
     let wish = ProcessWish(
       user: user, workdir: request.workdir ?? spec.workdir, home: spec.brand == .sparse,
       capabilities: record.capabilities,
-      keepGroups: record.tier == .single, noNewPrivileges: !spec.ownInit, keyring: spec.nesting, seccomp: filter)
+      keepGroups: record.tier == .single, noNewPrivileges: !spec.ownInit, keyring: spec.nesting, seccomp: filter,
+      isNarrow: !spec.calls.isEmpty)
     return (user, wish.ops)
   }
 }

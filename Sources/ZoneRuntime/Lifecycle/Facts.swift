@@ -16,7 +16,8 @@ extension ZoneIds {
       try IdMap(inside: map.outside, outside: map.outside, count: map.count)
     }
     self.init(
-      tier: isBare ? .bare : maps.needsHelper ? .subordinate : .single, uids: try maps.uids.map(itself), gids: try maps.gids.map(itself))
+      tier: isBare ? .bare : maps.needsHelper ? .subordinate : .single, uids: try maps.uids.map(itself),
+      gids: try maps.gids.map(itself))
     try uids.validateIdMaps()
     try gids.validateIdMaps()
   }
@@ -28,6 +29,16 @@ struct Ground {
   var capabilities: CapabilitySet
   /// The copy of the host's /etc below a sparse zone's own; empty for other brands.
   var etcTemplate: String
+}
+
+extension ZoneSpec {
+  /// - Throws: for a group of calls that there is none of.
+  func seccompProfile(_ capabilities: CapabilitySet, _ tier: WallTier) throws(ZoneError) -> SeccompProfile {
+    do throws(SyntaxError) {
+      return SeccompProfile(
+        capabilities: capabilities, nesting: nesting, shared: .of(self, tier), groups: try CallGroups(named: calls))
+    } catch { throw .syntax(error) }
+  }
 }
 
 /// Looking at the machine and the caller, for the planner.
@@ -46,10 +57,9 @@ extension Zones {
   func facts(for spec: ZoneSpec, on ground: Ground, terminalSize: WindowSize?) throws(ZoneError) -> HostFacts {
     let files = try files(spec.name)
     let filter: [UInt8]
+    let profile = try spec.seccompProfile(ground.capabilities, ground.ids.tier)
     do {
-      filter = try SeccompCache(directory: "\(directories.shared)/seccomp").bytes(
-        for: SeccompProfile(
-          capabilities: ground.capabilities, nesting: spec.nesting, shared: .of(spec, ground.ids.tier)))
+      filter = try SeccompCache(directory: "\(directories.shared)/seccomp").bytes(for: profile)
     } catch { throw .refused("\(error)") }
     var facts = HostFacts(
       tier: ground.ids.tier, uid: geteuid(), gid: getegid(), uids: ground.ids.uids, gids: ground.ids.gids,
@@ -59,6 +69,7 @@ extension Zones {
       user: ZoneUser(uid: 0, gid: 0, groups: [], name: "root", home: "/root", shell: "/bin/sh"),
       capabilities: ground.capabilities, seccomp: filter, resolvConf: "", hosts: Self.hosts(spec))
     facts.terminalSize = terminalSize
+    if let watch = spec.sandbox?.watch { facts.watchedFilter = Watcher.filter(filter, watch) }
     if spec.brand == .sparse { try addHostRoot(to: &facts) }
     if let account = spec.sandbox?.account {
       facts.landlock = .ofKernel()

@@ -36,6 +36,8 @@ struct LaunchedZone: ~Copyable {
   let plan: LaunchPlan
   /// Of a sandbox that may reach hosts by name.
   fileprivate(set) var egress: SandboxEgress?
+  /// Of a sandbox that somebody looks at.
+  fileprivate(set) var watch: SandboxWatch?
 }
 
 extension ZoneSpec {
@@ -89,7 +91,9 @@ extension Zones {
     do throws(ZoneError) {
       let wish = LaunchWish(
         streams: streams, terminalSize: terminalSize, restarts: restarts, openGate: through && spec.network.needsNoGate)
-      var zone = try make(files, spec, stage, wish)
+      var watch: SandboxWatch?
+      var zone = try make(files, spec, stage, wish, &watch)
+      zone.watch = watch.take()
       do throws(ZoneError) {
         if let allowed = spec.sandbox?.allowed, !allowed.isEmpty {
           zone.egress = try SandboxEgress.start(
@@ -152,7 +156,8 @@ extension Zones {
 
   /// What host root's keeper can go on with is sent as soon as it is known: ids and groups, and last the plan.
   private func make(
-    _ files: ZoneFiles, _ spec: ZoneSpec, _ stage: consuming StageProcess, _ wish: LaunchWish
+    _ files: ZoneFiles, _ spec: ZoneSpec, _ stage: consuming StageProcess, _ wish: LaunchWish,
+    _ watch: inout SandboxWatch?
   ) throws(ZoneError) -> LaunchedZone {
     let plan: LaunchPlan
     var record: RunRecord
@@ -186,7 +191,10 @@ extension Zones {
       let facts = try facts(for: spec, on: ground, terminalSize: wish.terminalSize)
       plan = LaunchPlanner.plan(spec, facts)
       try writeNameFiles(files, spec, facts)
-      try sendPlan(to: stage, files, spec, plan, group, wish)
+      var way: CInt = -1
+      defer { if way >= 0 { close(way) } }
+      if spec.sandbox?.watch != nil { watch = try SandboxWatch.start(spec, filter: facts.seccomp, zonectl, &way) }
+      try sendPlan(to: stage, files, spec, plan, group, wish, watch: way)
     } catch {
       // A stage that does not listen any more has said why.
       var said: StageMessage?
@@ -225,7 +233,7 @@ extension Zones {
 
   private func sendPlan(
     to process: borrowing StageProcess, _ files: ZoneFiles, _ spec: ZoneSpec, _ plan: LaunchPlan,
-    _ group: borrowing ZoneGroup, _ wish: LaunchWish
+    _ group: borrowing ZoneGroup, _ wish: LaunchWish, watch: CInt
   ) throws(ZoneError) {
     var stage = StagePlan(mode: .launch, tier: plan.tier == .root ? .host : plan.tier == .bare ? .bare : .user)
     stage.tree = plan.tree.map { $0.op }
@@ -278,6 +286,7 @@ extension Zones {
     stage.descriptors.run = run.raw
     stage.descriptors.log = log.raw
     stage.descriptors.zonectl = executable.raw
+    stage.descriptors.watch = watch
     group.lend(to: &stage.descriptors, joining: nested)
     stage.descriptors.oom = group.openCounter()
     defer { if stage.descriptors.oom >= 0 { close(stage.descriptors.oom) } }

@@ -52,6 +52,15 @@ public struct RunningZone: ~Copyable {
     }
   }
 
+  /// Ends a sandbox's watcher.
+  /// - Returns: what it has seen; nothing where nobody looked.
+  public borrowing func endWatch() -> WatchNotes {
+    switch launched.watch {
+    case .some(let watch): watch.end()
+    case .none: WatchNotes()
+    }
+  }
+
   /// Waits until the keeper has gone, so that getrusage(2) tells what the zone took.
   public borrowing func awaitKeeper() { _ = try? launched.keeper.reap() }
 

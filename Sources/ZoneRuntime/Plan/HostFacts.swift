@@ -28,6 +28,8 @@ public struct HostFacts: Sendable {
   public var capabilities: CapabilitySet
   /// The compiled filter (struct sock_filter[]).
   public var seccomp: [UInt8]
+  /// The same where a watcher stands by it (`WatchFilter`).
+  public var watchedFilter: [UInt8]?
   public var resolvConf: String
   public var hosts: String
   /// Of a sandbox: passwd(5) and group(5) with the caller in them.

@@ -9,7 +9,8 @@ extension LaunchPlanner {
     let wanted = ProcessWish(
       user: facts.user, workdir: spec.workdir, home: spec.brand == .sparse, capabilities: facts.capabilities,
       keepGroups: facts.tier == .single, noNewPrivileges: !spec.ownInit, keyring: spec.nesting,
-      seccomp: facts.seccomp, afterRoot: secondWall())
+      seccomp: facts.watchedFilter ?? facts.seccomp, isNarrow: !spec.calls.isEmpty,
+      isWatched: facts.watchedFilter != nil, afterRoot: secondWall())
     plan.process = wanted.ops
     // In a user namespace of his own nobody else's processes count (setrlimit(2), RLIMIT_NPROC; Linux 5.14).
     if spec.sandbox != nil, let pids = spec.limits.pids {
@@ -34,8 +35,16 @@ struct ProcessWish {
   /// keyctl(2) is open inside: then the caller's session keyring must not be.
   var keyring: Bool
   var seccomp: [UInt8]
+  /// It lets less through than a launch itself needs (`--calls`).
+  var isNarrow = false
+  /// It hands calls over to a watcher, who is not to see the launch's own.
+  var isWatched = false
   /// As soon as the root stands.
   var afterRoot: [PlannedOp] = []
+
+  /// Then the filter is the last thing before the command. Without no_new_privs it cannot be: the right to load one has
+  /// gone by then.
+  private var filtersLate: Bool { noNewPrivileges && (isNarrow || isWatched) }
 
   /// What needs no root comes first: at a start it is done while the root is still put in place. The filter lets all
   /// that follows through, as it does for a command that changes its user.
@@ -44,7 +53,7 @@ struct ProcessWish {
     if keyring { ops.append(.simple(.keyring, "leave the caller's session keyring")) }
     // A system zone has su and sudo inside; without no_new_privs only CAP_SYS_ADMIN, which is about to go, may filter.
     if noNewPrivileges { ops.append(.simple(.noNewPrivileges, "gain no privileges by execve")) }
-    ops.append(.seccomp(seccomp))
+    if !filtersLate { ops.append(.seccomp(seccomp)) }
     ops += PlannedOp.capabilities(capabilities)
     if let workdir {
       ops.append(.changeDirectory(workdir, make: true))
@@ -54,6 +63,7 @@ struct ProcessWish {
     ops += afterRoot
     ops.append(.ids(uid: user.uid, gid: user.gid, groups: user.groups, keepGroups: keepGroups))
     ops.append(.holdCapabilities(capabilities))
+    if filtersLate { ops.append(.seccomp(seccomp, flags: isWatched ? WatchFilter.flags : 0)) }
     return ops
   }
 

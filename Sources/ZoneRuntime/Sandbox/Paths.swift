@@ -11,6 +11,15 @@ public typealias PathLook = (String) -> PathKind?
 enum Paths {
   static func join(_ folder: String, _ name: String) -> String { folder == "/" ? "/\(name)" : "\(folder)/\(name)" }
 
+  /// Without `.`, `..` and double slashes, by the text alone.
+  static func plain(_ path: String) -> String {
+    var parts: [Substring] = []
+    for part in path.split(separator: "/") where part != "." {
+      if part == ".." { _ = parts.popLast() } else { parts.append(part) }
+    }
+    return "/" + parts.joined(separator: "/")
+  }
+
   /// Strictly below.
   static func lies(_ path: String, in folder: String) -> Bool {
     folder == "/" ? path != "/" : path.utf8.count > folder.utf8.count && path.hasPrefix("\(folder)/")
@@ -19,6 +28,8 @@ enum Paths {
   static func isOrLies(_ path: String, in folder: String) -> Bool { path == folder || lies(path, in: folder) }
 
   static func name(_ path: String) -> String { path.split(separator: "/").last.map(String.init) ?? "/" }
+
+  static func parent(_ path: String) -> String { above(path).last ?? "/" }
 
   /// The way to it, from the top: `/a`, `/a/b` of `/a/b/c`.
   static func above(_ path: String) -> [String] {

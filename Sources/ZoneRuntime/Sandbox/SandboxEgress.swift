@@ -23,7 +23,7 @@ struct SandboxEgress: ~Copyable {
       EgressProxy.Ends(lifeline: try ends.second.duplicate(), denials: try lines.duplicate())
     }
     do throws(NetworkError) {
-      let rules = try EgressRules(allowed.joined(separator: ","))
+      let rules = try EgressRules(planned: allowed)
       let running = try EgressProxy.start(rules, network: network, ends: theirs, executable: zonectl)
       // The command's environment names it, and was planned before.
       guard running.port == EgressProxy.port else {

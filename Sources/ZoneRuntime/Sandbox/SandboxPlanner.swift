@@ -39,6 +39,8 @@ public struct SandboxPlanner {
     sandbox.places = try places()
     sandbox.allowed = wish.allowed
     sandbox.manyIds = wish.manyIds
+    // Without namespaces of his own the watcher may not look into the command.
+    sandbox.watch = wish.bare == nil ? wish.watch : nil
     if let why = wish.bare { try makeBare(&sandbox, name, why) }
     let home = sandbox.bare?.home ?? facts.account.home
     let gitconfig = Paths.join(home, ".gitconfig")
@@ -57,6 +59,7 @@ public struct SandboxPlanner {
     spec.limits = wish.limits
     spec.capDrop = ["ALL"]
     spec.nesting = wish.nesting
+    spec.calls = wish.calls
     spec.terminal = wish.terminal
     spec.ephemeral = true
     spec.sandbox = sandbox
@@ -65,7 +68,7 @@ public struct SandboxPlanner {
 
   /// By which programs find the proxy. The caller's own would be out of reach, and may have a password in it.
   private var proxies: [(name: String, value: String)] {
-    guard !wish.allowed.isEmpty, let rules = try? EgressRules(wish.allowed.joined(separator: ",")) else { return [] }
+    guard !wish.allowed.isEmpty, let rules = try? EgressRules(planned: wish.allowed) else { return [] }
     return EgressProxy.environment(rules)
   }
 
@@ -127,17 +130,23 @@ public struct SandboxPlanner {
   // MARK: places
 
   private func places() throws(ZoneError) -> [SandboxPlace] {
+    if wish.everything { return everything() }
     var places: [SandboxPlace] = []
     if let home = wish.home {
       let source = Paths.join(facts.homes, home)
       places.append(
         SandboxPlace(facts.account.home, .writable, source: facts.real(source) ?? source, why: "--home \(home)"))
     }
-    let project = try project()
+    if wish.only, wish.review != nil {
+      throw .refused("cannot review: --only gives no current directory to write to")
+    }
+    let project = wish.only ? nil : try project()
     let own = [facts.folder] + wish.writable
     // What lies in the project is the project's: an activated virtual environment is written to.
-    places += Toolchains(account: facts.account, environment: variables, look: facts.look).places().filter { tool in
-      tool.access == .hidden || !own.contains { Paths.isOrLies(tool.path, in: $0) }
+    if !wish.only {
+      places += Toolchains(account: facts.account, environment: variables, look: facts.look).places().filter { tool in
+        tool.access == .hidden || !own.contains { Paths.isOrLies(tool.path, in: $0) }
+      }
     }
     // Sources are opened without following a link, which another sandbox could have put there meanwhile. What else there is
     // has no link on its way.
@@ -155,6 +164,26 @@ public struct SandboxPlanner {
       places.append(SandboxPlace(path, .hidden, isDirectory: facts.look(path) == .directory, why: "--hide"))
     }
     return wish.bare == nil ? pinned(ordered(places)) : ordered(places)
+  }
+
+  /// The caller's files as they are, but for what every sandbox has of its own, and our own places.
+  private func everything() -> [SandboxPlace] {
+    let own = Set(Self.inRoot + Self.never + ["/lib32", "/libx32", "/tmp", "/var", "/boot", "/lost+found"])
+    let tops = facts.tops.map { "/\($0)" }.filter {
+      !own.contains($0) && facts.look($0) == .directory && facts.canWrite($0)
+    }
+    let folders = tops + [facts.account.home] + (facts.otherHome.map { [$0] } ?? []) + [facts.folder]
+    var places: [SandboxPlace] = []
+    for folder in folders {
+      guard facts.look(folder) == .directory, !places.contains(where: { Paths.isOrLies(folder, in: $0.path) }),
+        !Self.inRoot.contains(where: { Paths.isOrLies(folder, in: $0) }), folder != "/"
+      else { continue }
+      places.append(SandboxPlace(folder, .writable, why: "learn"))
+    }
+    for path in facts.ours where places.contains(where: { Paths.lies(path, in: $0.path) }) {
+      places.append(SandboxPlace(path, .hidden, why: "zones"))
+    }
+    return ordered(places)
   }
 
   private var variables: [String: String] {

@@ -12,10 +12,12 @@ public struct SandboxProfile: Equatable, Sendable {
   public var name: String
   public var lines: [Line]
 
-  /// Options that a profile may have; `nesting` is a flag.
+  /// Options that a profile may have.
   public static let options = [
-    "ro", "rw", "hide", "env", "home", "network", "memory", "cpus", "pids", "nesting", "ids", "require",
+    "only", "ro", "rw", "hide", "env", "home", "network", "memory", "cpus", "pids", "nesting", "ids", "require",
+    "calls",
   ]
+  private static let flags = ["only", "nesting"]
   private static let paths = ["ro", "rw", "hide"]
 
   /// Those that come with zonectl.
@@ -101,8 +103,9 @@ public struct SandboxProfile: Equatable, Sendable {
         throw refuse("'\(option)' is no option of a profile\(suggestion(for: String(option), in: Self.options))")
       }
       var value = words.count > 1 ? Self.trimmed(words[1]) : ""
-      guard value.isEmpty == (option == "nesting") else {
-        throw refuse(option == "nesting" ? "'nesting' takes no value" : "'\(option)' wants a value")
+      let isFlag = Self.flags.contains(String(option))
+      guard value.isEmpty == isFlag else {
+        throw refuse(isFlag ? "'\(option)' takes no value" : "'\(option)' wants a value")
       }
       if Self.paths.contains(String(option)) {
         if value == "~" { value = home } else if value.hasPrefix("~/") { value = home + String(value.dropFirst(1)) }

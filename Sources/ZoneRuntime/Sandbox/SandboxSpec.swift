@@ -13,6 +13,17 @@ public struct SandboxSpec: Equatable, Sendable {
   /// There are no namespaces (`--require landlock` where the machine has no user namespaces).
   public var bare: BareSandbox?
 
+  /// Somebody looks on; nil: nobody does.
+  public var watch: Watch?
+  /// Of `learn`: what the proxy connects is told as well.
+  public var learns: Bool { watch == .everything }
+
+  /// What a watcher tells of.
+  public enum Watch: String, Sendable {
+    case denials
+    case everything
+  }
+
   public init(account: SandboxAccount) { self.account = account }
 
   /// What is covered so that it stays as it is, there or not.
@@ -93,6 +104,7 @@ extension SandboxSpec: JSONObject {
     try json.field("files", &files)
     try json.field("manyIds", &manyIds)
     try json.field("places", &places)
+    try json.field("watch", &watch)
   }
 }
 
@@ -108,6 +120,7 @@ extension SandboxAccount: JSONObject {
   }
 }
 
+extension SandboxSpec.Watch: JSONText {}
 extension SandboxPlace.Access: JSONText {}
 
 extension SandboxPlace: JSONObject {

@@ -16,13 +16,27 @@ public struct SandboxWish: Sendable {
   public var limits = ResourceLimits()
   public var nesting = false
   public var manyIds = false
+  /// Nothing but what is named: no current directory, no tools of PATH, no caches.
+  public var only = false
+  /// Names of groups of system calls; none: all.
+  public var calls: [String] = []
+  public var watch: SandboxSpec.Watch?
   public var terminal = false
   /// Without namespaces, and why; nil: with them.
   public var bare: String?
   /// What is written to the project goes to this layer; nil: to the project.
   public var review: String?
 
+  /// Of `learn`: the caller's files as they are.
+  public var everything = false
+
   public init() {}
+
+  /// Of `learn`: every host, by the proxy.
+  public mutating func allowEverything() {
+    allowed = [EgressRule.everything.description]
+    network = .none
+  }
 
   /// - Parameter rules: `HOST[:PORT],…` as docs/EGRESS.md has them.
   /// - Throws: `.commandLine` for what is no rule.
@@ -55,6 +69,8 @@ public struct SandboxFacts {
   /// Where homes that last are kept.
   public var homes: String
   public var look: PathLook
+  /// Of `learn`: the names right below the top.
+  public var tops: [String] = []
   /// Without links, `.` and `..` (realpath(3)); nil where there is nothing.
   public var real: (String) -> String?
   /// His home by passwd(5), where HOME says another.

@@ -96,6 +96,7 @@ struct SeccompKey {
     var words = (Self.basis, ~Self.basis)
     Self.add(profile.capabilities.rawValue, to: &words)
     Self.add((profile.nesting ? 1 : 0) | (profile.shared?.rawValue ?? 0) << 1, to: &words)
+    if profile.groups != .all { Self.add(UInt64(profile.groups.rawValue), to: &words) }
     Self.add(Self.machine, to: &words)
     Self.add(library, to: &words)
     Self.add(Self.rulesVersion, to: &words)

@@ -6,11 +6,16 @@ public struct SeccompProfile: Hashable, Sendable {
   public var nesting: Bool
   /// Without namespaces: what they keep apart elsewhere is refused here.
   public var shared: SharedKernel?
+  /// The groups of calls that are left (`--calls`).
+  public var groups: CallGroups
 
-  public init(capabilities: CapabilitySet, nesting: Bool = false, shared: SharedKernel? = nil) {
+  public init(
+    capabilities: CapabilitySet, nesting: Bool = false, shared: SharedKernel? = nil, groups: CallGroups = .all
+  ) {
     self.capabilities = capabilities
     self.nesting = nesting
     self.shared = shared
+    self.groups = groups
   }
 }
 
@@ -110,7 +115,8 @@ extension SeccompProfile {
     } else {
       add("socketcall", .refuse(.noSuchFamily), .max, 1)  // SYS_SOCKET
     }
-    return rules
+    if groups == .all { return rules }
+    return rules.filter { groups.contains(.of($0.call)) }
   }
 
   /// AF_UNIX, AF_INET, AF_INET6, AF_NETLINK; with CAP_NET_RAW also AF_PACKET and AF_XDP. The others are the kernel's
@@ -148,6 +154,10 @@ extension SeccompProfile {
     add(["personality"], .refuse(.notPermitted))
     // What a kernel without that family says, so that programs try the next.
     add(["socket"], .refuse(.noSuchFamily))
-    return rules
+    if groups == .all { return rules }
+    return rules.map { rule in
+      if groups.contains(.of(rule.call)) || rule.action == .refuse(.noSuchCall) { return rule }
+      return SeccompRule(call: rule.call, action: .refuse(.notPermitted), test: nil)
+    }
   }
 }

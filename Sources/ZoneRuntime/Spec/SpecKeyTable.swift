@@ -145,6 +145,14 @@ extension SpecKeys {
     capabilities("cap-add", { $0.capAdd }) { $0.capAdd = $1 },
     capabilities("cap-drop", { $0.capDrop }) { $0.capDrop = $1 },
     flag("nesting", .restart, { $0.nesting }) { $0.nesting = $1 },
+    SpecKey(
+      "calls", .restart,
+      .list(
+        { $0.calls },
+        { (spec, texts) throws(SyntaxError) in
+          _ = try CallGroups(named: texts)
+          spec.calls = texts
+        }, commas: true)),
   ]
 
   private static let life: [SpecKey] = [

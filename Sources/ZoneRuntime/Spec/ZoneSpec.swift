@@ -42,6 +42,8 @@ public struct ZoneSpec: Equatable, Sendable {
   public var ownInit = false
   /// Namespaces and new user namespaces may be made inside.
   public var nesting = false
+  /// Names of the groups of system calls that are left (`CallGroups`); none: all.
+  public var calls: [String] = []
   public var labels: [String: String] = [:]
   /// What `stop` sends first; a name without SIG or a number.
   public var stopSignal = "TERM"

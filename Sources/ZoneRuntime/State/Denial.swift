@@ -2,12 +2,18 @@ public import VirtualNet
 
 /// Something that a zone was refused, as it is told while the zone runs and kept for its report.
 public struct Denial: Equatable, Sendable {
-  public enum Kind: String, Sendable { case network }
+  public enum Kind: String, Sendable {
+    case network
+    /// A file, told by a watcher (`Watch/`).
+    case file
+    /// A system call that the filter refuses.
+    case call
+  }
 
   public var kind: Kind
-  /// What was asked for: of the network `HOST:PORT`. Printable ASCII.
+  /// What was asked for: of the network `HOST:PORT`, a file's path, a call with the argument that decided. Printable ASCII.
   public var name: String
-  /// What it was asked by: of the network `connect`, `sni` or `resolve`.
+  /// What it was asked by: the system call's name; of the proxy `connect`, `sni` or `resolve`.
   public var call: String
   /// Why, in words. Printable ASCII.
   public var rule: String

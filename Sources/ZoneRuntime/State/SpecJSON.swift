@@ -10,6 +10,9 @@ extension ZoneSpec: JSONObject {
     try json.field("aliases", &aliases)
     try json.field("autostart", &autostart)
     try json.field("brand", &brand)
+    var groups: [String]? = calls.isEmpty ? nil : calls
+    try json.field("calls", &groups)
+    calls = groups ?? []
     try json.field("capAdd", &capAdd)
     try json.field("capDrop", &capDrop)
     try json.field("command", &command)

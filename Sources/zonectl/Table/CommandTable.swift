@@ -85,7 +85,8 @@ public struct CommandTable: Sendable {
       guard let row = option(use.name, of: verb) else { return nil }
       guard !use.help.isEmpty else { return row }
       return Option(
-        row.name, row.letter, row.metavar, repeats: row.repeats, hint: row.hint, set: row.set, help: use.help)
+        row.name, row.letter, use.metavar.isEmpty ? row.metavar : use.metavar, repeats: row.repeats,
+        hint: use.hint ?? row.hint, set: row.set, help: use.help)
     }
   }
 

@@ -54,9 +54,14 @@ public struct OptionUse: Sendable {
   public let name: String
   /// What it means for this verb, where that is not the option's own help; or empty.
   public let help: String
+  /// What its value is for this verb, where that is not the option's own; or empty.
+  public let metavar: String
+  public let hint: Hint?
 
-  public init(_ name: String, _ help: String = "") {
+  public init(_ name: String, _ help: String = "", _ metavar: String = "", hint: Hint? = nil) {
     self.name = name
     self.help = help
+    self.metavar = metavar
+    self.hint = hint
   }
 }

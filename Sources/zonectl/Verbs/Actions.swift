@@ -26,6 +26,7 @@ func action(of invocation: Invocation) -> Action {
   case .kill: onZones(kill)
   case .wait: onZones(wait)
   case .sandbox: onZones(sandbox)
+  case .learn: onZones(learn)
   case .list: onZones(list)
   case .show: onZones(show)
   case .set: onZones(set)
@@ -43,6 +44,7 @@ func action(of invocation: Invocation) -> Action {
   case .networkNames: onZones(networkNames)
   case .userNetwork: userNetwork
   case .egressProxy: egressProxy
+  case .sandboxWatch: sandboxWatch
   case nil: preconditionFailure("the table has a verb that is no ZonectlVerb: \(invocation.verb.name)")
   }
 }

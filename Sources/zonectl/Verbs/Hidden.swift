@@ -41,3 +41,6 @@ func egressProxy(_ invocation: Invocation) throws(ZoneError) -> Int32 {
   }
   EgressServer.run(invocation.command) { Denial($0).line }
 }
+
+/// The watcher of a sandbox, started by `SandboxWatch`.
+func sandboxWatch(_ invocation: Invocation) throws(ZoneError) -> Int32 { Watcher.run() }

@@ -46,7 +46,9 @@ private func stay(_ context: Context, _ report: inout SandboxReport) throws(Zone
   defer { withExtendedLifetime(lock) {} }
   do throws(ZoneError) {
     let spec = try SandboxPlanner.spec(wish, facts, name: report.id)
-    try run(spec, context, deadline: seconds.map { Clock.monotonicNanoseconds() + UInt64($0 * 1e9) }, &report)
+    var notes = WatchNotes()
+    try runSandbox(
+      spec, context, deadline: seconds.map { Clock.monotonicNanoseconds() + UInt64($0 * 1e9) }, &report, &notes)
   } catch {
     if let review { try tell(review, &report) }
     throw error
@@ -54,8 +56,9 @@ private func stay(_ context: Context, _ report: inout SandboxReport) throws(Zone
   if let review { try tell(review, &report) }
 }
 
-private func run(
-  _ spec: ZoneSpec, _ context: Context, deadline: UInt64?, _ report: inout SandboxReport
+/// - Parameter notes: what a watcher has seen, where there was one.
+func runSandbox(
+  _ spec: ZoneSpec, _ context: Context, deadline: UInt64?, _ report: inout SandboxReport, _ notes: inout WatchNotes
 ) throws(ZoneError) {
   var client = TerminalClient(isTerminal: spec.terminal, passesInput: true)
   client.forwardsSignals = !spec.terminal
@@ -77,7 +80,8 @@ private func run(
     throw error
   }
   report.denials = running.endEgress()
-  for denial in report.denials { Output.complain("denied \(denial.words)") }
+  if spec.sandbox?.watch != nil { notes = running.endWatch() }
+  if spec.sandbox?.learns != true { tell(notes, context, &report) }
   context.zones.note(report.denials, of: spec.name)
   if case .ended(let how, let oomKilled) = outcome {
     report.oomKilled = oomKilled
@@ -85,11 +89,21 @@ private func run(
     case .exited(let code): report.code = Int(code)
     case .signaled(let signal): report.signal = Int(signal)
     }
-    if context.invocation.has(.report) { running.awaitKeeper() }
+    if context.invocation.has(.report) || spec.sandbox?.learns == true { running.awaitKeeper() }
     try running.finish(how, oomKilled: oomKilled)
   }
   defer { context.zones.endOrphans(of: spec) }
   report.status = Int(try finish(outcome, spec, context))
+}
+
+/// What was refused: by the proxy always, files and calls where somebody asked for it.
+private func tell(_ notes: WatchNotes, _ context: Context, _ report: inout SandboxReport) {
+  for denial in report.denials { Output.complain("denied \(denial.words)") }
+  if notes.wasCut { Output.complain("the sandbox's watcher was killed: what was denied afterwards is not told") }
+  if context.invocation.has(.verbose) {
+    for denial in notes.denials { Output.complain("denied \(denial.call) \(denial.words)") }
+  }
+  report.denials += notes.denials
 }
 
 // MARK: reviews
@@ -112,7 +126,7 @@ private func tell(_ review: Review, _ report: inout SandboxReport) throws(ZoneEr
 // MARK: what was asked for
 
 /// The command line's options and before them those of profiles: of one value the last counts, lists are added to.
-private struct SandboxOptions {
+struct SandboxOptions {
   let invocation: Invocation
   var profiles: [SandboxProfile.Line] = []
 
@@ -130,7 +144,7 @@ private struct SandboxOptions {
   }
 }
 
-private func sandboxWish(_ invocation: Invocation, _ facts: SandboxFacts) throws(ZoneError) -> SandboxWish {
+func sandboxWish(_ invocation: Invocation, _ facts: SandboxFacts) throws(ZoneError) -> SandboxWish {
   var options = SandboxOptions(invocation: invocation)
   for word in invocation.values(.profile) {
     let profile = try SandboxProfile.find(word, in: facts.profiles, home: facts.account.home)
@@ -150,6 +164,9 @@ private func sandboxWish(_ invocation: Invocation, _ facts: SandboxFacts) throws
   case "many"?: wish.manyIds = true
   case let other?: throw .commandLine("--ids '\(other)': it is one or many")
   }
+  wish.only = options.has(.only)
+  wish.calls = options.values(.calls).flatMap { $0.split(separator: ",").map(String.init) }
+  if invocation.has(.report) || invocation.has(.verbose) { wish.watch = .denials }
   wish.terminal = isatty(0) == 1 && isatty(1) == 1
   switch options.value(.network) {
   case nil, "none"?: wish.network = .none

@@ -124,7 +124,7 @@ struct SandboxAttempt: Sendable, CustomTestStringConvertible {
       script: "dd if=/dev/zero of=/tmp/fill-$KEY bs=1k count=1 2>/dev/null",
       after: "test -e /tmp/fill-$KEY && echo TAKEN"),
     .init(
-      what: "fork without end (--pids 50)", ours: .bounded, bwrap: .notCovered, firejail: .notCovered,
+      what: "fork without end (--pids 50)", ours: .bounded, bare: .bounded, bwrap: .notCovered, firejail: .notCovered,
       options: ["--pids", "50"],
       script: "made=$(reach forks); [ \"$made\" -lt 50 ] || echo TAKEN"),
     .init(

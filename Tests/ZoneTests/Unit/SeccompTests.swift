@@ -5,7 +5,7 @@ import Testing
 @testable import ZoneRuntime
 
 /// A classic BPF machine (linux/filter.h), so far as filters use it. `arguments` are the first of six.
-private func run(_ program: [UInt8], _ machine: UInt32, _ number: UInt32, _ arguments: [UInt64]) -> UInt32 {
+func runFilter(_ program: [UInt8], _ machine: UInt32, _ number: UInt32, _ arguments: [UInt64]) -> UInt32 {
   var data = [number, machine, 0, 0]
   for index in 0..<6 {
     let argument = index < arguments.count ? arguments[index] : 0
@@ -76,7 +76,7 @@ private let standard = SeccompProfile(capabilities: .zoneDefault)
             0x0eff_ff, 0x4000_0000, 0x4000_0027, 0x7fff_ffff, .max,
           ] {
             // Arguments that no rule tests for: flags of nothing, family 0xfffffff0.
-            let told = run(program, machine, number, [0xffff_ff00_ffff_ff00 & ~0x7e02_0080, 0])
+            let told = runFilter(program, machine, number, [0xffff_ff00_ffff_ff00 & ~0x7e02_0080, 0])
             let name = SeccompCallTable.name(of: number, machine)
             #expect(
               told == name.flatMap { answers[$0] } ?? 0x0005_0026,
@@ -84,7 +84,7 @@ private let standard = SeccompProfile(capabilities: .zoneDefault)
           }
         }
         for machine: UInt32 in [0, 0x8000_0016, .max, 0xc000_00f3] {
-          #expect(run(program, machine, 1, [0]) == 0x0005_0026)
+          #expect(runFilter(program, machine, 1, [0]) == 0x0005_0026)
         }
       }
     }

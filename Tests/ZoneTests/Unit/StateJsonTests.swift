@@ -32,6 +32,7 @@ struct StateJsonTests {
     spec.readOnly = true
     spec.capAdd = ["NET_RAW"]
     spec.capDrop = ["ALL", "KILL"]
+    spec.calls = ["network"]
     spec.restart = .onFailure(limit: 3)
     spec.autostart = true
     spec.terminal = true
@@ -60,6 +61,7 @@ struct StateJsonTests {
     sandbox.bare = BareSandbox(home: "/run/h", scratch: "/run/t", why: "it is \"0\"")
     sandbox.bare?.links = ["/run/h/a": "/home/é/a"]
     sandbox.bare?.uncovered = ["/p/.envrc"]
+    sandbox.watch = .denials
     return sandbox
   }
 

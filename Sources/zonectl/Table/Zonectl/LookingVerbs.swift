@@ -173,4 +173,5 @@ let aboutVerbs: [Verb] = [
   Verb(
     "user-network", chapter: "", "hold an ordinary user's network, answer its names, relay its ports", kind: .hidden),
   Verb("egress-proxy", chapter: "", "connect a zone without a route by the names it may ask for", kind: .hidden),
+  Verb("sandbox-watch", chapter: "", "look at a sandbox from outside and tell what it is refused", kind: .hidden),
 ]

@@ -47,6 +47,11 @@ let zonectlOptions: [Option] = [
   Option("autostart", "", set: "zone", help: "started at machine start (zonectl boot --all)"),
   Option("init", "", set: "zone", help: "the command is an init of its own and becomes pid 1; ours is left out"),
   Option("nesting", "", set: "zone", help: "namespaces, and so zones, can be made inside; weakens the walls"),
+  Option(
+    "calls", "", "GROUP,…", repeats: true,
+    hint: .words(
+      "base process network file-system ipc identity scheduling clock async-io debug walls privileged"), set: "zone",
+    help: "leave only these groups of system calls, and the base that every program needs (docs/LEARN.md)"),
   Option("label", "l", "KEY=VALUE", repeats: true, set: "zone", help: "a word of yours about the zone, kept with it"),
   Option("stop-signal", "", "SIGNAL", hint: .signal, set: "zone", help: "what stop sends first; otherwise TERM"),
   Option("stop-timeout", "", "SECONDS", set: "zone", help: "how long stop waits before it kills; otherwise 10"),
@@ -71,8 +76,11 @@ let zonectlOptions: [Option] = [
   Option(
     "ids", "", "one|many", hint: .words("one many"),
     help: "one: you alone; many: your subordinate ids too, under their own numbers, and none of your groups"),
+  Option("only", "", help: "nothing but what is named: no current directory, no tools of PATH, no caches"),
+  Option("check", "", help: "write nothing; tell what the profile would deny, and exit with 1 if it would anything"),
+  Option("limits", "", help: "write limits of memory and processes as well: twice the most that was seen"),
   Option("explain", "", help: "print the plan in words, each wall and each place with its reason, and run nothing"),
-  Option("verbose", "v", help: "tell on standard error what stands and what is in sight"),
+  Option("verbose", "v", help: "tell on standard error what stands, what is in sight and what is refused"),
   Option("report", "", "FILE", hint: .file, help: "write how it ended, and what it took, to FILE as JSON"),
   Option("id", "", "NAME", help: "the run's name, in list, its report and its review; otherwise made from two words"),
 

@@ -3,7 +3,7 @@ public enum ZonectlVerb: String, CaseIterable, Sendable {
   case configure, create, ready, start, run
   case stop, halt, restart, pause, resume, delete
   case exec, login, attach, logs, cp, kill, wait
-  case sandbox
+  case sandbox, learn
   case list, show, set, explain, audit, events, changes, features
   case apply, plan, down, ps
   case completion, man, help, version
@@ -11,6 +11,7 @@ public enum ZonectlVerb: String, CaseIterable, Sendable {
   case networkNames = "network-names"
   case userNetwork = "user-network"
   case egressProxy = "egress-proxy"
+  case sandboxWatch = "sandbox-watch"
 }
 
 /// The options of `zonectl`, by their long names: how verbs ask an invocation.
@@ -29,6 +30,7 @@ public enum ZonectlOption: String, CaseIterable, Sendable {
   case capDrop = "cap-drop"
   case restart, autostart, `init`, nesting, label
   case ro, rw, hide, home, profile, require, review, explain, verbose, report, id, ids, pid
+  case only, calls, check, limits
   case stopSignal = "stop-signal"
   case stopTimeout = "stop-timeout"
   case tty, interactive, name, rm, detach
