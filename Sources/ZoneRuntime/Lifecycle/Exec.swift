@@ -238,7 +238,7 @@ extension Zones {
     var user = try user(request.user ?? spec.user, spec, facts)
     if record.tier == .single { user.groups = [] }
     let filter: [UInt8]
-    let profile = try spec.seccompProfile(record.capabilities)
+    let profile = try spec.seccompProfile(record.capabilities, record.tier)
     do {
       filter = try SeccompCache(directory: "\(directories.shared)/seccomp").bytes(for: profile)
     } catch { throw .refused("\(error)") }

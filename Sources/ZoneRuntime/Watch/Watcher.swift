@@ -60,7 +60,7 @@ public final class Watcher {
     guard zns_prctl(setDumpable, 0, 0, 0, 0) >= 0, zns_prctl(setNoNewPrivileges, 1, 0, 0, 0) >= 0,
       zns_drop_capabilities() >= 0,
       let spec = try? JSON.decode(ZoneSpec.self, from: readWhole(OwnedFD(raw: Descriptor.spec)), name: "spec"),
-      let sandbox = spec.sandbox, let profile = try? spec.seccompProfile([])
+      let sandbox = spec.sandbox, let profile = try? spec.seccompProfile([], .single)
     else { exit(1) }
     let program = readWhole(OwnedFD(raw: Descriptor.filter))
     guard let listener = awaitListener() else { exit(0) }
