@@ -10,7 +10,7 @@ condition() {
     case $1 in always | v2-only) return 0 ;; no-systemd) [ "$flavour" = plain ]; return ;; *) return 1 ;; esac
   fi
   case $1 in
-    always) true ;;
+    always | host) true ;;
     no-landlock) ! .build/bin/zonectl features 2>/dev/null | grep -Eq '^landlock +yes .*ABI ([6-9]|[1-9][0-9])' ;;
     no-v2-controllers) ! grep -qw memory /sys/fs/cgroup/cgroup.controllers 2>/dev/null ;;
     no-sys-resource) ! ((0x$(awk '/^CapBnd/ { print $2 }' /proc/self/status) >> 24 & 1)) ;;

@@ -6,7 +6,7 @@ import Testing
 /// Sandboxes where nobody may make user namespaces: `--require landlock` runs the command behind Landlock and the filter.
 /// Under Linux 6.12 only (scripts/guest): other kernels here have no Landlock, or not its scopes.
 @Suite(
-  .serialized, .machine, .needs(.root, .ordinaryUser, .landlock, .program("gcc"), .program("git")),
+  .serialized, .machine, .needs(.root, .ordinaryUser, .guest, .landlock, .program("gcc"), .program("git")),
   .timeLimit(.minutes(15)))
 struct LandlockTests {
   private static let users: [Zonectl.Who] = [.ordinaryUser, .root]

@@ -33,7 +33,8 @@ struct ListTests {
       #expect(table.filter { $0.contains(" configured ") }.count == 200)
       // The other process cannot be made, and this one does it all.
       var alone = zones.command(["list"])
-      alone.argv = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "inject=fork,clone,clone3:error=EAGAIN"] + alone.argv
+      alone.argv =
+        ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "inject=fork,clone,clone3:error=EAGAIN"] + alone.argv
       let outcome = try alone.run()
       #expect(outcome.status == 0 && outcome.out.split(separator: "\n").count == 202, "\(outcome)")
     }

@@ -13,6 +13,8 @@ enum Need: Sendable, CustomStringConvertible {
   /// By this process' own PATH, as a developer has it.
   case tool(String)
   case path(String)
+  /// scripts/guest's machine, whose settings are ours to change.
+  case guest
   /// Debian 12's: what an attack does to it is a fact of that version.
   case runcOfDebian12
   case cgroupV1(String)
@@ -28,6 +30,7 @@ enum Need: Sendable, CustomStringConvertible {
     case .program(let name): Command.find(name) != nil
     case .tool(let name): Self.file(ofTool: name) != nil
     case .path(let path): access(path, F_OK) == 0
+    case .guest: access("/run/guest", F_OK) == 0
     case .runcOfDebian12: Self.runc.hasPrefix("runc version 1.1.5+ds1")
     case .cgroupV1(let controller): access("/sys/fs/cgroup/\(controller)/tasks", F_OK) == 0
     case .landlock: Landlock.ofKernel().scopesSignals
@@ -61,6 +64,7 @@ enum Need: Sendable, CustomStringConvertible {
     case .program(let name): "the program \(name)"
     case .tool(let name): "\(name) on the PATH"
     case .path(let path): path
+    case .guest: "the guest (scripts/guest)"
     case .runcOfDebian12: "runc of Debian 12 (1.1.5+ds1)"
     case .cgroupV1(let controller): "the v1 cgroup controller \(controller)"
     case .landlock: "Landlock with scopes (Linux 6.12)"
