@@ -56,8 +56,10 @@ struct FileVerdict: Sendable {
     case .look, .read, .execute: return sight.outside != nil ? "\(why) (--ro PATH gives it)" : nil
     case .write, .remove: return sight.outside != nil ? "\(why) (--rw PATH gives it)" : nil
     case .create:
-      // Made where everything is private, it is not lost on anybody but the caller, who has one.
-      return sight.outside != nil || (sight.folderOutside && !sight.folderInside) ? "\(why) (--rw PATH gives it)" : nil
+      // What it makes in its own /run or /var is nobody's loss; in a home the caller's file stays as it was.
+      let isDiverted = sight.outside != nil && Paths.isOrLies(path, in: sandbox.account.home)
+      let isNowhere = sight.folderOutside && !sight.folderInside
+      return isDiverted || isNowhere ? "\(why) (--rw PATH gives it)" : nil
     }
   }
 

@@ -30,7 +30,11 @@ public struct LearnCheck {
       let sight = FileSight(
         inside: isInside(one.path, sandbox) ? one.kind : nil, outside: one.kind,
         folderInside: isInside(folder, sandbox) || made.contains(folder), folderOutside: true)
-      guard let rule = verdict.rule(one.path, one.access, sight), told.insert(one.path).inserted else { continue }
+      var rule = verdict.rule(one.path, one.access, sight)
+      if rule == nil, one.access.changes, !sandbox.places.contains(where: { Paths.isOrLies(one.path, in: $0.path) }) {
+        rule = "not given: what is written there goes with the sandbox (--rw PATH gives it)"
+      }
+      guard let rule, told.insert(one.path).inserted else { continue }
       found.append(
         Denial(kind: .file, name: Printable.text(one.path), call: one.access.rawValue, rule: rule))
     }

@@ -101,7 +101,10 @@ private func tell(_ notes: WatchNotes, _ context: Context, _ report: inout Sandb
   for denial in report.denials { Output.complain("denied \(denial.words)") }
   if notes.wasCut { Output.complain("the sandbox's watcher was killed: what was denied afterwards is not told") }
   if context.invocation.has(.verbose) {
-    for denial in notes.denials { Output.complain("denied \(denial.call) \(denial.words)") }
+    for denial in notes.denials {
+      // A call's own words begin with its name.
+      Output.complain("denied " + (denial.kind == .call ? "" : "\(denial.call) ") + denial.words)
+    }
   }
   report.denials += notes.denials
 }

@@ -87,4 +87,25 @@ struct LearnPlanTests {
       again.text(limits: false, here).contains("# zonectl learn, runs: 2\n# command: tool one\n# command: tool two\n"))
     #expect(throws: ZoneError.self) { try LearnedProfile(named: "p", "ro /x\n", home: "/home/me") }
   }
+  @Test func aCheckTellsWhatWouldBeLostOrDenied() throws {
+    var spec = ZoneSpec(name: "check")
+    spec.network = .none
+    spec.calls = ["process"]
+    var sandbox = SandboxSpec(account: SandboxAccount(uid: 1, gid: 1, name: "me", home: "/home/me", shell: "/bin/sh"))
+    sandbox.places = [
+      SandboxPlace("/home/me/p", .readOnly, why: "--ro"), SandboxPlace("/home/me/p/out", .writable, why: "--rw"),
+    ]
+    sandbox.allowed = ["a.org:443"]
+    spec.sandbox = sandbox
+    var notes = WatchNotes()
+    notes.groups = [.base, .process, .network]
+    for (path, access, kind) in [
+      ("/home/me/p/in", FileAccess.read, PathKind?.some(.file)), ("/home/me/p/out/x", .create, nil),
+      ("/home/me/new", .create, nil), ("/home/me/.netrc", .read, .file), ("/home/me/p/x", .write, .file),
+      ("/usr/bin/x", .execute, .file), ("/tmp/x", .create, nil),
+    ] { notes.sightings.append(.init(path, access, kind)) }
+    let found = LearnCheck(spec, ground([])).denials(notes, hosts: ["a.org:443", "b.org:443"])
+    #expect(found.map { $0.name } == ["/home/me/new", "/home/me/.netrc", "/home/me/p/x", "b.org:443", "network"])
+    #expect(found[1].rule.contains("yours alone"))
+  }
 }
