@@ -36,7 +36,7 @@ struct Relay: ~Copyable {
   private var told: TerminalClient.Outcome?
 
   /// Those that are passed on or acted upon.
-  static let signals = [SIGWINCH, SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGTSTP, SIGCONT]
+  static let signals = [SIGWINCH, SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGPIPE, SIGTSTP, SIGCONT]
 
   /// Bytes that may wait in one direction before reading stops.
   private static let mostWaiting = 64 << 10

@@ -33,6 +33,17 @@ struct SandboxTests {
     }
   }
 
+  @Test(arguments: [SIGUSR1, SIGUSR2, SIGHUP, SIGTERM]) func signalsAreTheCommands(signal: Int32) throws {
+    try Developer.with { (me) throws in
+      let running = try me.command(
+        [], ["sh", "-c", "trap 'exit 3' USR1 USR2 HUP TERM; echo ready; while :; do sleep 0.05; done"]
+      ).start()
+      try #require(running.readUntil { $0.contains("ready") })
+      running.signal(signal)
+      #expect(try running.finish(timeout: 10).status == 3)
+    }
+  }
+
   @Test func nothingElseIsInSight() throws {
     try Developer.with { (me) throws in
       try me.outside(
