@@ -33,7 +33,7 @@ extension Zones {
   private static func absence(of wall: String, _ spec: ZoneSpec) -> String {
     switch wall {
     case "landlock":
-      Landlock.refusal ?? "with --nesting mounts can be made inside, which a Landlock domain forbids"
+      Landlock.refusal ?? "of signals and abstract sockets alone: one of files slows each open (--require landlock)"
     case "net": "--network host shares the machine's"
     case "limits": "nothing was limited (--memory, --cpus, --pids)"
     default: spec.sandbox?.bare?.why ?? "not of this sandbox"

@@ -39,6 +39,7 @@ public struct SandboxPlanner {
     sandbox.places = try places()
     sandbox.allowed = wish.allowed
     sandbox.manyIds = wish.manyIds
+    sandbox.landlock = wish.landlock && wish.bare == nil
     // Without namespaces of his own the watcher may not look into the command.
     sandbox.watch = wish.bare == nil ? wish.watch : nil
     if let why = wish.bare { try makeBare(&sandbox, name, why) }

@@ -10,6 +10,8 @@ public struct SandboxSpec: Equatable, Sendable {
   public var manyIds = false
   /// `--network allow=…`: what the proxy lets through; empty without one.
   public var allowed: [String] = []
+  /// `--require landlock` beside namespaces: a Landlock domain of files too.
+  public var landlock = false
   /// There are no namespaces (`--require landlock` where the machine has no user namespaces).
   public var bare: BareSandbox?
 
@@ -102,6 +104,7 @@ extension SandboxSpec: JSONObject {
     try json.field("allowed", &allowed)
     try json.field("bare", &bare)
     try json.field("files", &files)
+    try json.field("landlock", &landlock)
     try json.field("manyIds", &manyIds)
     try json.field("places", &places)
     try json.field("watch", &watch)

@@ -54,7 +54,7 @@ public enum SandboxWalls {
     var names = isBare ? bare : always
     if spec.network != .host { names.append("net") }
     if !spec.limits.isEmpty { names.append("limits") }
-    if !isBare, landlock.abi > 0, !spec.nesting { names.append("landlock") }
+    if landlock.abi > 0, spec.sandbox?.landlock == true { names.append("landlock") }
     return known.filter(names.contains)
   }
 

@@ -16,6 +16,8 @@ public struct SandboxWish: Sendable {
   public var limits = ResourceLimits()
   public var nesting = false
   public var manyIds = false
+  /// The wall of that name, whatever it costs.
+  public var landlock = false
   /// Nothing but what is named: no current directory, no tools of PATH, no caches.
   public var only = false
   /// Names of groups of system calls; none: all.

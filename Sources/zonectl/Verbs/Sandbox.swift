@@ -187,7 +187,8 @@ func sandboxWish(_ invocation: Invocation, _ facts: SandboxFacts) throws(ZoneErr
   wish.limits = limits.limits
   let walls = options.values(.require).flatMap({ $0.split(separator: ",") }).map(String.init)
   // Asked for by name, never fallen back to.
-  if walls.contains("landlock") { wish.bare = UserNamespaces.obstacle() }
+  wish.landlock = walls.contains("landlock")
+  if wish.landlock { wish.bare = UserNamespaces.obstacle() }
   for wall in walls { try SandboxWalls.require(wall, wish) }
   return wish
 }

@@ -327,6 +327,7 @@ struct LandlockBehindTests {
   @Test func whatASandboxDoesItStillDoes() throws {
     try Developer.with { (me) throws in
       let outcome = try me.inside(
+        ["--require", "landlock"],
         "mkdir a b; echo x > a/f; mv a/f b/; ln b/f a/g; echo y > /tmp/t; mv /tmp/t .; cat b/f a/g t; echo z > /dev/null; truncate -s 0 t; wc -c < t; sleep 100 & kill $!; wait $!; echo $?"
       )
       #expect(outcome.lines == ["x", "x", "y", "0", "143"], "\(outcome)")

@@ -58,6 +58,7 @@ struct StateJsonTests {
     sandbox.files = ["/home/é/.gitconfig": "[user]\n\tname = \"A\"\n"]
     sandbox.allowed = ["example.com:443", "*.example.org"]
     sandbox.manyIds = true
+    sandbox.landlock = true
     sandbox.bare = BareSandbox(home: "/run/h", scratch: "/run/t", why: "it is \"0\"")
     sandbox.bare?.links = ["/run/h/a": "/home/é/a"]
     sandbox.bare?.uncovered = ["/p/.envrc"]
