@@ -185,7 +185,7 @@ private let hasV1Freezer = (try? CgroupHierarchy.detect())?.v1[.freezer] != nil
     try with(.init(memory: 32 << 20)) { bench in
       #expect(try bench.cgroup.oomKills() == 0)
       // tail keeps the last line, which never ends.
-      let pid = try bench.run("head -c 268435456 /dev/zero | tail > /dev/null; kill -9 $$")
+      let pid = try bench.run("head -c 100663296 /dev/zero | tail > /dev/null; kill -9 $$")
       #expect(try bench.reap(pid) != nil)
       #expect(try until { try bench.cgroup.oomKills() ?? 0 >= 1 })
       #expect(try bench.cgroup.statistics().memoryPeak ?? .max <= 32 << 20)
