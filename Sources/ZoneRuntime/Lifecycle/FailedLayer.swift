@@ -1,3 +1,4 @@
+internal import CLinuxNS
 internal import Glibc
 internal import LinuxNS
 
@@ -15,7 +16,11 @@ extension PlannedOp {
       if number == EINVAL { return "seccomp: the kernel has no filters (CONFIG_SECCOMP_FILTER), or takes none so long" }
       return isDenied ? "seccomp: a filter around us forbids another (a container's; start it outside)" : nil
     case .rootTmpfs, .rootTree, .hostTree, .attach, .mount, .overlay, .readOnly, .enterRoot, .pivot:
-      guard number == EPERM else { return number == ENOSPC ? "mount: too many mounts (sysctl fs.mount-max)" : nil }
+      guard number == EPERM else {
+        guard number == ENOSPC, let room = Shortage.remedy(ENOSPC) else { return nil }
+        // A layer that lies on a full disk says the same as a namespace that has all the mounts it may have.
+        return "mount: \(room); or too many mounts (sysctl fs.mount-max)"
+      }
       if let setting = UserNamespaceSetting.inTheWay(), setting == .appArmor { return setting.words }
       if let module = Self.securityModule {
         return "mount: refused, maybe by \(module) (journalctl -k tells; a container around us may forbid it too)"

@@ -117,19 +117,28 @@ public struct Zones: Sendable {
     if state == .unavailable, !force {
       throw .state(zone: name, state: state, verb: "delete", hint: "use halt, or delete --force")
     }
-    // Its end, also of what a killed command left; an ephemeral zone is gone with it.
-    do { try halt(name) } catch {
-      if case .notFound = error { return }
-      throw error
+    for turn in 1... {
+      // Its end, also of what a killed command left; an ephemeral zone is gone with it.
+      do { try halt(name) } catch {
+        if case .notFound = error { return }
+        throw error
+      }
+      guard files.exists else { return }
+      let zone = try locked(name)
+      let now = try self.state(of: zone.files)
+      guard now.isLive else {
+        try remove(zone.files)
+        return note(.deleted, name)
+      }
+      // Started between the two: by force that run ends as well, unless somebody starts it again and again.
+      if !force || turn == Self.forcedEnds {
+        throw .state(zone: name, state: now, verb: "delete", hint: "it was started meanwhile")
+      }
     }
-    guard files.exists else { return }
-    let zone = try locked(name)
-    // Started again meanwhile: a new run is not what was to be deleted.
-    let now = try self.state(of: zone.files)
-    if now.isLive { throw .state(zone: name, state: now, verb: "delete", hint: "it was started meanwhile") }
-    try remove(zone.files)
-    note(.deleted, name)
   }
+
+  /// How often `delete --force` ends a zone that is started again while it is being deleted.
+  private static let forcedEnds = 16
 
   private func makeDirectory(of files: ZoneFiles) throws(ZoneError) {
     let made = mkdir(files.data, 0o700)

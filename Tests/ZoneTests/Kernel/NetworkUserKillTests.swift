@@ -129,12 +129,12 @@ enum KilledOnANetwork {
 }
 
 extension Zonectl {
-  /// What is left of networks, leases and zones below the case's root.
+  /// What is left of networks, leases and zones below the case's root; run/.shared/events is history.
   func left() throws -> [String] {
     ["data", "run"].flatMap { part in
       (FileManager.default.enumerator(atPath: "\(root)/\(part)")?.compactMap { $0 as? String } ?? []).filter {
         !$0.hasPrefix(".shared/etc") && !$0.hasPrefix(".shared/seccomp")
-          && ![".shared", ".shared/networks"].contains($0)
+          && ![".shared", ".shared/networks", ".shared/events"].contains($0)
       }
     }
   }
