@@ -1,10 +1,14 @@
-// catcher SECONDS MARKER: looks for processes that enter this zone from outside and are not yet only the zone's: their
-// executable opened for writing (CVE-2019-5736), their descriptors, memory, root and folder.
+// catcher SECONDS MARKER: looks, until SIGTERM comes or for so long, for processes that enter this zone from outside and are
+// not yet only the zone's: their executable opened for writing (CVE-2019-5736), their descriptors, memory, root and folder.
 #include "attack.h"
 #include <dirent.h>
+#include <signal.h>
 #include <time.h>
 
 static const char *marker;
+static volatile sig_atomic_t asked;
+
+static void ask(int number) { asked = number; }
 
 static void try_process(const char *pid) {
   char path[300], target[4096];
@@ -46,9 +50,10 @@ int main(int argc, char **argv) {
   time_t end = time(NULL) + (argc > 1 ? atoi(argv[1]) : 5);
   marker = argc > 2 ? argv[2] : "/no-marker";
   int self = getpid();
+  signal(SIGTERM, ask);
   puts("ready");
   fflush(stdout);
-  while (time(NULL) < end) {
+  while (!asked && time(NULL) < end) {
     DIR *list = opendir("/proc");
     for (struct dirent *entry; (entry = readdir(list));)
       if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9' && atoi(entry->d_name) != self) try_process(entry->d_name);
