@@ -55,7 +55,6 @@ public struct Capability: Hashable, Comparable, Sendable, CustomStringConvertibl
 
   /// `CAP_NET_ADMIN`, `NET_ADMIN` or either in small letters.
   public init(parsing text: String) throws(SyntaxError) {
-    // By bytes: a record has a dozen of them, and a list a thousand records.
     let letters = text.utf8.map { (97...122).contains($0) ? $0 - 32 : $0 }
     let name = letters.starts(with: "CAP_".utf8) ? letters.dropFirst(4) : letters[...]
     guard let number = Self.names.firstIndex(where: { $0.utf8.elementsEqual(name) }) else {
@@ -76,7 +75,7 @@ public struct Capability: Hashable, Comparable, Sendable, CustomStringConvertibl
   public static func < (a: Capability, b: Capability) -> Bool { a.number < b.number }
 }
 
-/// A set of capabilities in the kernel's form, bit n for number n. Stored as the list of names.
+/// A set of capabilities in the kernel's form, bit n for number n.
 public struct CapabilitySet: OptionSet, Hashable, Sendable, CustomStringConvertible {
   public let rawValue: UInt64
 

@@ -71,16 +71,18 @@ extension JSONObject {
 }
 
 private struct JSONReader: JSONFields {
-  let object: JSONNode
+  var members: JSONMembers
+
+  init(object: JSONNode) { members = JSONMembers(of: object) }
 
   mutating func field<T: JSONValue>(_ key: String, _ value: inout T) throws(JSONError) {
-    guard let node = object[key] else { throw JSONError(why: "key '\(key)' is missing") }
+    guard let node = members.take(key) else { throw JSONError(why: "key '\(key)' is missing") }
     do throws(JSONError) { value = try T(json: node) } catch { throw error.below(key) }
   }
 
   mutating func field<T: JSONValue>(_ key: String, _ value: inout T?) throws(JSONError) {
     value = nil
-    guard let node = object[key], node.kind != .null else { return }
+    guard let node = members.take(key), node.kind != .null else { return }
     do throws(JSONError) { value = try T(json: node) } catch { throw error.below(key) }
   }
 }

@@ -128,3 +128,74 @@ public final class JSONNode {
     return keys
   }
 }
+
+/// The members of an object, each taken by its key.
+///
+/// Our own files have their keys in the order of their bytes, and are read in that order: the next one is where the last
+/// one was, or is not there at all, and no table is searched.
+struct JSONMembers {
+  private let object: JSONNode
+  private var taken: UnsafeMutableRawPointer?
+  private var next: UnsafeMutableRawPointer?
+  private let isSorted: Bool
+
+  init(of object: JSONNode) {
+    self.object = object
+    next = object.firstMember
+    isSorted = object.hasSortedKeys
+  }
+
+  mutating func take(_ key: String) -> JSONNode? {
+    guard isSorted else { return object[key] }
+    while let member = next {
+      let order = object.compare(key, member)
+      if order < 0 { break }
+      taken = member
+      next = object.member(after: member)
+      if order == 0 { return object.value(of: member) }
+    }
+    // Behind what was taken last, or who asks does not go by the order.
+    guard let taken, object.compare(key, taken) <= 0 else { return nil }
+    return object[key]
+  }
+}
+
+extension JSONNode {
+  fileprivate var firstMember: UnsafeMutableRawPointer? { json_object_iter(json) }
+
+  fileprivate func member(after member: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer? {
+    json_object_iter_next(json, member)
+  }
+
+  fileprivate func value(of member: UnsafeMutableRawPointer) -> JSONNode? {
+    JSONNode(borrowing: json_object_iter_value(member))
+  }
+
+  /// Below, at or above 0: `key` is before, is, or is after the member's, by bytes.
+  fileprivate func compare(_ key: String, _ member: UnsafeMutableRawPointer) -> CInt {
+    var key = key
+    return key.withUTF8 { Self.compare(UnsafeRawBufferPointer($0), Self.key(of: member)) }
+  }
+
+  fileprivate var hasSortedKeys: Bool {
+    guard var last = firstMember else { return true }
+    while let member = member(after: last) {
+      if Self.compare(Self.key(of: last), Self.key(of: member)) > 0 { return false }
+      last = member
+    }
+    return true
+  }
+
+  private static func key(of member: UnsafeMutableRawPointer) -> UnsafeRawBufferPointer {
+    UnsafeRawBufferPointer(start: json_object_iter_key(member), count: json_object_iter_key_len(member))
+  }
+
+  private static func compare(_ a: UnsafeRawBufferPointer, _ b: UnsafeRawBufferPointer) -> CInt {
+    let both = min(a.count, b.count)
+    if both > 0, let one = a.baseAddress, let other = b.baseAddress {
+      let order = memcmp(one, other, both)
+      if order != 0 { return order }
+    }
+    return a.count < b.count ? -1 : a.count == b.count ? 0 : 1
+  }
+}

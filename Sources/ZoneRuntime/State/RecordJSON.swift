@@ -58,15 +58,32 @@ extension IdMap: JSONValue {
   }
 }
 
+/// As /proc/PID/status has it, in hexadecimal: a list of names was a third of a record, and `list` reads a thousand.
 extension CapabilitySet: JSONValue {
-  public func write(to json: inout JSONWriter) throws(JSONError) { try list.map { $0.description }.write(to: &json) }
+  public func write(to json: inout JSONWriter) throws(JSONError) {
+    let digits = String(rawValue, radix: 16)
+    try json.put(String(repeating: "0", count: 16 - digits.utf8.count) + digits)
+  }
 
   public init(json: JSONNode) throws(JSONError) {
+    // A record of an earlier version has the names.
+    if json.kind == .array {
+      self = try Self.named(json)
+      return
+    }
+    let text = try json.string()
+    guard text.utf8.count == 16, text.utf8.first != UInt8(ascii: "+"), let value = UInt64(text, radix: 16) else {
+      throw JSONError(why: "expected 16 hexadecimal digits of capabilities, found '\(text)'")
+    }
+    self.init(rawValue: value)
+  }
+
+  private static func named(_ json: JSONNode) throws(JSONError) -> CapabilitySet {
     var list: [Capability] = []
     for text in try [String](json: json) {
       do throws(SyntaxError) { list.append(try Capability(parsing: text)) } catch { throw JSONError(why: "\(error)") }
     }
-    self.init(list)
+    return CapabilitySet(list)
   }
 }
 

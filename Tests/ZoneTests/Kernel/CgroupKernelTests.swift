@@ -207,7 +207,8 @@ private let hasV1Freezer = (try? CgroupHierarchy.detect())?.v1[.freezer] != nil
       // It is in the group's list a moment before it is held to the group's processors.
       #expect(
         try until {
-          String(decoding: try FileSystem.read("/proc/\(pid)/status"), as: UTF8.self).contains("Cpus_allowed_list:\t0\n")
+          String(decoding: try FileSystem.read("/proc/\(pid)/status"), as: UTF8.self).contains(
+            "Cpus_allowed_list:\t0\n")
         })
       // Another process finds the groups by the record.
       #expect(try Cgroup(opening: bench.cgroup.record).processes() == bench.cgroup.processes())

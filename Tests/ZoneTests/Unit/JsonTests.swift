@@ -155,6 +155,20 @@ private func why<T: JSONValue>(_ type: T.Type, _ text: String) -> String {
     #expect(try decode(Sample.Inner.self, #"{"port":1,"more":[{}]}"#) == Sample.Inner(port: 1))
   }
 
+  /// What is in order is read without a search; what is not is found all the same.
+  @Test(arguments: [
+    #"{"note":"x","port":1}"#, #"{"port":1,"note":"x"}"#, #"{"a":0,"note":"x","o":0,"port":1,"z":0}"#,
+    #"{"z":0,"port":1,"o":0,"note":"x","a":0}"#, #"{"":0,"not":0,"note":"x","notes":0,"port":1}"#,
+  ])
+  func membersAreFoundInAnyOrder(text: String) throws {
+    #expect(try decode(Sample.Inner.self, text) == Sample.Inner(port: 1, note: "x"))
+  }
+
+  @Test(arguments: [#"{"a":0,"note":"x","z":0}"#, #"{"z":0,"note":"x"}"#, "{}", #"{"ports":1}"#, #"{"por":1}"#])
+  func aMissingMemberIsTold(text: String) {
+    #expect(why(Sample.Inner.self, text).hasSuffix("key 'port' is missing"))
+  }
+
   @Test func errorsSayWhereAndWhat() {
     #expect(
       why([Int].self, "[1,\n  2,,3]")
