@@ -5,9 +5,12 @@ import ZoneRuntime
 
 /// From the options of configure, create, run and explain to a spec.
 enum SpecOptions {
-  /// `base` with what the options and the command say.
-  static func apply(_ invocation: Invocation, to base: ZoneSpec) throws(ZoneError) -> ZoneSpec {
+  /// `base` with what profiles say, then the options and the command; binds of both are joined.
+  static func apply(_ context: Context, to base: ZoneSpec) throws(ZoneError) -> ZoneSpec {
+    let invocation = context.invocation
     var spec = base
+    let profile = try profile(context)
+    try profile?.apply(to: &spec, networkIsNamed: invocation.has(.network) || invocation.has(.publish))
     for key in SpecKeys.table {
       var values = invocation.values(key.name)
       guard !values.isEmpty || key.name == "env" else { continue }
@@ -20,13 +23,20 @@ enum SpecOptions {
       }
       try spelled(key.write(options: values, into: &spec))
     }
+    if let profile { spec.volumes = ZoneProfile.joined(profile.binds, with: spec.volumes) }
     if !invocation.command.isEmpty { spec.command = invocation.command }
     return spec
   }
 
+  private static func profile(_ context: Context) throws(ZoneError) -> ZoneProfile? {
+    let words = context.invocation.values(.profile)
+    if words.isEmpty { return nil }
+    return try context.zones.zoneProfile(words) { name in getenv(name).map { String(cString: $0) } }
+  }
+
   /// Whether anything is said about the spec.
   static func isEmpty(_ invocation: Invocation) -> Bool {
-    invocation.command.isEmpty && !invocation.has(.envFile)
+    invocation.command.isEmpty && !invocation.has(.envFile) && !invocation.has(.profile)
       && !invocation.settings.contains { setting in SpecKeys.table.contains { $0.name == setting.option } }
   }
 

@@ -174,6 +174,7 @@ extension Service {
     var service = draft.service
     service.environment.merge(draft.environmentFiles) { own, _ in own }
     service.limits = try merged(draft, node)
+    if let profile = draft.profile { try service.take(profile, &draft, node) }
     switch (draft.networkMode, draft.networks) {
     case (let mode?, nil): service.network = mode
     case (nil, let network?): service.network = network

@@ -75,6 +75,10 @@ public struct Service: Codable, Equatable, Sendable {
   public var terminal = false
   public var nesting = false
   public var autostart = false
+  /// What `profile` gives of the host's files, at its own place; nil: nothing, as in what earlier releases kept.
+  public var profileBinds: [VolumeMount]?
+  /// Groups of system calls that are left, by `profile`; nil: all.
+  public var calls: [String]?
 
   public init() {}
 }

@@ -14,6 +14,7 @@ extension Service {
     var deployLimits = ResourceLimits()
     var restartGiven = false
     var environmentFiles: [String: String] = [:]
+    var profile: ZoneProfile?
   }
 
   static let table = FieldTable<Draft>(
@@ -38,6 +39,13 @@ extension Service {
         for file in node.isList ? try node.list() : [node] {
           draft.environmentFiles.merge(try file.environmentFile(reading)) { $1 }
         }
+      },
+      Field(
+        "profile", "path",
+        "a profile that zonectl learn wrote: its paths are given at their own places, its other lines are the service's; the service's own fields win, volumes are joined"
+      ) {
+        (node, draft, reading) throws(ManifestProblem) in
+        draft.profile = try node.profile(reading)
       },
       Field("ports", "list", "published ports: [ADDRESS:]HOST:ZONE[/tcp|udp], or maps") {
         (node, draft, reading) throws(ManifestProblem) in

@@ -109,6 +109,8 @@ extension FleetSpec {
       guard case .volume(let volume) = mount.source else { return mount }
       return VolumeMount(source: .volume(volumeName(volume)), target: mount.target, readOnly: mount.readOnly)
     }
+    zone.volumes = ZoneProfile.joined(service.profileBinds ?? [], with: zone.volumes)
+    zone.calls = service.calls ?? []
     zone.secrets = service.secrets.map {
       SecretMount(name: $0.target, file: "\(placement.secretsDirectory)/\($0.source)", uid: $0.uid)
     }

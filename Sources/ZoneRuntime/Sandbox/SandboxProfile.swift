@@ -1,22 +1,28 @@
 internal import LinuxNS
 
-/// A sandbox's options under a name: lines of `OPTION VALUE`, as on the command line without the hyphens. `#` begins a
-/// comment; `~` at a value's beginning is the caller's home.
+/// A sandbox's or a zone's (`ZoneProfile`) options under a name: lines of `OPTION VALUE`, as on the command line without the
+/// hyphens. `#` begins a comment; `~` at a path's beginning is the caller's home, `.` the current directory.
 public struct SandboxProfile: Equatable, Sendable {
   public struct Line: Equatable, Sendable {
     public var option: String
     /// Empty for a flag.
     public var value: String
+    /// Counted from 1, for errors.
+    public var number: Int
   }
 
   public var name: String
   public var lines: [Line]
+  /// Comes with zonectl.
+  public private(set) var isShipped = false
 
   /// Options that a profile may have.
   public static let options = [
     "only", "ro", "rw", "hide", "env", "home", "network", "memory", "cpus", "pids", "nesting", "ids", "require",
-    "calls",
+    "calls", "cap-add",
   ]
+  /// Of one run, not of every one.
+  private static let ofRuns = ["review", "report", "timeout", "id", "verbose", "explain"]
   private static let flags = ["only", "nesting"]
   private static let paths = ["ro", "rw", "hide"]
 
@@ -71,25 +77,33 @@ public struct SandboxProfile: Equatable, Sendable {
 
   /// - Parameters:
   ///   - word: a path with a slash in it, or a name: of a file in `folder`, or of one that comes with zonectl.
-  ///   - folder: the caller's own profiles.
-  public static func find(_ word: String, in folder: String, home: String) throws(ZoneError) -> SandboxProfile {
-    let path = word.utf8.contains(UInt8(ascii: "/")) ? word : Paths.join(folder, word)
+  ///   - profiles: the folder with the caller's own.
+  ///   - folder: where relative paths in it begin.
+  public static func find(
+    _ word: String, in profiles: String, home: String, folder: String? = nil
+  ) throws(ZoneError) -> SandboxProfile {
+    let path = word.utf8.contains(UInt8(ascii: "/")) ? word : Paths.join(profiles, word)
     if FileSystem.exists(path) {
       let bytes = try attempt("read the profile \(path)") { () throws(SyscallError) in
         try FileSystem.read(path, limit: 1 << 20)
       }
-      return try SandboxProfile(named: path, String(decoding: bytes, as: UTF8.self), home: home)
+      return try SandboxProfile(named: path, String(decoding: bytes, as: UTF8.self), home: home, folder: folder)
     }
     guard path != word, let found = shipped.first(where: { $0.name == word }) else {
       throw .commandLine(
-        "--profile '\(word)': there is no such profile\(suggestion(for: word, in: shippedNames)) (\(shippedNames.joined(separator: ", ")) come with zonectl, your own lie in \(folder))"
+        "--profile '\(word)': there is no such profile\(suggestion(for: word, in: shippedNames)) (\(shippedNames.joined(separator: ", ")) come with zonectl, your own lie in \(profiles))"
       )
     }
-    return try SandboxProfile(named: word, found.text, home: home)
+    var profile = try SandboxProfile(named: word, found.text, home: home, folder: folder)
+    profile.isShipped = true
+    return profile
   }
 
+  /// - Parameters:
+  ///   - home: the caller's; nil: nobody knows it, and `~` is refused.
+  ///   - folder: what `.` stands for; nil: it is refused.
   /// - Throws: `.commandLine`, with the line and the nearest option.
-  public init(named name: String, _ text: String, home: String) throws(ZoneError) {
+  public init(named name: String, _ text: String, home: String?, folder: String? = nil) throws(ZoneError) {
     self.name = name
     lines = []
     // By bytes: a carriage return and a newline are one character.
@@ -100,6 +114,9 @@ public struct SandboxProfile: Equatable, Sendable {
       guard let option = words.first, !option.hasPrefix("#") else { continue }
       let refuse = { (why: String) in ZoneError.commandLine("profile \(name), line \(index + 1): \(why)") }
       guard Self.options.contains(String(option)) else {
+        if Self.ofRuns.contains(String(option)) {
+          throw refuse("'\(option)' is no option of a profile: it is of one run (give --\(option) to zonectl sandbox)")
+        }
         throw refuse("'\(option)' is no option of a profile\(suggestion(for: String(option), in: Self.options))")
       }
       var value = words.count > 1 ? Self.trimmed(words[1]) : ""
@@ -108,13 +125,24 @@ public struct SandboxProfile: Equatable, Sendable {
         throw refuse(isFlag ? "'\(option)' takes no value" : "'\(option)' wants a value")
       }
       if Self.paths.contains(String(option)) {
-        if value == "~" { value = home } else if value.hasPrefix("~/") { value = home + String(value.dropFirst(1)) }
-        guard value.hasPrefix("/") else {
-          throw refuse("'\(value)' is not an absolute path, nor one that begins with ~/")
+        do throws(ZoneError) { value = try Self.absolute(value, home: home, folder: folder) } catch {
+          throw refuse(error.description)
         }
       }
-      lines.append(Line(option: String(option), value: value))
+      lines.append(Line(option: String(option), value: value, number: index + 1))
     }
+  }
+
+  private static func absolute(_ path: String, home: String?, folder: String?) throws(ZoneError) -> String {
+    if path.hasPrefix("/") { return path }
+    if path == "~" || path.hasPrefix("~/") {
+      guard let home else { throw .refused("'\(path)': it is not known where your home is (set HOME)") }
+      return path == "~" ? home : home + String(path.dropFirst(1))
+    }
+    if let folder, path == "." || path == ".." || path.hasPrefix("./") || path.hasPrefix("../") {
+      return Paths.plain(Paths.join(folder, path))
+    }
+    throw .refused("'\(path)' is not an absolute path, nor one that begins with ~/ or ./")
   }
 
   private static func trimmed(_ text: Substring) -> String {

@@ -10,7 +10,7 @@ func newSpec(_ context: Context, _ name: String) throws(ZoneError) -> ZoneSpec {
   if !context.invocation.has(.network), !context.invocation.has(.publish) {
     spec.network = context.zones.networkWithoutAWord()
   }
-  return try SpecOptions.apply(context.invocation, to: spec)
+  return try SpecOptions.apply(context, to: spec)
 }
 
 func configure(_ context: Context) throws(ZoneError) -> Int32 {
@@ -36,7 +36,7 @@ func explain(_ context: Context) throws(ZoneError) -> Int32 {
     guard case .notFound = error else { throw error }
     base = ZoneSpec(name: context.name)
   }
-  let text = try context.zones.explain(SpecOptions.apply(context.invocation, to: base))
+  let text = try context.zones.explain(SpecOptions.apply(context, to: base))
   Output.write(text.hasSuffix("\n") ? text : text + "\n")
   return 0
 }

@@ -150,8 +150,8 @@ struct SandboxOptions {
 func sandboxWish(_ invocation: Invocation, _ facts: SandboxFacts) throws(ZoneError) -> SandboxWish {
   var options = SandboxOptions(invocation: invocation)
   for word in invocation.values(.profile) {
-    let profile = try SandboxProfile.find(word, in: facts.profiles, home: facts.account.home)
-    options.profiles += profile.lines
+    let profile = try SandboxProfile.find(word, in: facts.profiles, home: facts.account.home, folder: facts.folder)
+    options.profiles += try profile.forSandbox()
   }
   var wish = SandboxWish()
   wish.command = invocation.command

@@ -163,16 +163,16 @@ struct SandboxProfileTests {
   @Test func linesAreOptions() throws {
     #expect(
       try lines("# a\n\n  ro ~/x y \nrw\t/z\r\nnesting\nnetwork allow=a:1,b\nhide ~\n") == [
-        .init(option: "ro", value: "/home/me/x y"), .init(option: "rw", value: "/z"),
-        .init(option: "nesting", value: ""), .init(option: "network", value: "allow=a:1,b"),
-        .init(option: "hide", value: "/home/me"),
+        .init(option: "ro", value: "/home/me/x y", number: 3), .init(option: "rw", value: "/z", number: 4),
+        .init(option: "nesting", value: "", number: 5), .init(option: "network", value: "allow=a:1,b", number: 6),
+        .init(option: "hide", value: "/home/me", number: 7),
       ])
   }
 
   @Test(arguments: [
     ("ro ~/a\nnetwrk none", "line 2: 'netwrk' is no option of a profile; did you mean network?"),
     ("memory", "line 1: 'memory' wants a value"), ("nesting yes", "takes no value"), ("ro x", "not an absolute path"),
-    ("timeout 3", "is no option"),
+    ("timeout 3", "is no option of a profile: it is of one run"),
   ]) func mistakesAreNamedByTheirLine(text: String, words: String) {
     #expect {
       try lines(text)

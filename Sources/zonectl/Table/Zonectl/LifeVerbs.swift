@@ -20,6 +20,10 @@ let lifeVerbs: [Verb] = [
       none or configured -> installed. Without options, a zone that was configured is made as its spec says. Without \
       COMMAND the zone's init waits, and you work in it by exec or login.
 
+      --profile FILE: each path that the profile names is put at the same place inside, as -v PATH:PATH[:ro] does; with \
+      only in it there is no network, unless it or an option names one. What a zone does not have is refused with its line. The \
+      spec keeps what came of it, so a later change of the file changes nothing (docs/LEARN.md).
+
       All after COMMAND's first word belongs to the command, also what looks like an option.
       """,
     examples: [
@@ -27,6 +31,8 @@ let lifeVerbs: [Verb] = [
       Example(
         "zonectl create db -v db-data:/var/lib/db --memory 1G --restart on-failure:5 /usr/local/bin/db --verbose",
         "a service with a volume; --verbose is the command's"),
+      Example(
+        "zonectl create conv --profile convert.sh -w ~/project ./convert.sh in/one.csv", "with what learn has seen"),
       Example("zonectl create old --image dir:/srv/old-root /sbin/server", "a tree that you have"),
     ]),
   Verb(
@@ -112,8 +118,14 @@ let lifeVerbs: [Verb] = [
     ]),
 ]
 
+/// The same for whatever makes a spec.
+let profileUse = OptionUse(
+  "profile",
+  "take the paths, variables, limits, groups of calls and capabilities that a profile of yours names (zonectl learn writes them); options win, and volumes are joined",
+  "NAME|FILE", hint: .file)
+
 /// How the command runs; configure and create keep it in the spec.
 private let processUses: [OptionUse] = [
-  OptionUse("env"), OptionUse("env-file"), OptionUse("workdir"), OptionUse("user"),
+  OptionUse("env"), OptionUse("env-file"), OptionUse("workdir"), OptionUse("user"), profileUse,
 ]
 private let commandUses: [OptionUse] = [OptionUse("tty")] + processUses

@@ -40,7 +40,9 @@ let lookingVerbs: [Verb] = [
   Verb(
     "explain", chapter: "looking and changing", "print what starting a zone would do, and do nothing",
     operands: [Operand("NAME", hint: .zone), Operand("COMMAND", .optional, hint: .command)], sets: ["zone"],
-    options: [OptionUse("tty"), OptionUse("env"), OptionUse("env-file"), OptionUse("workdir"), OptionUse("user")],
+    options: [
+      OptionUse("tty"), OptionUse("env"), OptionUse("env-file"), OptionUse("workdir"), OptionUse("user"), profileUse,
+    ],
     details: """
       The plan in the order in which the kernel would be asked: id maps, namespaces, mounts, devices, limits, \
       capabilities, the filter, the command. NAME may be a zone, then options change it for this look, or a name that \
