@@ -101,14 +101,14 @@ public struct ZoneProfile: Equatable, Sendable {
     _ line: SandboxProfile.Line, of profile: SandboxProfile, _ ground: Ground
   ) throws(ZoneError) {
     let path = Paths.plain(line.value)
+    var bind: VolumeMount
+    do throws(SyntaxError) { bind = try VolumeMount(parsing: "\(path):\(path)", zone: "zone") } catch {
+      throw profile.refusal(line, "'\(path)' cannot be given to a zone: \(error.why)")
+    }
     // A zone's mounts cover nothing of what they show, and a sandbox shows no secret that is not named itself.
     if let secret = Self.secret(in: path, ground) {
       throw profile.refusal(
         line, "'\(path)' has \(secret) in it, which a sandbox hides and a zone would see (name less, or give it by -v)")
-    }
-    var bind: VolumeMount
-    do throws(SyntaxError) { bind = try VolumeMount(parsing: "\(path):\(path)", zone: "zone") } catch {
-      throw profile.refusal(line, "'\(path)' cannot be given to a zone: \(error.why)")
     }
     bind.readOnly = line.option == "ro"
     if let index = binds.firstIndex(where: { $0.target == bind.target }) {

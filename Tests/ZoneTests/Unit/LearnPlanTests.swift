@@ -75,6 +75,8 @@ struct LearnPlanTests {
     var again = try LearnedProfile(named: "p", text, home: "/home/me")
     #expect(again.files == one.files && again.hosts == one.hosts && again.groups == one.groups)
     #expect(again.runs == 1 && again.memory == 1 << 20 && again.processes == 3 && text.contains("\nonly\n"))
+    #expect(text.contains("\nmemory 16M\n") && text.contains("\npids 16\n"), "\(text)")
+    #expect(one.text(limits: false, here).contains("\n# memory 16M\n# pids 16\n"))
     var two = LearnedProfile()
     two.files.readOnly = ["/home/me/p/out/x", "/home/me/b"]
     two.hosts = ["other.org:443"]
