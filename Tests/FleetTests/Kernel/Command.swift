@@ -40,7 +40,7 @@ struct Command: Sendable, CustomStringConvertible {
 }
 
 /// How much longer than usual to wait for things: an emulated machine (scripts/guest) is ten times slower.
-private let patience = ProcessInfo.processInfo.environment["ZONES_PATIENCE"].flatMap(Double.init) ?? 1
+let patience = ProcessInfo.processInfo.environment["ZONES_PATIENCE"].flatMap(Double.init) ?? 1
 
 /// Looks again and again until it is so; false where that many seconds passed first. The way to wait for a state.
 func eventually(_ seconds: Double, _ isSo: () throws -> Bool) rethrows -> Bool {

@@ -26,7 +26,7 @@ import Testing
     var daemon = Daemon(
       directories: directories, driver: SimulatedDriver(), executable: "/nonexistent",
       logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
-    daemon.idle = 2
+    daemon.idle = 2 * patience
     let running = Task { [daemon] in try await daemon.run() }
     #expect(eventually(10) { (try? ask(directories.socket, uid: 0).output.contains("200 OK")) == true })
 
