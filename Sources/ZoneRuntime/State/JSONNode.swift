@@ -1,20 +1,33 @@
 internal import CJansson
 internal import Glibc
 
-/// A value in jansson's tree, counted once for as long as this object lives.
-public final class JSONNode {
-  private let json: UnsafeMutablePointer<json_t>
-
-  /// Takes over one reference.
-  private init(adopting json: UnsafeMutablePointer<json_t>) { self.json = json }
-
-  /// Adds a reference to a value that its container owns.
-  private convenience init?(borrowing json: UnsafeMutablePointer<json_t>?) {
-    guard let json else { return nil }
-    self.init(adopting: json_incref(json))
+/// A value in jansson's tree, which lives as long as anybody has a value of it.
+public struct JSONNode {
+  /// The whole of what was parsed, counted once: a record has fifty values, and `list` reads a thousand records.
+  private final class Tree {
+    let root: UnsafeMutablePointer<json_t>
+    init(_ root: UnsafeMutablePointer<json_t>) { self.root = root }
+    deinit { json_decref(root) }
   }
 
-  deinit { json_decref(json) }
+  private let tree: Tree
+  private let json: UnsafeMutablePointer<json_t>
+
+  /// Takes over the one reference of a tree's root.
+  private init(root json: UnsafeMutablePointer<json_t>) {
+    tree = Tree(json)
+    self.json = json
+  }
+
+  /// A value below; nil where there is none.
+  private func node(_ json: UnsafeMutablePointer<json_t>?) -> JSONNode? {
+    json.map { JSONNode(tree: tree, json: $0) }
+  }
+
+  private init(tree: Tree, json: UnsafeMutablePointer<json_t>) {
+    self.tree = tree
+    self.json = json
+  }
 
   static func parse(_ bytes: [UInt8]) throws(JSONError) -> JSONNode {
     var error = json_error_t()
@@ -23,7 +36,7 @@ public final class JSONNode {
       // An empty array has no address, and jansson takes none.
       json_loadb($0.baseAddress?.assumingMemoryBound(to: CChar.self) ?? emptyText, $0.count, flags, &error)
     }
-    if let json { return JSONNode(adopting: json) }
+    if let json { return JSONNode(root: json) }
     // It quotes the input, which may hold control characters; an error of ours is one line.
     let text = withUnsafeBytes(of: error.text) {
       String(decoding: $0.prefix { $0 != 0 }.map { $0 < 32 ? 32 : $0 }, as: UTF8.self)
@@ -104,14 +117,14 @@ public final class JSONNode {
   var count: Int { json_array_size(json) }
 
   /// An element; `index` is below `count`.
-  subscript(index: Int) -> JSONNode { JSONNode(borrowing: json_array_get(json, index))! }
+  subscript(index: Int) -> JSONNode { node(json_array_get(json, index))! }
 
   subscript(key: String) -> JSONNode? {
     var key = key
     return key.withUTF8 {
-      guard let address = $0.baseAddress else { return JSONNode(borrowing: json_object_get(json, "")) }
+      guard let address = $0.baseAddress else { return node(json_object_get(json, "")) }
       return address.withMemoryRebound(to: CChar.self, capacity: $0.count) { [count = $0.count] in
-        JSONNode(borrowing: json_object_getn(json, $0, count))
+        node(json_object_getn(json, $0, count))
       }
     }
   }
@@ -168,7 +181,7 @@ extension JSONNode {
   }
 
   fileprivate func value(of member: UnsafeMutableRawPointer) -> JSONNode? {
-    JSONNode(borrowing: json_object_iter_value(member))
+    node(json_object_iter_value(member))
   }
 
   /// Below, at or above 0: `key` is before, is, or is after the member's, by bytes.
