@@ -71,11 +71,19 @@ private let known = CapabilitySet.known(last: .checkpointRestore)
     #expect(throws: SyntaxError.self) { try start.applying(add: ["BPF"], drop: [], known: .known(last: .syslog)) }
   }
 
-  @Test func setsAreStoredByName() throws {
+  @Test func setsAreStoredAsTheKernelsDigits() throws {
     let bytes = try JSON.encode(CapabilitySet([.kill, .chown]))
-    #expect(String(decoding: bytes, as: UTF8.self) == #"["CAP_CHOWN","CAP_KILL"]"#)
+    #expect(String(decoding: bytes, as: UTF8.self) == #""0000000000000021""#)
     #expect(try JSON.decode(CapabilitySet.self, from: bytes, name: "caps") == CapabilitySet([.kill, .chown]))
-    #expect(throws: JSONError.self) { try JSON.decode(CapabilitySet.self, from: Array(#"["ALL"]"#.utf8), name: "caps") }
+    // Earlier records have the names.
+    let names = #"["CAP_CHOWN","CAP_KILL"]"#
+    #expect(
+      try JSON.decode(CapabilitySet.self, from: Array(names.utf8), name: "caps") == CapabilitySet([.kill, .chown]))
+    for bad in [#"["ALL"]"#, #"["CAP_NONE"]"#, #""21""#, #""000001000000002g""#, #""+000010000000021""#, "33"] {
+      #expect(throws: JSONError.self, "\(bad)") {
+        try JSON.decode(CapabilitySet.self, from: Array(bad.utf8), name: "x")
+      }
+    }
   }
 
   @Test func theRunningKernelsLast() throws {

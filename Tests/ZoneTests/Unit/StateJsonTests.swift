@@ -203,19 +203,6 @@ struct StateJsonTests {
     #expect(read.capabilities == record.capabilities)
   }
 
-  @Test("capabilities are the kernel's digits, or the names of older records")
-  func capabilities() throws {
-    let set = CapabilitySet(rawValue: 1 << 40 | 1 << 5 | 1)
-    #expect(String(decoding: try JSON.encode(set), as: UTF8.self) == #""0000010000000021""#)
-    let names = #"["CAP_CHOWN","CAP_KILL","CAP_CHECKPOINT_RESTORE"]"#
-    #expect(try JSON.decode(CapabilitySet.self, from: Array(names.utf8), name: "record") == set)
-    for bad in [#""21""#, #""000001000000002g""#, #""+000010000000021""#, #"["CAP_NONE"]"#, "33"] {
-      #expect(throws: JSONError.self, "\(bad)") {
-        try JSON.decode(CapabilitySet.self, from: Array(bad.utf8), name: "x")
-      }
-    }
-  }
-
   @Test("what JSON has no words for is refused, not cut")
   func refusals() throws {
     var spec = ZoneSpec(name: "z")
