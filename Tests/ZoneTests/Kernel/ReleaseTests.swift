@@ -99,9 +99,9 @@ struct LongReleaseTests {
     exec 2>&1
     export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
     leave() {
-      zonectl --root /zones-installed delete --force --yes a || true; dpkg -r zonectl >/dev/null; rm -rf /zones-installed
+      zonectl --root /zones-installed delete --force --yes a 2>/dev/null || true; dpkg -r zonectl >/dev/null; rm -rf /zones-installed
       # Where systemd is init his manager outlives what he did.
-      ! command -v loginctl >/dev/null || loginctl terminate-user installed || true
+      ! command -v loginctl >/dev/null || loginctl terminate-user installed 2>/dev/null || true
       tries=0
       until userdel -r installed 2>/dev/null || [ $tries -ge 300 ]; do tries=$((tries + 1)); sleep 0.1; done
       ! id installed >/dev/null 2>&1
