@@ -1,6 +1,16 @@
-# Sourced by scripts/test: reads the runner's log, counts cases and skips, holds them against Tests/skips and
-# Tests/counts, and ends with the runner's own closing line. Wants $log $mode $status $fuzz_status $fields_status $record
-# $filters and the times.
+# Sourced by scripts/test: reads the runner's records, counts cases and skips, holds them against Tests/skips and
+# Tests/counts, and ends with the runner's own closing line. Wants $events $log $mode $status $fuzz_status $fields_status
+# $record $filters and the times.
+
+# The lines of the runner's, one a record: what went wrong, and what ended. The guest's come over its console.
+lines=$log.lines
+jq -r 'def line: gsub("[\\x00-\\x1f]"; " ");
+  select(.kind == "event") | .payload
+  | if .kind == "issueRecorded" then
+      "✘ Test \(.testID) recorded an issue at \(.issue.sourceLocation | "\(.fileID):\(.line)"): \([.messages[].text] | join(" ") | line)"
+    elif .kind == ("testEnded", "testSkipped", "runEnded") then
+      .messages[] | "\({pass: "✔", passWithKnownIssue: "✔", fail: "✘", skip: "➜"}[.symbol] // .symbol) \(.text | line)"
+    else empty end' "$events" >"$lines" || true
 
 # Whether a condition that Tests/skips names holds on this machine, or in the guest.
 where=host
@@ -44,8 +54,8 @@ count_lines() { # verb log
     awk '{ n = 1; if (match($0, /with [0-9]+ test cases? /)) { split(substr($0, RSTART, RLENGTH), w, " "); n = w[2] }
            tests++; cases += n } END { print tests + 0, cases + 0 }'
 }
-read -r passed passed_cases <<<"$(count_lines passed "$log")"
-read -r failed failed_cases <<<"$(count_lines failed "$log")"
+read -r passed passed_cases <<<"$(count_lines passed "$lines")"
+read -r failed failed_cases <<<"$(count_lines failed "$lines")"
 ran=$((passed_cases + failed_cases))
 
 skipped=0 unexpected=0
@@ -68,7 +78,7 @@ look_at_skips() {
     fi
   done < <(grep -aE '^[^ ]+ +Test .* skipped(: .*)?$|^==> booting ' "$1" || true)
 }
-look_at_skips "$log"
+look_at_skips "$lines"
 guest_cases=0
 if [ -n "$guest" ]; then
   where=guest
@@ -78,7 +88,7 @@ if [ -n "$guest" ]; then
   where=host
 fi
 
-closing=$(grep -E '^[^ ]+ +Test run with [0-9]+ tests? .*(passed|failed) after' "$log" | tail -n 1 || true)
+closing=$(grep -E '^[^ ]+ +Test run with [0-9]+ tests? .*(passed|failed) after' "$lines" | tail -n 1 || true)
 problems=()
 [ -n "$closing" ] || problems+=("the test runner did not reach its closing line")
 [ "$status" = 0 ] || problems+=("the test runner ended with status $status")
@@ -101,8 +111,8 @@ fi
 
 if [ "$failed" != 0 ]; then
   echo "failed:"
-  what_failed "$log"
-  grep -E '^[^ ]+ +Test .* failed after' "$log" | grep -vE 'Test run with' | sed 's/^[^ ]* */  /'
+  what_failed "$lines"
+  grep -E '^[^ ]+ +Test .* failed after' "$lines" | grep -vE 'Test run with' | sed 's/^[^ ]* */  /'
 fi
 
 # No run may shrink without a reason that the change of Tests/counts shows.

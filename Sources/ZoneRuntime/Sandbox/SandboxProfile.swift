@@ -76,7 +76,7 @@ public struct SandboxProfile: Equatable, Sendable {
   public static var shippedNames: [String] { shipped.map { $0.name } }
 
   /// - Parameters:
-  ///   - word: a path with a slash in it, or a name: of a file in `folder`, or of one that comes with zonectl.
+  ///   - word: a path with a slash in it, or a name: of a file in `profiles`, or of one that comes with zonectl.
   ///   - profiles: the folder with the caller's own.
   ///   - folder: where relative paths in it begin.
   public static func find(

@@ -119,16 +119,22 @@ public struct ZoneProfile: Equatable, Sendable {
     }
   }
 
-  /// The first secret of the caller's that lies in a folder.
+  /// The first secret of the caller's that lies in a folder, or that a path which does not name it leads to by a link: what
+  /// may write a project can put one there.
   private static func secret(in folder: String, _ ground: Ground) -> String? {
     let real = ground.real(folder) ?? folder
     for home in ground.homes {
       let home = ground.real(home) ?? home
       // Of most folders nothing of it is in sight: nothing is looked at then.
       guard Paths.isOrLies(home, in: real) || Paths.lies(real, in: home) else { continue }
-      for path in Secrets.ofHome.map({ Paths.join(home, $0) }) {
+      for secret in Secrets.ofHome {
+        let path = Paths.join(home, secret)
+        let named = (ground.homes + [home]).map { Paths.join($0, secret) }
         guard let kind = ground.look(path) else { continue }
-        if Paths.lies(kind == .link ? ground.real(path) ?? path : path, in: real) { return path }
+        let place = kind == .link ? ground.real(path) ?? path : path
+        if Paths.lies(place, in: real) { return path }
+        let isNamed = real == folder || named.contains { Paths.isOrLies(folder, in: $0) }
+        if Paths.isOrLies(real, in: place), !isNamed { return path }
       }
     }
     return nil

@@ -72,8 +72,10 @@ extension CapabilitySet: JSONValue {
       return
     }
     let text = try json.string()
-    guard text.utf8.count == 16, text.utf8.first != UInt8(ascii: "+"), let value = UInt64(text, radix: 16) else {
-      throw JSONError(why: "expected 16 hexadecimal digits of capabilities, found '\(text)'")
+    // By digits: UInt64 takes a sign too. The text stays out of the error, which is one line.
+    let isDigits = text.utf8.allSatisfy { (48...57).contains($0) || (97...102).contains($0) }
+    guard text.utf8.count == 16, isDigits, let value = UInt64(text, radix: 16) else {
+      throw JSONError(why: "expected 16 hexadecimal digits of capabilities")
     }
     self.init(rawValue: value)
   }

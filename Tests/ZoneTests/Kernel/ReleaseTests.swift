@@ -104,7 +104,7 @@ struct LongReleaseTests {
       ! command -v loginctl >/dev/null || loginctl terminate-user installed 2>/dev/null || true
       tries=0
       until userdel -r installed 2>/dev/null || [ $tries -ge 300 ]; do tries=$((tries + 1)); sleep 0.1; done
-      ! id installed >/dev/null 2>&1
+      if id installed >/dev/null 2>&1; then echo the user is left; exit 1; fi
     }
     trap leave EXIT
     dpkg -i /zonectl.deb >/dev/null

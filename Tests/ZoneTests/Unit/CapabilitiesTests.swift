@@ -79,7 +79,10 @@ private let known = CapabilitySet.known(last: .checkpointRestore)
     let names = #"["CAP_CHOWN","CAP_KILL"]"#
     #expect(
       try JSON.decode(CapabilitySet.self, from: Array(names.utf8), name: "caps") == CapabilitySet([.kill, .chown]))
-    for bad in [#"["ALL"]"#, #"["CAP_NONE"]"#, #""21""#, #""000001000000002g""#, #""+000010000000021""#, "33"] {
+    for bad in [
+      #"["ALL"]"#, #"["CAP_NONE"]"#, #""21""#, #""000001000000002g""#, #""+000010000000021""#, #""-000000000000000""#,
+      "33",
+    ] {
       #expect(throws: JSONError.self, "\(bad)") {
         try JSON.decode(CapabilitySet.self, from: Array(bad.utf8), name: "x")
       }
