@@ -87,18 +87,29 @@ struct ZoneFiles: Sendable {
   }
 
   /// Of our own files only what we write is read: a regular file of a size that ours can have. A pipe of that name would
-  /// make us wait, a link lead elsewhere.
+  /// make us wait, a link lead elsewhere. What it is, is asked where it gave nothing: `list` reads thousands.
   private func read(_ path: String) throws(ZoneError) -> [UInt8]? {
     do throws(SyscallError) {
       let file = try OwnedFD.open(path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW)
-      var status = stat()
-      guard fstat(file.raw, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
-        throw SyscallError(call: "open", errno: EINVAL, path: path, step: "take what is no regular file")
+      let bytes: [UInt8]
+      do throws(SyscallError) {
+        bytes = try FileSystem.read(file, limit: Self.mostBytes, name: path, lastBelow: 8192)
+      } catch {
+        try Self.checkRegular(file, path)
+        throw error
       }
-      return try FileSystem.read(file, limit: Self.mostBytes, name: path, lastBelow: 8192)
+      if bytes.isEmpty { try Self.checkRegular(file, path) }
+      return bytes
     } catch {
       guard error.errno == ENOENT || error.errno == ENOTDIR else { throw .call("read \(path)", error) }
       return nil
+    }
+  }
+
+  private static func checkRegular(_ file: borrowing OwnedFD, _ path: String) throws(SyscallError) {
+    var status = stat()
+    guard fstat(file.raw, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+      throw SyscallError(call: "open", errno: EINVAL, path: path, step: "take what is no regular file")
     }
   }
 
