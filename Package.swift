@@ -64,7 +64,7 @@ let staticExecutable: [LinkerSetting] = [
       "-Xlinker", "-l:../embedded/\(architecture)-unknown-linux-gnu/libswiftUnicodeDataTables.a",
       "-Xlinker", "\(musl.libraries)/libc.a", "-lgcc",
     ] + strip),
-  .linkedLibrary("seccomp"), .linkedLibrary("jansson"),
+  .linkedLibrary("seccomp"),
 ]
 
 var package = Package(
@@ -88,14 +88,13 @@ var package = Package(
 
     // MARK: libraries of others, static
     .systemLibrary(name: "CSeccomp", path: "Sources/CSeccomp", providers: [.apt(["libseccomp-dev"])]),
-    .systemLibrary(name: "CJansson", path: "Sources/CJansson", providers: [.apt(["libjansson-dev"])]),
 
     // MARK: a zone
     .target(name: "ResourceControl", dependencies: ["LinuxNS"] + libc, swiftSettings: strict),
     .target(name: "VirtualNet", dependencies: ["LinuxNS"] + libc, swiftSettings: strict),
     .target(
       name: "ZoneRuntime",
-      dependencies: ["LinuxNS", "ResourceControl", "VirtualNet", "CSeccomp", "CJansson"] + libc,
+      dependencies: ["LinuxNS", "ResourceControl", "VirtualNet", "CSeccomp"] + libc,
       swiftSettings: strict),
     // The command line as data: apart from the executable, so that tests can import it.
     .target(name: "CommandLineTable", path: "Sources/zonectl/Table", swiftSettings: strict),

@@ -43,8 +43,8 @@ void arc4random_buf(void *bytes, size_t count) {
   }
 }
 
-// Debian builds libseccomp.a and libjansson.a against glibc with _FORTIFY_SOURCE: of these four they call the variants
-// that check a room known at compile time. `flag` asks glibc to look at %n too.
+// Debian builds libseccomp.a against glibc with _FORTIFY_SOURCE, where fprintf is a variant whose `flag` asks for a look at
+// %n.
 int __fprintf_chk(FILE *file, int flag, const char *format, ...) {
   (void)flag;
   va_list arguments;
@@ -52,24 +52,5 @@ int __fprintf_chk(FILE *file, int flag, const char *format, ...) {
   int count = vfprintf(file, format, arguments);
   va_end(arguments);
   return count;
-}
-
-int __vsnprintf_chk(char *text, size_t count, int flag, size_t room, const char *format, va_list arguments) {
-  (void)flag;
-  if (room < count) abort();
-  return vsnprintf(text, count, format, arguments);
-}
-
-int __snprintf_chk(char *text, size_t count, int flag, size_t room, const char *format, ...) {
-  va_list arguments;
-  va_start(arguments, format);
-  int length = __vsnprintf_chk(text, count, flag, room, format, arguments);
-  va_end(arguments);
-  return length;
-}
-
-char *__strncpy_chk(char *text, const char *from, size_t count, size_t room) {
-  if (room < count) abort();
-  return strncpy(text, from, count);
 }
 #endif

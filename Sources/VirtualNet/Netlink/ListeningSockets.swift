@@ -48,10 +48,13 @@ public struct ListeningSockets: Sendable {
   }
 
   /// Whether the socket at this path is one of them.
-  public func contain(_ path: String) -> Bool {
+  /// - Parameter folder: a descriptor that a relative path begins at.
+  public func contain(_ path: String, in folder: CInt? = nil) -> Bool {
     var status = stat()
     // The kernel tells 32 bits of an inode's number.
-    guard !files.isEmpty, lstat(path, &status) == 0, let inode = UInt32(exactly: status.st_ino) else { return false }
+    guard !files.isEmpty, fstatat(folder ?? AT_FDCWD, path, &status, AT_SYMLINK_NOFOLLOW) == 0,
+      let inode = UInt32(exactly: status.st_ino)
+    else { return false }
     // As the kernel has it within: 12 bits of major, 20 of minor number (MKDEV).
     let number = UInt64(status.st_dev)
     let major = UInt32(truncatingIfNeeded: number >> 8 & 0xfff)

@@ -7,6 +7,7 @@ internal import VirtualNet
 public struct ZonesLook: Sendable {
   public let names: [String]
   fileprivate let keepers: ListeningSockets
+  fileprivate let folders: ZoneFolders?
   fileprivate let zones: Zones
 
   /// How some of them are. One whose files cannot be read is `unavailable`, and no other is the worse for it.
@@ -14,7 +15,7 @@ public struct ZonesLook: Sendable {
   public func statuses(of names: ArraySlice<String>, counting: Bool = true) -> [ZoneStatus] {
     var found: [ZoneStatus] = []
     for name in names {
-      do throws(ZoneError) { found.append(try zones.status(name, keepers, counting: counting)) } catch {
+      do throws(ZoneError) { found.append(try zones.status(name, keepers, folders, counting: counting)) } catch {
         if case .notFound = error { continue }  // deleted meanwhile
         found.append(
           ZoneStatus(
@@ -30,7 +31,7 @@ extension Zones {
     mendNetworks()
     // To connect to a keeper wakes it, and there may be a thousand.
     let keepers = (try? ListeningSockets.look()) ?? ListeningSockets()
-    return ZonesLook(names: try names(), keepers: keepers, zones: self)
+    return ZonesLook(names: try names(), keepers: keepers, folders: try? ZoneFolders(directories), zones: self)
   }
 
   /// Every zone, by name.
@@ -58,12 +59,15 @@ extension Zones {
 
   /// - Throws: `.notFound`.
   public func status(_ name: String) throws(ZoneError) -> ZoneStatus {
-    try status(name, ListeningSockets(), counting: true)
+    try status(name, ListeningSockets(), nil, counting: true)
   }
 
   /// - Parameter keepers: who is known to listen; others are asked.
-  fileprivate func status(_ name: String, _ keepers: ListeningSockets, counting: Bool) throws(ZoneError) -> ZoneStatus {
-    let files = try files(name)
+  fileprivate func status(
+    _ name: String, _ keepers: ListeningSockets, _ folders: ZoneFolders?, counting: Bool
+  ) throws(ZoneError) -> ZoneStatus {
+    var files = try files(name)
+    files.folders = folders
     var look = ZoneLook(files, whole: true)
     if look.spec == nil, look.why == nil, !files.exists { throw .notFound(name) }
     let state = try state(of: files, &look, keepers)
@@ -112,7 +116,8 @@ extension Zones {
       look.why = record.startFailure.map { "it could not be started again, and the next try follows: \($0)" }
       return .down
     }
-    let answers = if keepers.contain(files.socket) { true } else { try link(to: files) != nil }
+    let listens = files.folders.map { keepers.contain("\(files.name)/keeper.sock", in: $0.run.raw) }
+    let answers = if listens ?? keepers.contain(files.socket) { true } else { try link(to: files) != nil }
     guard answers else {
       // It may have ended between our two looks.
       look = ZoneLook(files, whole: look.whole)

@@ -132,7 +132,7 @@ struct BundleLinux: Sendable {
 
   private static func devices(_ node: BundleNode) throws(ZoneError) -> [(name: String, inside: String)] {
     var devices: [(name: String, inside: String)] = []
-    for name in node.json.keys {
+    for (name, _) in node.json.members {
       let wish = try node.object(name)
       let inside = try wish?.string("name").flatMap { $0.isEmpty ? nil : $0 } ?? name
       guard isDeviceName(name) else { throw node.refused(name, "is no network device's name") }

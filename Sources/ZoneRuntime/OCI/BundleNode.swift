@@ -10,59 +10,14 @@ struct BundleNode {
   /// - Parameter name: the file, for errors.
   static func parse(_ bytes: [UInt8], name: String) throws(ZoneError) -> BundleNode {
     do throws(JSONError) {
-      return BundleNode(json: try root(bytes), path: "")
+      let json = try JSONNode.parse(bytes)
+      try json.expect(.object)
+      return BundleNode(json: json, path: "")
     } catch {
       var error = error
       error.name = name
       throw .json(error)
     }
-  }
-
-  private static func root(_ bytes: [UInt8]) throws(JSONError) -> JSONNode {
-    let json: JSONNode
-    do throws(JSONError) { json = try JSONNode.parse(bytes) } catch {
-      // jansson's integers are signed; RLIM_INFINITY, which engines write as 18446744073709551615, is not.
-      guard let quoted = quotingLargeNumbers(bytes) else { throw error }
-      json = try JSONNode.parse(quoted)
-    }
-    try json.expect(.object)
-    return json
-  }
-
-  /// Puts whole numbers above `Int64.max` into quotes, where `number` reads them. nil where there are none.
-  private static func quotingLargeNumbers(_ bytes: [UInt8]) -> [UInt8]? {
-    var result: [UInt8] = []
-    var (inText, escaped, changed) = (false, false, false)
-    var at = 0
-    while at < bytes.count {
-      let byte = bytes[at]
-      if !inText, (48...57).contains(byte) {
-        let start = at
-        while at < bytes.count, (48...57).contains(bytes[at]) { at += 1 }
-        let digits = bytes[start..<at]
-        let isPart = at < bytes.count && [UInt8(ascii: "."), UInt8(ascii: "e"), UInt8(ascii: "E")].contains(bytes[at])
-        let text = String(decoding: digits, as: UTF8.self)
-        if !isPart, Int64(text) == nil, UInt64(text) != nil {
-          result.append(UInt8(ascii: "\""))
-          result += digits
-          result.append(UInt8(ascii: "\""))
-          changed = true
-        } else {
-          result += digits
-        }
-        continue
-      }
-      if escaped {
-        escaped = false
-      } else if inText, byte == UInt8(ascii: "\\") {
-        escaped = true
-      } else if byte == UInt8(ascii: "\"") {
-        inText.toggle()
-      }
-      result.append(byte)
-      at += 1
-    }
-    return changed ? result : nil
   }
 
   // MARK: fields
@@ -90,20 +45,14 @@ struct BundleNode {
   }
 
   func number<Value: FixedWidthInteger>(_ key: String, as: Value.Type = Value.self) throws(ZoneError) -> Value? {
-    guard let node = json[key], node.kind != .null else { return nil }
-    do throws(JSONError) {
-      if node.kind == .string, let value = Value(try node.string()) { return value }
-      let value = try node.integer()
-      if let value = Value(exactly: value) { return value }
-      throw JSONError(why: "\(value) is not between \(Value.min) and \(Value.max)")
-    } catch { throw refused(key, error.why) }
+    try read(key) { (node) throws(JSONError) in try node.integer() }
   }
 
   func strings(_ key: String) throws(ZoneError) -> [String] {
     try read(key) { (node) throws(JSONError) in
       try node.expect(.array)
       var texts: [String] = []
-      for index in 0..<node.count { texts.append(try node[index].string()) }
+      for element in node.elements { texts.append(try element.string()) }
       return texts
     } ?? []
   }
@@ -112,11 +61,7 @@ struct BundleNode {
     try read(key) { (node) throws(JSONError) in
       try node.expect(.array)
       var numbers: [UInt32] = []
-      for index in 0..<node.count {
-        let value = try node[index].integer()
-        guard let number = UInt32(exactly: value) else { throw JSONError(why: "\(value) is no id") }
-        numbers.append(number)
-      }
+      for element in node.elements { numbers.append(try element.integer()) }
       return numbers
     } ?? []
   }
@@ -126,7 +71,7 @@ struct BundleNode {
     try read(key) { (node) throws(JSONError) in
       try node.expect(.object)
       var pairs: [(key: String, value: String)] = []
-      for name in node.keys { if let value = node[name] { pairs.append((name, try value.string())) } }
+      for (name, value) in node.members { pairs.append((name, try value.string())) }
       return pairs
     } ?? []
   }
@@ -143,9 +88,8 @@ struct BundleNode {
     guard let node = json[key], node.kind != .null else { return [] }
     do throws(JSONError) { try node.expect(.array) } catch { throw refused(key, error.why) }
     var found: [BundleNode] = []
-    for index in 0..<node.count {
-      let element = node[index]
-      let place = "\(key)[\(index)]"
+    for element in node.elements {
+      let place = "\(key)[\(found.count)]"
       do throws(JSONError) { try element.expect(.object) } catch { throw refused(place, error.why) }
       found.append(BundleNode(json: element, path: path(of: place)))
     }

@@ -216,7 +216,7 @@ struct BundleResources: Sendable {
 
   private mutating func readRdma(_ node: BundleNode) throws(ZoneError) {
     var values: [CgroupValue] = []
-    for name in node.json.keys {
+    for (name, _) in node.json.members {
       guard let limit = try node.object(name) else { continue }
       var text = name
       if let handles: UInt32 = try limit.number("hcaHandles") { text += " hca_handle=\(handles)" }

@@ -1,7 +1,7 @@
 /// Values to and from JSON (RFC 8259): what is kept on disk, sent over sockets and printed by `-o json`.
 ///
 /// Without `Codable`, which makes some forty types at run time, once a process (0.35 ms of a start), and which Embedded
-/// Swift has not. Text is read by jansson.
+/// Swift has not, and without a library, which would make a tree: JSONParser.swift.
 public enum JSON {
   /// - Parameters:
   ///   - name: the file or message the text is for, for the error.

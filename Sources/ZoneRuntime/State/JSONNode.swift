@@ -1,55 +1,44 @@
-internal import CJansson
-internal import Glibc
-
-/// A value in jansson's tree, which lives as long as anybody has a value of it.
+/// A value of a document that was read, which is there as long as anybody has a value of it.
 public struct JSONNode {
-  /// The whole of what was parsed, counted once: a record has fifty values, and `list` reads a thousand records.
-  private final class Tree {
-    let root: UnsafeMutablePointer<json_t>
-    init(_ root: UnsafeMutablePointer<json_t>) { self.root = root }
-    deinit { json_decref(root) }
+  /// The text, and where in it is what (`JSONParser`).
+  private final class Document {
+    let text: [UInt8]
+    let unescaped: [UInt8]
+    let entries: [JSONParser.Entry]
+
+    init(_ text: [UInt8], _ parser: borrowing JSONParser) {
+      self.text = text
+      unescaped = parser.unescaped
+      entries = parser.entries
+    }
+
+    /// A key's or string's content.
+    func bytes<Result>(of index: Int, _ body: (UnsafeRawBufferPointer) -> Result) -> Result {
+      text.withUnsafeBytes { text in
+        unescaped.withUnsafeBytes { body(JSONParser.bytes(of: entries[index], text, $0)) }
+      }
+    }
   }
 
-  private let tree: Tree
-  private let json: UnsafeMutablePointer<json_t>
+  private let document: Document
+  private let index: Int
 
-  /// Takes over the one reference of a tree's root.
-  private init(root json: UnsafeMutablePointer<json_t>) {
-    tree = Tree(json)
-    self.json = json
-  }
+  private var entry: JSONParser.Entry { document.entries[index] }
 
-  /// A value below; nil where there is none.
-  private func node(_ json: UnsafeMutablePointer<json_t>?) -> JSONNode? {
-    json.map { JSONNode(tree: tree, json: $0) }
-  }
-
-  private init(tree: Tree, json: UnsafeMutablePointer<json_t>) {
-    self.tree = tree
-    self.json = json
-  }
-
+  /// - Throws: with the place, for what `JSONParser` does not take.
   static func parse(_ bytes: [UInt8]) throws(JSONError) -> JSONNode {
-    var error = json_error_t()
-    let flags = Int(JSON_REJECT_DUPLICATES | JSON_DECODE_ANY)
-    let json = bytes.withUnsafeBytes {
-      // An empty array has no address, and jansson takes none.
-      json_loadb($0.baseAddress?.assumingMemoryBound(to: CChar.self) ?? emptyText, $0.count, flags, &error)
+    let document = try bytes.withUnsafeBufferPointer { (text) throws(JSONError) in
+      var parser = JSONParser(text)
+      try parser.read()
+      return Document(bytes, parser)
     }
-    if let json { return JSONNode(root: json) }
-    // It quotes the input, which may hold control characters; an error of ours is one line.
-    let text = withUnsafeBytes(of: error.text) {
-      String(decoding: $0.prefix { $0 != 0 }.map { $0 < 32 ? 32 : $0 }, as: UTF8.self)
-    }
-    throw JSONError(position: .syntax(line: max(1, Int(error.line)), column: max(1, Int(error.column))), why: text)
+    return JSONNode(document: document, index: 0)
   }
 
-  private nonisolated(unsafe) static let emptyText: UnsafePointer<CChar> = {
-    // Never written and never freed: one byte for the life of the process.
-    let text = UnsafeMutablePointer<CChar>.allocate(capacity: 1)
-    text.pointee = 0
-    return UnsafePointer(text)
-  }()
+  private init(document: Document, index: Int) {
+    self.document = document
+    self.index = index
+  }
 
   // MARK: what it is
 
@@ -63,25 +52,16 @@ public struct JSONNode {
     case null
   }
 
-  var kind: Kind {
-    switch json.pointee.type {
-    case JSON_OBJECT: .object
-    case JSON_ARRAY: .array
-    case JSON_STRING: .string
-    case JSON_INTEGER: .integer
-    case JSON_REAL: .number
-    case JSON_TRUE, JSON_FALSE: .boolean
-    default: .null
-    }
-  }
+  var kind: Kind { entry.kind }
 
   /// The content of strings stays out: it may be somebody's secret.
   private var found: String {
-    switch kind {
-    case .integer: "the integer \(json_integer_value(json))"
-    case .number: "the number \(json_real_value(json))"
-    case .boolean: json.pointee.type == JSON_TRUE ? "true" : "false"
-    case .object, .array, .string, .null: kind.rawValue
+    let entry = entry
+    return switch entry.kind {
+    case .integer: "the integer \(whole)"
+    case .number: "the number \(Double(bitPattern: entry.extra))"
+    case .boolean: entry.extra == 1 ? "true" : "false"
+    case .object, .array, .string, .null: entry.kind.rawValue
     }
   }
 
@@ -91,54 +71,77 @@ public struct JSONNode {
 
   // MARK: reading
 
-  func integer() throws(JSONError) -> Int64 {
+  private var whole: String { entry.isLarge ? "\(entry.extra)" : "\(Int64(bitPattern: entry.extra))" }
+
+  /// - Throws: for what is no whole number, or one that the type does not hold.
+  func integer<Value: FixedWidthInteger>(_ type: Value.Type = Value.self) throws(JSONError) -> Value {
     try expect(.integer)
-    return json_integer_value(json)
+    let value = entry.isLarge ? Value(exactly: entry.extra) : Value(exactly: Int64(bitPattern: entry.extra))
+    guard let value else {
+      throw JSONError(why: "expected an integer from \(Value.min) to \(Value.max), found \(whole)")
+    }
+    return value
   }
 
   func number() throws(JSONError) -> Double {
-    if kind == .integer { return Double(json_integer_value(json)) }
+    if kind == .integer { return entry.isLarge ? Double(entry.extra) : Double(Int64(bitPattern: entry.extra)) }
     try expect(.number)
-    return json_real_value(json)
+    return Double(bitPattern: entry.extra)
   }
 
   func boolean() throws(JSONError) -> Bool {
     try expect(.boolean)
-    return json.pointee.type == JSON_TRUE
+    return entry.extra == 1
   }
 
   func string() throws(JSONError) -> String {
     try expect(.string)
-    guard let text = json_string_value(json) else { return "" }
-    let bytes = UnsafeRawBufferPointer(start: text, count: json_string_length(json))
-    return String(decoding: bytes, as: UTF8.self)
+    return document.bytes(of: index) { String(decoding: $0, as: UTF8.self) }
   }
 
-  var count: Int { json_array_size(json) }
+  /// How many elements or members it has; 0 of what is neither list nor object.
+  var count: Int { kind == .array || kind == .object ? Int(entry.extra) : 0 }
 
-  /// An element; `index` is below `count`.
-  subscript(index: Int) -> JSONNode { node(json_array_get(json, index))! }
+  /// A list's, one after the other.
+  var elements: JSONElements { JSONElements(self) }
 
+  /// An object's member; nil of what is none.
   subscript(key: String) -> JSONNode? {
-    var key = key
-    return key.withUTF8 {
-      guard let address = $0.baseAddress else { return node(json_object_get(json, "")) }
-      return address.withMemoryRebound(to: CChar.self, capacity: $0.count) { [count = $0.count] in
-        node(json_object_getn(json, $0, count))
-      }
+    var member = firstMember
+    while let place = member {
+      if compare(key, place) == 0 { return value(of: place) }
+      member = self.member(after: place)
     }
+    return nil
   }
 
-  /// An object's keys in the document's order.
-  var keys: [String] {
-    var keys: [String] = []
-    var iterator = json_object_iter(json)
-    while let entry = iterator {
-      let bytes = UnsafeRawBufferPointer(start: json_object_iter_key(entry), count: json_object_iter_key_len(entry))
-      keys.append(String(decoding: bytes, as: UTF8.self))
-      iterator = json_object_iter_next(json, entry)
+  /// An object's members in the document's order.
+  var members: [(key: String, value: JSONNode)] {
+    var members: [(key: String, value: JSONNode)] = []
+    members.reserveCapacity(count)
+    var member = firstMember
+    while let place = member {
+      members.append((document.bytes(of: place) { String(decoding: $0, as: UTF8.self) }, value(of: place)))
+      member = self.member(after: place)
     }
-    return keys
+    return members
+  }
+}
+
+/// The values of a list.
+struct JSONElements: Sequence, IteratorProtocol {
+  private let list: JSONNode
+  private var place: Int?
+
+  fileprivate init(_ list: JSONNode) {
+    self.list = list
+    place = list.firstElement
+  }
+
+  mutating func next() -> JSONNode? {
+    guard let place else { return nil }
+    self.place = list.element(after: place)
+    return list.value(at: place)
   }
 }
 
@@ -148,8 +151,8 @@ public struct JSONNode {
 /// one was, or is not there at all, and no table is searched.
 struct JSONMembers {
   private let object: JSONNode
-  private var taken: UnsafeMutableRawPointer?
-  private var next: UnsafeMutableRawPointer?
+  private var taken: Int?
+  private var next: Int?
   private let isSorted: Bool
 
   init(of object: JSONNode) {
@@ -174,41 +177,28 @@ struct JSONMembers {
 }
 
 extension JSONNode {
-  fileprivate var firstMember: UnsafeMutableRawPointer? { json_object_iter(json) }
+  fileprivate func value(at place: Int) -> JSONNode { JSONNode(document: document, index: place) }
 
-  fileprivate func member(after member: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer? {
-    json_object_iter_next(json, member)
+  fileprivate var firstElement: Int? { kind == .array && entry.extra > 0 ? index + 1 : nil }
+
+  fileprivate func element(after place: Int) -> Int? {
+    let next = Int(document.entries[place].next)
+    return next < entry.next ? next : nil
   }
 
-  fileprivate func value(of member: UnsafeMutableRawPointer) -> JSONNode? {
-    node(json_object_iter_value(member))
-  }
+  fileprivate var firstMember: Int? { kind == .object && entry.extra > 0 ? index + 1 : nil }
+
+  fileprivate func member(after member: Int) -> Int? { element(after: member + 1) }
+
+  fileprivate func value(of member: Int) -> JSONNode { value(at: member + 1) }
 
   /// Below, at or above 0: `key` is before, is, or is after the member's, by bytes.
-  fileprivate func compare(_ key: String, _ member: UnsafeMutableRawPointer) -> CInt {
+  fileprivate func compare(_ key: String, _ member: Int) -> CInt {
     var key = key
-    return key.withUTF8 { Self.compare(UnsafeRawBufferPointer($0), Self.key(of: member)) }
-  }
-
-  fileprivate var hasSortedKeys: Bool {
-    guard var last = firstMember else { return true }
-    while let member = member(after: last) {
-      if Self.compare(Self.key(of: last), Self.key(of: member)) > 0 { return false }
-      last = member
+    return key.withUTF8 { key in
+      document.bytes(of: member) { JSONParser.compare(UnsafeRawBufferPointer(key), $0) }
     }
-    return true
   }
 
-  private static func key(of member: UnsafeMutableRawPointer) -> UnsafeRawBufferPointer {
-    UnsafeRawBufferPointer(start: json_object_iter_key(member), count: json_object_iter_key_len(member))
-  }
-
-  private static func compare(_ a: UnsafeRawBufferPointer, _ b: UnsafeRawBufferPointer) -> CInt {
-    let both = min(a.count, b.count)
-    if both > 0, let one = a.baseAddress, let other = b.baseAddress {
-      let order = memcmp(one, other, both)
-      if order != 0 { return order }
-    }
-    return a.count < b.count ? -1 : a.count == b.count ? 0 : 1
-  }
+  fileprivate var hasSortedKeys: Bool { entry.isSorted }
 }

@@ -45,11 +45,7 @@ extension JSONValue where Self: FixedWidthInteger {
   }
 
   public init(json: JSONNode) throws(JSONError) {
-    let value = try json.integer()
-    guard let fits = Self(exactly: value) else {
-      throw JSONError(why: "expected an integer from \(Self.min) to \(Self.max), found \(value)")
-    }
-    self = fits
+    self = try json.integer()
   }
 }
 
@@ -73,10 +69,9 @@ extension Array: JSONValue where Element: JSONValue {
   public init(json: JSONNode) throws(JSONError) {
     try json.expect(.array)
     self.init()
-    let count = json.count
-    reserveCapacity(count)
-    for index in 0..<count {
-      do throws(JSONError) { append(try Element(json: json[index])) } catch { throw error.below("[\(index)]") }
+    reserveCapacity(json.count)
+    for node in json.elements {
+      do throws(JSONError) { append(try Element(json: node)) } catch { throw error.below("[\(count)]") }
     }
   }
 }
@@ -93,8 +88,7 @@ extension [String: String]: JSONValue {
   public init(json: JSONNode) throws(JSONError) {
     try json.expect(.object)
     self.init()
-    for key in json.keys {
-      guard let node = json[key] else { continue }
+    for (key, node) in json.members {
       do throws(JSONError) { self[key] = try node.string() } catch { throw error.below(key) }
     }
   }

@@ -1,11 +1,24 @@
 internal import Glibc
 internal import LinuxNS
 
+/// The two folders that all zones' files lie in, opened: who reads a thousand zones looks their paths up from there.
+final class ZoneFolders: Sendable {
+  fileprivate let data: OwnedFD
+  let run: OwnedFD
+
+  init(_ directories: Directories) throws(SyscallError) {
+    data = try OwnedFD.open(directories.data, O_PATH | O_DIRECTORY)
+    run = try OwnedFD.open(directories.run, O_PATH | O_DIRECTORY)
+  }
+}
+
 /// The files of one zone: which there are, how they are read, replaced and locked.
 struct ZoneFiles: Sendable {
   let name: String
   let data: String
   let run: String
+  /// Only a shorter way to what is read.
+  var folders: ZoneFolders?
 
   init(_ directories: Directories, _ name: String) {
     self.name = name
@@ -31,8 +44,9 @@ struct ZoneFiles: Sendable {
 
   /// - Throws: for what is no spec of this zone, or one that nobody could have asked for.
   func readSpec() throws(ZoneError) -> ZoneSpec? {
-    for path in [spec, ephemeralSpec] {
-      guard let bytes = try read(path) else { continue }
+    for folder in [Folder.data, .run] {
+      let path = path(folder, "spec.json")
+      guard let bytes = try read(folder, "spec.json") else { continue }
       let spec = try decode(ZoneSpec.self, bytes, path)
       try checkVersion(spec.version, ZoneSpec.currentVersion, path)
       if let why = spec.unsound(as: name) { throw .refused("cannot use \(path): \(why)") }
@@ -47,7 +61,7 @@ struct ZoneFiles: Sendable {
   }
 
   func readRecord() throws(ZoneError) -> RunRecord? {
-    guard let bytes = try read(record) else { return nil }
+    guard let bytes = try read(.run, "state.json") else { return nil }
     let value = try decode(RunRecord.self, bytes, record)
     try checkVersion(value.version, RunRecord.currentVersion, record)
     if let why = value.unsound(as: name) { throw .refused("cannot use \(record): \(why)") }
@@ -59,7 +73,7 @@ struct ZoneFiles: Sendable {
   }
 
   func readKeeper() throws(ZoneError) -> KeeperRecord? {
-    guard let bytes = try read(keeperRecord) else { return nil }
+    guard let bytes = try read(.run, "keeper.json") else { return nil }
     let value = try decode(KeeperRecord.self, bytes, keeperRecord)
     try checkVersion(value.version, KeeperRecord.currentVersion, keeperRecord)
     if let why = value.unsound { throw .refused("cannot use \(keeperRecord): \(why)") }
@@ -70,7 +84,7 @@ struct ZoneFiles: Sendable {
   func writeKeeper(_ value: KeeperRecord) throws(ZoneError) { try write(value, keeperRecord, durable: false) }
 
   func readExit() throws(ZoneError) -> ZoneExit? {
-    guard let bytes = try read(lastExit) else { return nil }
+    guard let bytes = try read(.data, "exit.json") else { return nil }
     let value = try decode(ZoneExit.self, bytes, lastExit)
     if let why = value.unsound { throw .refused("cannot use \(lastExit): \(why)") }
     return value
@@ -88,9 +102,10 @@ struct ZoneFiles: Sendable {
 
   /// Of our own files only what we write is read: a regular file of a size that ours can have. A pipe of that name would
   /// make us wait, a link lead elsewhere. What it is, is asked where it gave nothing: `list` reads thousands.
-  private func read(_ path: String) throws(ZoneError) -> [UInt8]? {
+  private func read(_ folder: Folder, _ name: String) throws(ZoneError) -> [UInt8]? {
+    let path = path(folder, name)
     do throws(SyscallError) {
-      let file = try OwnedFD.open(path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW)
+      let file = try open(folder, name, path)
       let bytes: [UInt8]
       do throws(SyscallError) {
         bytes = try FileSystem.read(file, limit: Self.mostBytes, name: path, lastBelow: 8192)
@@ -103,6 +118,27 @@ struct ZoneFiles: Sendable {
     } catch {
       guard error.errno == ENOENT || error.errno == ENOTDIR else { throw .call("read \(path)", error) }
       return nil
+    }
+  }
+
+  private enum Folder { case data, run }
+
+  private func path(_ folder: Folder, _ file: String) -> String {
+    switch folder {
+    case .data: "\(data)/\(file)"
+    case .run: "\(run)/\(file)"
+    }
+  }
+
+  private func open(_ folder: Folder, _ file: String, _ path: String) throws(SyscallError) -> OwnedFD {
+    let flags = O_RDONLY | O_NONBLOCK | O_NOFOLLOW
+    guard let folders else { return try OwnedFD.open(path, flags) }
+    do throws(SyscallError) {
+      return try OwnedFD.openat(folder == .data ? folders.data.raw : folders.run.raw, "\(name)/\(file)", flags)
+    } catch {
+      var error = error
+      error.path = path
+      throw error
     }
   }
 

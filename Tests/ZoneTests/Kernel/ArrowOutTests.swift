@@ -11,6 +11,7 @@ import Testing
     let keeper = try #require(status.keeper)
     let pid = try #require(status.pid)
     kill(keeper, SIGKILL)
+    #expect(eventually { kill(keeper, 0) != 0 }, "a keeper dies of it")
     // What is frozen can neither see its keeper's death nor die of it before the next command thaws it.
     if state != "frozen" { #expect(eventually { kill(pid, 0) != 0 }, "with its keeper the zone dies") }
   }

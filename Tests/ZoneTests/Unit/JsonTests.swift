@@ -1,3 +1,4 @@
+import Foundation
 import ResourceControl
 import Testing
 
@@ -172,7 +173,7 @@ private func why<T: JSONValue>(_ type: T.Type, _ text: String) -> String {
   @Test func errorsSayWhereAndWhat() {
     #expect(
       why([Int].self, "[1,\n  2,,3]")
-        == "cannot read test.json as json: line 2, column 5: unexpected token near ','")
+        == "cannot read test.json as json: line 2, column 5: expected a value, found ','")
     #expect(why(ZoneSpec.self, #"{"name":"a"}"#) == "cannot read test.json as json: key 'aliases' is missing")
     #expect(
       why([Sample.Inner].self, #"[{"port":1},{"port":65536}]"#)
@@ -202,7 +203,7 @@ private func why<T: JSONValue>(_ type: T.Type, _ text: String) -> String {
   @Test(arguments: [
     "", " ", "[", "{\"a\":1", "{\"a\":1,\"a\":1}", "[1] x", "nul", "[01]", "[1.]", "[+1]", "['a']", "[NaN]",
     "[Infinity]",
-    "[\"\\ud800\"]", "[\"\\u0000\"]", "{\"\\u0000\":1}", "[9223372036854775808]", "[-9223372036854775809]", "[1e999]",
+    "[\"\\ud800\"]", "[\"\\u0000\"]", "{\"\\u0000\":1}", "[18446744073709551616]", "[-9223372036854775809]", "[1e999]",
     "[\"a\nb\"]", "{\"a\":}", "{1:2}", "\u{feff}[]", "/* */[]", "[1,]",
   ])
   func noJSONIsRefused(_ text: String) {
@@ -211,6 +212,98 @@ private func why<T: JSONValue>(_ type: T.Type, _ text: String) -> String {
       init(json: JSONNode) {}
     }
     #expect(throws: JSONError.self) { try decode(Anything.self, text) }
+  }
+
+  @Test func escapesAreRead() throws {
+    #expect(try decode(String.self, #""a\u00e9\ud834\udd1e\n\/\\\"\b\f\r\tz""#) == "aé𝄞\n/\\\"\u{8}\u{c}\r\tz")
+    #expect(try decode([String: String].self, #"{"\u0062":"1","a":"\u0032"}"#) == ["b": "1", "a": "2"])
+    #expect(try decode(Sample.Inner.self, #"{"\u006eote":"x","p\u006frt":7}"#) == Sample.Inner(port: 7, note: "x"))
+  }
+
+  @Test func wholeNumbersAreOf64Bits() throws {
+    #expect(try decode(UInt64.self, "18446744073709551615") == .max)
+    #expect(try decode(Int64.self, "-9223372036854775808") == .min)
+    #expect(try decode(Int64.self, "-0") == 0)
+    #expect(try decode(Double.self, "18446744073709551615") == 18_446_744_073_709_551_615)
+    #expect(
+      why(Int64.self, "9223372036854775808")
+        == "cannot read test.json as json: expected an integer from \(Int64.min) to \(Int64.max), found 9223372036854775808"
+    )
+  }
+
+  /// By their letters, however they are written and wherever they lie.
+  @Test(arguments: [
+    #"{"a":"","a":""}"#, #"{"a":"","\u0061":""}"#, #"{"b":"","a":"","b":""}"#, #"{"a":"","b":"","a":""}"#,
+    #"{"":"","":""}"#,
+  ])
+  func aKeyTwiceIsRefused(text: String) {
+    #expect(why([String: String].self, text).hasSuffix("a key is there twice"))
+  }
+
+  @Test func aKeyTwiceAmongManyIsFound() {
+    var members = (0..<3000).map { "\"\($0)\":\"\"" }
+    members.shuffle()
+    #expect((try? decode([String: String].self, "{\(members.joined(separator: ","))}"))?.count == 3000)
+    members.append("\"1234\":\"\"")
+    members.shuffle()
+    #expect(why([String: String].self, "{\(members.joined(separator: ","))}").hasSuffix("a key is there twice"))
+  }
+
+  @Test(arguments: [
+    ("", "line 1, column 1: expected a value, found the end"),
+    ("{\n \"é\" 1}", "line 2, column 6: expected ':', found '1'"),
+    ("[1 2]", "line 1, column 4: expected ',' or ']', found '2'"),
+    ("{\"a\":1;", "line 1, column 7: expected ',' or '}', found ';'"),
+    ("[1,]", "line 1, column 4: expected a value, found ']'"),
+    ("{\"a\":1,}", "line 1, column 8: expected a key, found '}'"),
+    ("[\"a", "line 1, column 4: expected '\"', found the end"),
+    ("[tru]", "line 1, column 2: expected a value, found a word"),
+    ("[01]", "line 1, column 2: a number begins with 0"), ("[-]", "line 1, column 3: expected a digit, found ']'"),
+    ("[1.]", "line 1, column 4: expected a digit, found ']'"),
+    ("[\"\\x\"]", "line 1, column 3: an escape that JSON has not"),
+    ("[] x", "line 1, column 4: expected the end, found 'x'"),
+    ("[\u{7f}]", "line 1, column 2: expected a value, found byte 127"),
+    ("[\"\\ud834\\u0041\"]", "line 1, column 3: half of a pair of UTF-16"),
+    ("[1e400]", "line 1, column 2: a number that 64 bits"),
+  ])
+  func aMistakeIsToldByItsPlace(text: String, what: String) {
+    #expect(why([String].self, text).hasPrefix("cannot read test.json as json: \(what)"), "\(why([String].self, text))")
+  }
+
+  /// Foundation's reader, which is another's, reads the same values in whatever this one takes.
+  @Test func anotherReaderReadsTheSame() throws {
+    var source = Seeded(state: 11)
+    let pieces = [
+      "{", "}", "[", "]", ",", ":", "\"a\"", "\"b\\n\"", "\"\\u0041é\"", "1", "-2", "0.5", "1e2", "true", "false",
+      "null", " ", "\n",
+      "\"\"", "-", "\\", "\"",
+    ]
+    var taken = 0
+    for _ in 0..<20_000 {
+      let text = (0..<Int.random(in: 1...9, using: &source)).map { _ in pieces.randomElement(using: &source)! }.joined()
+      guard let node = try? JSONNode.parse(Array(text.utf8)) else { continue }
+      taken += 1
+      let other = try JSONSerialization.jsonObject(with: Data(text.utf8), options: .fragmentsAllowed)
+      #expect(try same(node, other), "\(text)")
+    }
+    #expect(taken > 1000)
+  }
+
+  private func same(_ node: JSONNode, _ other: Any) throws -> Bool {
+    switch node.kind {
+    case .object:
+      guard let other = other as? [String: Any], other.count == node.count else { return false }
+      return try node.members.allSatisfy {
+        try other[$0.key].map { [value = $0.value] in try same(value, $0) } ?? false
+      }
+    case .array:
+      guard let other = other as? [Any], other.count == node.count else { return false }
+      return try zip(node.elements, other).allSatisfy { try same($0, $1) }
+    case .string: return try node.string() == other as? String
+    case .integer, .number: return try node.number() == (other as? NSNumber)?.doubleValue
+    case .boolean: return try node.boolean() == other as? Bool
+    case .null: return other is NSNull
+    }
   }
 
   @Test func bytesThatAreNoUTF8AreRefused() {
@@ -249,7 +342,7 @@ private func why<T: JSONValue>(_ type: T.Type, _ text: String) -> String {
 
   @Test(arguments: [300, 2000, 100_000])
   func depthIsBounded(depth: Int) {
-    // No type of ours holds itself, so a reader goes as deep as its type; jansson stops the document before.
+    // No type of ours holds itself, so a reader goes as deep as its type; the parser stops the document before.
     let deep = String(repeating: "[", count: depth) + String(repeating: "]", count: depth)
     #expect(throws: JSONError.self) { try decode([[Int]].self, deep) }
   }
