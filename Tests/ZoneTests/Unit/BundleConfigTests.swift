@@ -22,7 +22,10 @@ import Testing
     ("\"process\":{}", "process.cwd: is missing"),
     ("\"process\":{\"cwd\":\"x\"}", "process.cwd: 'x' is not an absolute path"),
     ("\"process\":{\"cwd\":\"/\",\"args\":\"sh\"}", "process.args: expected an array"),
-    ("\"process\":{\"cwd\":\"/\",\"user\":{\"uid\":-1}}", "process.user.uid: expected an integer from 0 to 4294967295, found -1"),
+    (
+      "\"process\":{\"cwd\":\"/\",\"user\":{\"uid\":-1}}",
+      "process.user.uid: expected an integer from 0 to 4294967295, found -1"
+    ),
     ("\"process\":{\"cwd\":\"/\",\"env\":[\"A\"]}", "process.env[0]: is not NAME=VALUE"),
     (
       "\"process\":{\"cwd\":\"/\",\"rlimits\":[{\"type\":\"RLIMIT_X\",\"soft\":1,\"hard\":1}]}",
