@@ -224,7 +224,7 @@ private func why<T: JSONValue>(_ type: T.Type, _ text: String) -> String {
     #expect(try decode(UInt64.self, "18446744073709551615") == .max)
     #expect(try decode(Int64.self, "-9223372036854775808") == .min)
     #expect(try decode(Int64.self, "-0") == 0)
-    #expect(try decode(Double.self, "18446744073709551615") == 18_446_744_073_709_551_615)
+    #expect(try decode(Double.self, "18446744073709551615") == 18_446_744_073_709_551_616)
     #expect(
       why(Int64.self, "9223372036854775808")
         == "cannot read test.json as json: expected an integer from \(Int64.min) to \(Int64.max), found 9223372036854775808"
