@@ -51,16 +51,18 @@ enum FaultWalk {
     #expect(faults.count > 10)
     let chosen = chosen(faults)
     var (failed, hits) = (0, 0)
-    // How often a process waits differs from run to run: a call that none came to is tried again, with all its checks.
+    // How often a process waits differs from run to run: a call that none came to is tried again, with all its checks, and
+    // then one behind it.
     var (tries, next) = (0, 0)
     while next < chosen.count {
-      let fault = chosen[next]
+      let place = (faults.firstIndex(of: chosen[next]) ?? 0) + max(0, tries - 3)
+      let fault = faults[min(place, faults.count - 1)]
       try verb.before()
       let (outcome, hit) = try Injection.run(
         verb.command, .fault, at: fault, ending: verb.ends, quietly: verb.quietly)
       let what = "\(verb.name) at \(fault), a fault of \(hit ?? "none")"
       if hit != nil { hits += 1 }
-      tries = hit == nil && tries < 3 ? tries + 1 : 0
+      tries = hit == nil && tries < 6 ? tries + 1 : 0
       if tries == 0 { next += 1 }
       #expect(!outcome.timedOut, "\(what) hangs: \(outcome)")
       #expect(outcome.status < 128 || outcome.status == 255, "\(what): a crash: \(outcome)")
