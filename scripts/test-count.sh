@@ -84,7 +84,8 @@ if [ -n "$guest" ]; then
   where=guest
   look_at_skips "$guest_log"
   read -r guest_passed guest_cases <<<"$(count_lines passed "$guest_log")"
-  read -r guest_failed _ <<<"$(count_lines failed "$guest_log")"
+  read -r guest_failed guest_failed_cases <<<"$(count_lines failed "$guest_log")"
+  guest_cases=$((guest_cases + guest_failed_cases))
   where=host
 fi
 

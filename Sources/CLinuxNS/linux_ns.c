@@ -31,7 +31,11 @@ int zns_open(int directory, const char *path, int flags, mode_t mode) { return o
 
 long zns_openat2(int directory, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve) {
   struct open_how how = {.flags = flags | O_CLOEXEC, .mode = mode, .resolve = resolve};
-  return RESULT(syscall(SYS_openat2, directory, path, &how, sizeof how));
+  long fd = -EAGAIN;
+  // EAGAIN: see sys_resolve.
+  for (int turn = 0; fd == -EAGAIN && turn < 10000; turn++)
+    fd = RESULT(syscall(SYS_openat2, directory, path, &how, sizeof how));
+  return fd;
 }
 long zns_memfd_create(const char *name, unsigned flags) { return RESULT(syscall(SYS_memfd_create, name, flags)); }
 long zns_pipe2(int *ends, int flags) { return RESULT(pipe2(ends, flags)); }

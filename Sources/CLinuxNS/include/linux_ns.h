@@ -23,6 +23,7 @@ int *zns_errno(void);
 char *const *zns_arguments(void);
 int zns_open(int directory, const char *path, int flags, mode_t mode);
 
+/// Tried again while others' renames and mounts are in its way (EAGAIN).
 long zns_openat2(int directory, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve);
 long zns_memfd_create(const char *name, unsigned flags);
 long zns_pipe2(int *ends, int flags);

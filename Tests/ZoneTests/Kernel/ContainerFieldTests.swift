@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import LinuxNS
 import Testing
 
 /// Each field of config.json does what it says, seen from inside (docs/OCI.md names these cases).
@@ -271,6 +272,24 @@ struct ContainerFieldTests {
       _ = try bundle.printed("true")
       #expect(try FileManager.default.contentsOfDirectory(atPath: bundle.folder + "/outside").isEmpty)
       #expect(FileManager.default.fileExists(atPath: inside + "/made"))
+    }
+  }
+
+  /// The kernel says EAGAIN of a path with `..` while anything on the machine is renamed (openat2(2)).
+  @Test func othersRenamesFailNoStart() throws {
+    try OCIBundle.with { (bundle) throws in
+      let root = bundle.folder + "/rootfs"
+      mkdir(root + "/made", 0o755)
+      symlink("var/../../../var/../../var/../var/../made", root + "/out")
+      bundle.add("mounts", ["destination": "/out", "type": "tmpfs", "source": "tmpfs"])
+      let (one, other) = (bundle.folder + "/one", bundle.folder + "/other")
+      mkdir(root + "/var", 0o755)
+      for file in [one, other] { try "".write(toFile: file, atomically: false, encoding: .utf8) }
+      try racing(one, other, helpers: bundle.folder + "/helpers") {
+        for _ in 0..<20 { #expect(try bundle.printed("stat -f -c %T /made") == "tmpfs") }
+        let root = try RootFD.open(root)
+        for _ in 0..<1000 { _ = try root.open("/out", O_PATH) }
+      }
     }
   }
 
