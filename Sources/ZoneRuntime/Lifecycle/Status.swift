@@ -116,8 +116,7 @@ extension Zones {
       look.why = record.startFailure.map { "it could not be started again, and the next try follows: \($0)" }
       return .down
     }
-    let listens = files.folders.map { keepers.contain("\(files.name)/keeper.sock", in: $0.run.raw) }
-    let answers = if listens ?? keepers.contain(files.socket) { true } else { try link(to: files) != nil }
+    let answers = if files.isHeard(among: keepers) { true } else { try link(to: files) != nil }
     guard answers else {
       // It may have ended between our two looks.
       look = ZoneLook(files, whole: look.whole)

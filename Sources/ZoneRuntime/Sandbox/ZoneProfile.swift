@@ -125,14 +125,12 @@ public struct ZoneProfile: Equatable, Sendable {
     let real = ground.real(folder) ?? folder
     for home in ground.homes {
       let home = ground.real(home) ?? home
-      // Of most folders nothing of it is in sight: nothing is looked at then.
-      guard Paths.isOrLies(home, in: real) || Paths.lies(real, in: home) else { continue }
       for secret in Secrets.ofHome {
         let path = Paths.join(home, secret)
-        let named = (ground.homes + [home]).map { Paths.join($0, secret) }
         guard let kind = ground.look(path) else { continue }
         let place = kind == .link ? ground.real(path) ?? path : path
         if Paths.lies(place, in: real) { return path }
+        let named = (ground.homes + [home]).map { Paths.join($0, secret) }
         let isNamed = real == folder || named.contains { Paths.isOrLies(folder, in: $0) }
         if Paths.isOrLies(real, in: place), !isNamed { return path }
       }

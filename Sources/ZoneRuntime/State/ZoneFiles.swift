@@ -1,10 +1,11 @@
 internal import Glibc
 internal import LinuxNS
+internal import VirtualNet
 
 /// The two folders that all zones' files lie in, opened: who reads a thousand zones looks their paths up from there.
 final class ZoneFolders: Sendable {
   fileprivate let data: OwnedFD
-  let run: OwnedFD
+  fileprivate let run: OwnedFD
 
   init(_ directories: Directories) throws(SyscallError) {
     data = try OwnedFD.open(directories.data, O_PATH | O_DIRECTORY)
@@ -26,27 +27,43 @@ struct ZoneFiles: Sendable {
     run = directories.run(of: name)
   }
 
-  var spec: String { "\(data)/spec.json" }
+  private enum Folder { case data, run }
+
+  private struct File {
+    let folder: Folder
+    let name: String
+
+    static let spec = File(folder: .data, name: "spec.json")
+    static let ephemeralSpec = File(folder: .run, name: "spec.json")
+    static let lastExit = File(folder: .data, name: "exit.json")
+    static let record = File(folder: .run, name: "state.json")
+    static let keeperRecord = File(folder: .run, name: "keeper.json")
+    static let socket = File(folder: .run, name: "keeper.sock")
+  }
+
+  var spec: String { path(.spec) }
   /// An ephemeral zone has nothing that lasts: its spec lies with its state.
-  var ephemeralSpec: String { "\(run)/spec.json" }
+  var ephemeralSpec: String { path(.ephemeralSpec) }
   /// There while `create` makes the root.
   var incomplete: String { "\(data)/incomplete" }
   /// There from the end of `create` on.
   var installed: String { "\(data)/installed" }
   var root: String { "\(data)/root" }
-  var lastExit: String { "\(data)/exit.json" }
-  var record: String { "\(run)/state.json" }
-  var keeperRecord: String { "\(run)/keeper.json" }
-  var socket: String { "\(run)/keeper.sock" }
+  var lastExit: String { path(.lastExit) }
+  var record: String { path(.record) }
+  var keeperRecord: String { path(.keeperRecord) }
+  var socket: String { path(.socket) }
+
+  private func path(_ file: File) -> String { "\(file.folder == .data ? data : run)/\(file.name)" }
 
   var isEphemeral: Bool { FileSystem.exists(ephemeralSpec) }
   var exists: Bool { FileSystem.exists(data) || FileSystem.exists(run) }
 
   /// - Throws: for what is no spec of this zone, or one that nobody could have asked for.
   func readSpec() throws(ZoneError) -> ZoneSpec? {
-    for folder in [Folder.data, .run] {
-      let path = path(folder, "spec.json")
-      guard let bytes = try read(folder, "spec.json") else { continue }
+    for file in [File.spec, .ephemeralSpec] {
+      guard let bytes = try read(file) else { continue }
+      let path = path(file)
       let spec = try decode(ZoneSpec.self, bytes, path)
       try checkVersion(spec.version, ZoneSpec.currentVersion, path)
       if let why = spec.unsound(as: name) { throw .refused("cannot use \(path): \(why)") }
@@ -61,7 +78,7 @@ struct ZoneFiles: Sendable {
   }
 
   func readRecord() throws(ZoneError) -> RunRecord? {
-    guard let bytes = try read(.run, "state.json") else { return nil }
+    guard let bytes = try read(.record) else { return nil }
     let value = try decode(RunRecord.self, bytes, record)
     try checkVersion(value.version, RunRecord.currentVersion, record)
     if let why = value.unsound(as: name) { throw .refused("cannot use \(record): \(why)") }
@@ -73,7 +90,7 @@ struct ZoneFiles: Sendable {
   }
 
   func readKeeper() throws(ZoneError) -> KeeperRecord? {
-    guard let bytes = try read(.run, "keeper.json") else { return nil }
+    guard let bytes = try read(.keeperRecord) else { return nil }
     let value = try decode(KeeperRecord.self, bytes, keeperRecord)
     try checkVersion(value.version, KeeperRecord.currentVersion, keeperRecord)
     if let why = value.unsound { throw .refused("cannot use \(keeperRecord): \(why)") }
@@ -84,7 +101,7 @@ struct ZoneFiles: Sendable {
   func writeKeeper(_ value: KeeperRecord) throws(ZoneError) { try write(value, keeperRecord, durable: false) }
 
   func readExit() throws(ZoneError) -> ZoneExit? {
-    guard let bytes = try read(.data, "exit.json") else { return nil }
+    guard let bytes = try read(.lastExit) else { return nil }
     let value = try decode(ZoneExit.self, bytes, lastExit)
     if let why = value.unsound { throw .refused("cannot use \(lastExit): \(why)") }
     return value
@@ -102,10 +119,10 @@ struct ZoneFiles: Sendable {
 
   /// Of our own files only what we write is read: a regular file of a size that ours can have. A pipe of that name would
   /// make us wait, a link lead elsewhere. What it is, is asked where it gave nothing: `list` reads thousands.
-  private func read(_ folder: Folder, _ name: String) throws(ZoneError) -> [UInt8]? {
-    let path = path(folder, name)
+  private func read(_ which: File) throws(ZoneError) -> [UInt8]? {
+    let path = path(which)
     do throws(SyscallError) {
-      let file = try open(folder, name, path)
+      let file = try open(which, path)
       let bytes: [UInt8]
       do throws(SyscallError) {
         bytes = try FileSystem.read(file, limit: Self.mostBytes, name: path, lastBelow: 8192)
@@ -121,25 +138,23 @@ struct ZoneFiles: Sendable {
     }
   }
 
-  private enum Folder { case data, run }
-
-  private func path(_ folder: Folder, _ file: String) -> String {
-    switch folder {
-    case .data: "\(data)/\(file)"
-    case .run: "\(run)/\(file)"
-    }
-  }
-
-  private func open(_ folder: Folder, _ file: String, _ path: String) throws(SyscallError) -> OwnedFD {
+  private func open(_ file: File, _ path: String) throws(SyscallError) -> OwnedFD {
     let flags = O_RDONLY | O_NONBLOCK | O_NOFOLLOW
     guard let folders else { return try OwnedFD.open(path, flags) }
     do throws(SyscallError) {
-      return try OwnedFD.openat(folder == .data ? folders.data.raw : folders.run.raw, "\(name)/\(file)", flags)
+      let folder = file.folder == .data ? folders.data.raw : folders.run.raw
+      return try OwnedFD.openat(folder, "\(name)/\(file.name)", flags)
     } catch {
       var error = error
       error.path = path
       throw error
     }
+  }
+
+  /// Whether the zone's keeper is among those that listen.
+  func isHeard(among keepers: ListeningSockets) -> Bool {
+    guard let folders else { return keepers.contain(socket) }
+    return keepers.contain("\(name)/\(File.socket.name)", in: folders.run.raw)
   }
 
   private static func checkRegular(_ file: borrowing OwnedFD, _ path: String) throws(SyscallError) {

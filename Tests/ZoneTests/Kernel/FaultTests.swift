@@ -51,12 +51,10 @@ enum FaultWalk {
     #expect(faults.count > 10)
     let chosen = chosen(faults)
     var (failed, hits) = (0, 0)
-    // How often a process waits differs from run to run: a call that none came to is tried again, with all its checks, and
-    // then one behind it.
+    // How often a process waits differs from run to run: a call that none came to is tried again, with all its checks.
     var (tries, next) = (0, 0)
     while next < chosen.count {
-      let place = (faults.firstIndex(of: chosen[next]) ?? 0) + max(0, tries - 3)
-      let fault = faults[min(place, faults.count - 1)]
+      let fault = chosen[next]
       try verb.before()
       let (outcome, hit) = try Injection.run(
         verb.command, .fault, at: fault, ending: verb.ends, quietly: verb.quietly)

@@ -1,7 +1,7 @@
 import Foundation
 
 /// One system call of a command's: which process makes it, and the how manieth of that process's it is.
-struct CallPoint: Equatable, CustomStringConvertible {
+struct CallPoint: CustomStringConvertible {
   /// `0` is the command; `0.2` the second process that it started.
   var process: String
   /// From 1 on.
