@@ -7,7 +7,7 @@ public enum JSON {
   ///   - name: the file or message the text is for, for the error.
   ///   - pretty: indented by two, with a newline at the end; for people.
   /// - Returns: UTF-8, keys sorted by their bytes, so that equal values give equal files.
-  /// - Throws: for NaN and infinities, integers above `Int64.max` and strings with a NUL.
+  /// - Throws: for NaN and infinities, and strings with a NUL.
   public static func encode(_ value: some JSONValue, name: String = "output", pretty: Bool = false) throws(JSONError)
     -> [UInt8]
   {

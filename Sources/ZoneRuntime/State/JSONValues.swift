@@ -39,9 +39,9 @@ extension Double: JSONValue {
 }
 
 extension JSONValue where Self: FixedWidthInteger {
-  public func write(to json: inout JSONWriter) throws(JSONError) {
-    guard let value = Int64(exactly: self) else { throw json.refusal("\(self) is above \(Int64.max)") }
-    json.plain(value.description)
+  public func write(to json: inout JSONWriter) {
+    // None of them has more than 64 bits.
+    json.plain(Int64(exactly: self)?.description ?? UInt64(truncatingIfNeeded: self).description)
   }
 
   public init(json: JSONNode) throws(JSONError) {

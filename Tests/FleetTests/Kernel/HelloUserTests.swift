@@ -105,7 +105,7 @@ struct HelloUserTests {
 
     let down = try stand.orchestrator("down", "--volumes")
     #expect(down.status == 0, "\(down)")
-    _ = try eventually(5) { try Traces.now([stand.folder]) == before }
+    _ = try eventually(30) { try Traces.now([stand.folder]) == before }
     #expect(try Traces.now([stand.folder]) == before)
     let left = try filesLeft(stand.root)
     #expect(left.isEmpty, "\(left)")
