@@ -5,10 +5,27 @@
 
 #include <netinet/in.h>
 #include <string.h>
+#include <sched.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { MOST_FDS = 16 };
+
+long zns_send_aside(int socket, const void *bytes, size_t count, const void *address, unsigned length) {
+  // Those of before, where we live on: without a signal at their end they are nobody else's to wait for.
+  while (wait4(-1, NULL, WNOHANG | __WCLONE, NULL) > 0) {}
+  long child = RESULT(syscall(SYS_clone, 0, 0, 0, 0, 0));
+  if (child != 0) return child < 0 ? child : 0;
+  // A copy of one thread of ours, perhaps of many: nothing but system calls. It lets go of what it was born with, for
+  // locks and the ends of pipes would be held by it.
+  unsigned own = (unsigned)socket;
+  if (own > 0) syscall(SYS_close_range, 0, own - 1, 0);
+  syscall(SYS_close_range, own + 1, ~0u, 0);
+  syscall(SYS_sendto, socket, bytes, count, MSG_NOSIGNAL, address, length);
+  for (;;) syscall(SYS_exit_group, 0);
+}
 
 long zns_send_fds(int socket, const void *bytes, size_t count, const int *fds, int fd_count) {
   union { struct cmsghdr header; char room[CMSG_SPACE(sizeof(int) * MOST_FDS)]; } control;

@@ -160,8 +160,14 @@ struct NetworkSession: ~Copyable {
       if record.index == 0 { gone += try firewall.strayPorts(mac: record.mac, address: record.address) }
       try firewall.change(delete: gone)
       try Conntrack.forget(record.ports, of: record.address, in: space)
-      if deleteLink || record.phase == .making, let link = try Link.find(record.interface, on: &route) {
-        try route.perform("delete link \(record.interface)", Link.delete(link.index), tolerating: [ENODEV])
+      if let link = try Link.find(record.interface, on: &route) {
+        if deleteLink || record.phase == .making {
+          try route.perform("delete link \(record.interface)", Link.delete(link.index), tolerating: [ENODEV])
+        } else {
+          // It goes with its namespace; but that one stays for as long as the zone's sockets have something to send that
+          // nobody takes, which may be minutes. Without it they come to an end as well.
+          try? route.leave(Link.delete(link.index, tells: false))
+        }
       }
     }
     state.attachments.remove(at: place)

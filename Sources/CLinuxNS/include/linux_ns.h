@@ -64,6 +64,10 @@ long zns_keyctl(int operation, unsigned long a, unsigned long b, unsigned long c
 /// With WNOHANG and nothing to reap, *code is 0.
 long zns_wait_pidfd(int pidfd, int options, int *code, int *status);
 
+/// Sends a datagram by a process of its own, for what the kernel takes long to do and nobody waits for. 0, or -errno where
+/// there is no process; how the sending ended is not told.
+long zns_send_aside(int socket, const void *bytes, size_t count, const void *address, unsigned length);
+
 /// Sends bytes with up to 16 descriptors over a unix socket. MSG_NOSIGNAL. Bytes sent, or -errno.
 long zns_send_fds(int socket, const void *bytes, size_t count, const int *fds, int fd_count);
 

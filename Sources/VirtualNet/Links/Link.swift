@@ -60,9 +60,10 @@ enum Link {
     return message
   }
 
-  /// `ip link delete dev INDEX`. Waits for every other processor (34 ms measured): not on the way of a stopping zone.
-  static func delete(_ index: UInt32) -> NetlinkMessage {
-    message(deleteLink, flags: NetlinkFlag.acknowledge, index: index)
+  /// `ip link delete dev INDEX`. Waits for every other processor (34 ms measured): of a stopping zone it is left to the
+  /// kernel (`NetlinkSocket.leave`), and tells nothing.
+  static func delete(_ index: UInt32, tells: Bool = true) -> NetlinkMessage {
+    message(deleteLink, flags: tells ? NetlinkFlag.acknowledge : 0, index: index)
   }
 
   /// `ip link show dev NAME`

@@ -85,21 +85,40 @@ struct NetlinkSocket: ~Copyable {
       setsockopt(socket.raw, SOL_SOCKET, SO_SNDBUFFORCE, &room, socklen_t(MemoryLayout<CInt>.size))
       setsockopt(socket.raw, SOL_SOCKET, SO_RCVBUFFORCE, &room, socklen_t(MemoryLayout<CInt>.size))
     }
-    // With an address, though it is the default one: then it is our own power that counts, not also that of the process
-    // which opened the socket (__netlink_ns_capable, since 3.15); that one had joined a user network's namespaces.
-    var kernel = sockaddr_storage()
-    kernel.ss_family = sa_family_t(AF_NETLINK)
-    let addressLength: socklen_t = 12  // struct sockaddr_nl: family, pid 0 (the kernel), groups 0
+    var kernel = Self.kernel
     while true {
       let sent = withUnsafePointer(to: &kernel) {
         $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-          sendto(socket.raw, bytes, bytes.count, 0, $0, addressLength)
+          sendto(socket.raw, bytes, bytes.count, 0, $0, Self.kernelLength)
         }
       }
       let error = errno
       if sent == bytes.count { return first }
       if sent < 0 && error == EINTR { continue }
       throw .system("talk netlink", SyscallError(call: "send", errno: sent < 0 ? error : EMSGSIZE))
+    }
+  }
+
+  // With an address, though it is the default one: then it is our own power that counts, not also that of the process
+  // which opened the socket (__netlink_ns_capable, since 3.15); that one had joined a user network's namespaces.
+  private static var kernel: sockaddr_storage {
+    var kernel = sockaddr_storage()
+    kernel.ss_family = sa_family_t(AF_NETLINK)
+    return kernel
+  }
+  /// struct sockaddr_nl: family, pid 0 (the kernel), groups 0.
+  private static let kernelLength: socklen_t = 12
+
+  /// Sends a request that the kernel takes long for, and that nobody waits for: how it ends is not told.
+  mutating func leave(_ message: NetlinkMessage) throws(NetworkError) {
+    let bytes = try message.finished(sequence: sequence)
+    sequence &+= 1
+    var kernel = Self.kernel
+    let result = withUnsafePointer(to: &kernel) {
+      zns_send_aside(socket.raw, bytes, bytes.count, $0, Self.kernelLength)
+    }
+    guard result >= 0 else {
+      throw .system("begin a process", SyscallError(call: "clone", errno: CInt(-result)))
     }
   }
 

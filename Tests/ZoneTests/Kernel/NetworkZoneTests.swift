@@ -1,6 +1,9 @@
 import Foundation
 import Glibc
+import LinuxNS
 import Testing
+
+@testable import VirtualNet
 
 /// Zones on networks: names, published ports, walls between networks, and what is put back.
 @Suite(.serialized, .machine, .needs(.root, .program("busybox"), .program("curl")), .timeLimit(.minutes(5)))
@@ -77,6 +80,31 @@ struct NetworkZoneTests {
       try zones.ok("boot", "--all")
       #expect(contents(leases)?.contains("zone passing ") == false && contents(leases)?.contains("zone stays ") == true)
     }
+  }
+
+  /// A zone's socket that has something to send, which nobody takes, keeps its namespace for minutes (tcp(7),
+  /// tcp_orphan_retries); the link goes all the same.
+  @Test func aSocketThatOutlivesItsZoneKeepsNoLink() throws {
+    try Zonectl.with { zones in
+      let before = links()
+      try zones.ok("run", "-d", "--name", "a", "--", "sh", "-c", "exec busybox nc -l -p 80 </dev/zero")
+      let address = try #require(try zones.status("a")?.addresses?.first)
+      let peer = OwnedFD(raw: socket(AF_INET, SocketType.stream | SocketType.closeOnExec, 0))
+      var place = SocketAddress.ipv4(try #require(IPv4Address(address)), 80)
+      try #require(eventually { SocketAddress.connect(peer.raw, &place) == 0 })
+      // What comes is left lying until nothing more can.
+      var waiting: CInt = 0
+      try #require(eventually { ioctl(peer.raw, UInt(FIONREAD), &waiting) == 0 && waiting > 60_000 })
+      try zones.ok("delete", "--force", "--yes", "a")
+      #expect(eventually { links() == before }, "\(links())")
+    }
+  }
+
+  private func links() -> Set<String> {
+    Set(
+      (contents("/proc/net/dev") ?? "").split(separator: "\n").compactMap {
+        $0.split(separator: ":").first.map(String.init)
+      })
   }
 
   @Test func networksDoNotMeet() throws {
