@@ -12,15 +12,18 @@ public struct Cgroup: Sendable {
 
   /// Does the plan; where a step fails, those before it are undone in reverse and the step's error is thrown.
   public static func create(_ plan: CgroupPlan) throws(CgroupError) -> Cgroup {
-    // The last zone of others may take a shared group away between our making it and our making a group in it.
+    try again { () throws(CgroupError) in try attempt(plan) }
+  }
+
+  /// The last zone of others may take a group that is above many away between our making it and our reading its files, or
+  /// making a group in it. Whatever else is missing is missing once more.
+  static func again<Made>(_ body: () throws(CgroupError) -> Made) throws(CgroupError) -> Made {
     for _ in 0..<16 {
-      do {
-        return try attempt(plan)
-      } catch {
-        guard case .call(let cause, _) = error, cause.errno == ENOENT, cause.call == "mkdir" else { throw error }
+      do { return try body() } catch {
+        guard case .call(let cause, _) = error, [ENOENT, ENODEV].contains(cause.errno) else { throw error }
       }
     }
-    return try attempt(plan)
+    return try body()
   }
 
   private static func attempt(_ plan: CgroupPlan) throws(CgroupError) -> Cgroup {

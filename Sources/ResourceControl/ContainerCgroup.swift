@@ -70,6 +70,12 @@ public struct ContainerCgroup: Equatable, Sendable {
   public static func create(_ trees: CgroupTrees, path: String, limits: ContainerLimits, everywhere: Bool)
     throws(CgroupError) -> ContainerCgroup
   {
+    try Cgroup.again { () throws(CgroupError) in try attempt(trees, path, limits, everywhere) }
+  }
+
+  private static func attempt(_ trees: CgroupTrees, _ path: String, _ limits: ContainerLimits, _ everywhere: Bool)
+    throws(CgroupError) -> ContainerCgroup
+  {
     var made: [String] = []
     do throws(CgroupError) {
       var group = ContainerCgroup(unified: nil, v1: [:])

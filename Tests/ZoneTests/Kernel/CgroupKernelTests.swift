@@ -1,5 +1,7 @@
+import Dispatch
 import Glibc
 import LinuxNS
+import Synchronization
 import Testing
 
 @testable import ResourceControl
@@ -326,6 +328,21 @@ private let hasV1Freezer = (try? CgroupHierarchy.detect())?.v1[.freezer] != nil
     kill(pid, SIGKILL)
     #expect(try bench.reap(pid) != nil)
     try bench.end()
+  }
+
+  /// Each takes the group above away when the other has none in it just then.
+  @Test func twoWhoMakeAndRemoveDoNotDisturbEachOther() throws {
+    let base = CgroupBase.forRoot(try CgroupHierarchy.detect(), tag: "test-\(getpid())")
+    let failures = Mutex<[String]>([])
+    DispatchQueue.concurrentPerform(iterations: 2) { worker in
+      for _ in 0..<300 {
+        do {
+          try Cgroup.create(CgroupPlan(base: base, name: "maker\(worker)", limits: .init(pids: 8))).remove()
+        } catch { failures.withLock { $0.append("\(error)") } }
+      }
+    }
+    let told = failures.withLock { $0 }
+    #expect(told.isEmpty, "\(told.count): \(told.first ?? "")")
   }
 
   @Test func whatACutStartLeftIsReplacedAndWhatRunsIsNot() throws {
