@@ -10,7 +10,8 @@ internal import NIOCore
 /// Whether anybody is being served, so that the daemon knows when it may end.
 final class Activity: Sendable {
   private struct State {
-    var running = 0
+    /// The first is the daemon's own beginning.
+    var running = 1
     var last = Clock.monotonicNanoseconds()
     var isEnding = false
     var wasTakenDown = false
@@ -55,14 +56,20 @@ struct APIServer: Sendable {
         OwnerOnlyHTTP(http: HTTP1Channel(responder: responder), owner: owner, logger: peerLogger)
       },
       configuration: ApplicationConfiguration(address: .unixDomainSocket(path: directories.socket), serverName: nil),
-      onServerRunning: { [directories] _ in chmod(directories.socket, 0o600) },  // its directory is 0700 all the time
+      onServerRunning: { [directories, activity] _ in
+        chmod(directories.socket, 0o600)  // its directory is 0700 all the time
+        activity.end()
+      },
       logger: quiet)
   }
 
   private func router() -> Router<BasicRequestContext> {
     let router = Router()
     router.get("/v1/version") { _, _ in
-      try reply(VersionReply(version: APIVersion.current, pid: getpid()))
+      // Who asks comes back with what he wants.
+      activity.begin()
+      defer { activity.end() }
+      return try reply(VersionReply(version: APIVersion.current, pid: getpid()))
     }
     router.post("/v1/plan") { request, context in
       await answer { try reply(try await conductor.plan(try await decode(ApplyRequest.self, request).manifest)) }

@@ -33,7 +33,7 @@ public struct FleetClient: Sendable {
       let log = try OwnedFD.open(directories.log, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW, mode: 0o600)
       process = try DetachedProcess.start(executable, daemonArguments, output: log)
     } catch let error as FleetError { throw error } catch { throw .failed("cannot start the daemon: \(error)") }
-    let deadline = Clock.monotonicNanoseconds() + 20_000_000_000
+    let deadline = Clock.monotonicNanoseconds() + 60_000_000_000
     while !(try await isAnswering()) {
       if (try? process.waitUntilEnd(timeout: 0)) == true {
         // Another command may have started one at the same time; ours then waits for its lock and gives up.
@@ -41,7 +41,7 @@ public struct FleetClient: Sendable {
         throw .failed("the daemon ended at once: \(lastLogLine())")
       }
       guard Clock.monotonicNanoseconds() < deadline else {
-        throw .timedOut("the daemon does not answer within 20 s (see \(directories.log))")
+        throw .timedOut("the daemon does not answer within 60 s (see \(directories.log))")
       }
       do { try await Task.sleep(nanoseconds: 20_000_000) } catch { throw .failed("interrupted") }
     }
