@@ -3,6 +3,7 @@
 #include "linux_ns.h"
 #include "result.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -25,7 +26,10 @@ long zns_attach_device_program(int group, const uint64_t *instructions, unsigned
   load.instructions = (uint64_t)(uintptr_t)instructions;
   load.license = (uint64_t)(uintptr_t) "Apache";
   memcpy(load.name, "zone_devices", 12);
-  long program = RESULT(syscall(SYS_bpf, PROG_LOAD, &load, sizeof load));
+  // A signal that comes while the kernel checks it, whose ever it is, ends that with EAGAIN.
+  long program = -EAGAIN;
+  for (int turn = 0; program == -EAGAIN && turn < 1000; turn++)
+    program = RESULT(syscall(SYS_bpf, PROG_LOAD, &load, sizeof load));
   if (program < 0) return program;
   struct { uint32_t target, program, type, flags; } attach = {
       (uint32_t)group, (uint32_t)program, ATTACH_CGROUP_DEVICE, ALLOW_MULTI};

@@ -24,8 +24,10 @@ struct BudgetTests {
   private func expect(_ what: String, _ of: String, _ count: Int) throws {
     let most = try #require(Self.budgets["\(what): \(of)"], "docs/SPECIFICATION.md has no budget of \(what): \(of)")
     #expect(count <= most, "\(what): \(of): \(count)")
-    // A budget that is far from what is needed holds nothing. Pages depend on what else is in memory.
-    #expect(of != "system calls" || count * 10 >= most * 7, "\(what): \(of): \(count) only; lower the budget")
+    // A budget that is far from what is needed holds nothing. Pages depend on what else is in memory, and a container's
+    // calls on whether there are v1 groups, which cost the most.
+    guard of == "system calls", FileManager.default.fileExists(atPath: "/sys/fs/cgroup/memory") else { return }
+    #expect(count * 10 >= most * 7, "\(what): \(of): \(count) only; lower the budget")
   }
 
   /// Of the second of its kind: the first makes what is made once for all.
@@ -33,15 +35,16 @@ struct BudgetTests {
     _ what: String, _ command: Command, following: Bool = true, succeeds: Int32 = 0,
     quietly: @escaping (Command) -> Command = { $0 }, before: () throws -> Void = {}, after: () throws -> Void = {}
   ) throws {
-    for turn in 0..<2 {
+    // The least of some: how often somebody looks for what is not there yet depends on what else the machine does.
+    var (calls, processes) = (Int.max, Int.max)
+    for turn in 0..<4 {
       try before()
       let trace = try Trace(command, following: following, succeeds: succeeds, quietly: quietly)
-      if turn == 1 {
-        try expect(what, "system calls", trace.count)
-        try expect(what, "processes", trace.processes.count)
-      }
+      if turn > 0 { (calls, processes) = (min(calls, trace.count), min(processes, trace.processes.count)) }
       try after()
     }
+    try expect(what, "system calls", calls)
+    try expect(what, "processes", processes)
     var faults = Int.max
     // The least of some: what else the machine does costs none, but memory that is short does.
     for _ in 0..<5 {
@@ -121,7 +124,16 @@ struct BudgetTests {
       let initial = try #require(stat.flatMap { Int32($0[1]) })
       for (what, pid) in [("keeper", keeper), ("init", initial)] {
         try expect(what, "KiB of unshared memory", try Self.unshared(pid))
-        try expect(what, "descriptors", try FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/fd").count)
+        // That who asked for its state has gone, it is still to hear.
+        let most = try #require(Self.budgets["\(what): descriptors"])
+        var open: [String] = []
+        let isFine = try eventually(timeout: 5) {
+          open = try FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/fd").map {
+            (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(pid)/fd/\($0)")) ?? $0
+          }
+          return open.count <= most
+        }
+        #expect(isFine, "\(what): \(open.count) descriptors: \(open.sorted())")
       }
     }
   }
