@@ -18,10 +18,12 @@ public struct Cgroup: Sendable {
   /// The last zone of others may take a group that is above many away between our making it and our reading its files, or
   /// making a group in it. Whatever else is missing is missing once more.
   static func again<Made>(_ body: () throws(CgroupError) -> Made) throws(CgroupError) -> Made {
-    for _ in 0..<16 {
+    for turn in 1...32 {
       do { return try body() } catch {
         guard case .call(let cause, _) = error, [ENOENT, ENODEV].contains(cause.errno) else { throw error }
       }
+      // Who is in our way may be trying again as well: not in step with us.
+      usleep(UInt32.random(in: 0...UInt32(turn * 50)))
     }
     return try body()
   }

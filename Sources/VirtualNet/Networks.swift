@@ -130,8 +130,8 @@ public struct Networks: Sendable {
   }
 
   /// Takes a zone off a network; one that is not on it is fine. Its lease stays.
-  /// - Parameter namespaceEnds: the zone's namespace is dying and its link with it (taking the link away waits for
-  ///   every other processor, 34 ms). false where the namespace lives on.
+  /// - Parameter namespaceEnds: the zone's namespace is dying: its link goes without anybody waiting for it (taking it away
+  ///   waits for every other processor, 34 ms). false where the namespace lives on.
   public func detach(zone: String, network: String, namespaceEnds: Bool = true) throws(NetworkError) {
     try HostNames.check(zone, "zone")
     try HostNames.check(network, "network")
