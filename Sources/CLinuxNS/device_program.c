@@ -3,7 +3,6 @@
 #include "linux_ns.h"
 #include "result.h"
 
-#include <errno.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>

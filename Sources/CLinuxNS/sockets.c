@@ -5,7 +5,6 @@
 
 #include <netinet/in.h>
 #include <string.h>
-#include <sched.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>

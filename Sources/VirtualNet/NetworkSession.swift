@@ -165,7 +165,7 @@ struct NetworkSession: ~Copyable {
           try route.perform("delete link \(record.interface)", Link.delete(link.index), tolerating: [ENODEV])
         } else {
           // It goes with its namespace; but that one stays for as long as the zone's sockets have something to send that
-          // nobody takes, which may be minutes. Without it they come to an end as well.
+          // nobody takes, which may be minutes. Without it they come to an end as well. Best effort.
           try? route.leave(Link.delete(link.index, tells: false))
         }
       }

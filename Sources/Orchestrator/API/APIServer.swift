@@ -67,9 +67,7 @@ struct APIServer: Sendable {
     let router = Router()
     router.get("/v1/version") { _, _ in
       // Who asks comes back with what he wants.
-      activity.begin()
-      defer { activity.end() }
-      return try reply(VersionReply(version: APIVersion.current, pid: getpid()))
+      await answer { try reply(VersionReply(version: APIVersion.current, pid: getpid())) }
     }
     router.post("/v1/plan") { request, context in
       await answer { try reply(try await conductor.plan(try await decode(ApplyRequest.self, request).manifest)) }

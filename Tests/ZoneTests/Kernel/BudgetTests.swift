@@ -26,7 +26,8 @@ struct BudgetTests {
     #expect(count <= most, "\(what): \(of): \(count)")
     // A budget that is far from what is needed holds nothing. Pages depend on what else is in memory, and a container's
     // calls on whether there are v1 groups, which cost the most.
-    guard of == "system calls", FileManager.default.fileExists(atPath: "/sys/fs/cgroup/memory") else { return }
+    let isLess = what.hasPrefix("zone-oci") && !FileManager.default.fileExists(atPath: "/sys/fs/cgroup/memory")
+    guard of == "system calls", !isLess else { return }
     #expect(count * 10 >= most * 7, "\(what): \(of): \(count) only; lower the budget")
   }
 
