@@ -68,7 +68,7 @@ public struct ImageReference: Hashable, Sendable {
       throw refuse("'\(shortened(String(part)))' is no part of a name (a-z and 0-9, with one of . _ __ - within)")
     }
     var repository = String(rest)
-    if parts.count == 1, host == Self.dockerHub {
+    if parts.count == 1, host == Self.dockerHub, port == nil {
       // Docker takes 64 such digits for an image's id, never for a name.
       guard !(repository.utf8.count == 64 && repository.utf8.allSatisfy(Self.isHexDigit)) else {
         throw refuse("64 hexadecimal digits are no name; for a digest write NAME@sha256:…")
