@@ -11,7 +11,7 @@ struct FuzzTarget: Sendable {
   }
 
   static let all: [FuzzTarget] = [
-    .config, .state, .records, .netlink, .names, .ids, .commandLine, .values, .mounts, .egress,
+    .config, .state, .records, .netlink, .names, .ids, .commandLine, .values, .mounts, .egress, .archive, .images,
   ]
 }
 

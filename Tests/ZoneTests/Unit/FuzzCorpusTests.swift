@@ -56,6 +56,6 @@ import Testing
     for input in Self.inputs {
       total += try FileSystem.read("\(Self.folder)/\(input.target.name)/\(input.file)").count
     }
-    #expect(total < 300_000)
+    #expect(total < 400_000)
   }
 }

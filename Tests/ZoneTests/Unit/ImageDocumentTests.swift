@@ -4,10 +4,12 @@ import Testing
 
 @Suite struct ImageDocumentTests {
   private static let hex = String(repeating: "ab", count: 32)
-  private static let config = #"{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"sha256:\#(hex)","size":7}"#
+  private static let config =
+    #"{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"sha256:\#(hex)","size":7}"#
   private static let layer =
     #"{"mediaType":"application/vnd.oci.image.layer.v1.tar+gzip","digest":"sha256:\#(hex)","size":9,"urls":["x"],"data":"e30="}"#
-  private static let manifest = #"{"schemaVersion":2,"config":\#(config),"layers":[\#(layer)],"subject":{"x":[1,2.5,null,true]}}"#
+  private static let manifest =
+    #"{"schemaVersion":2,"config":\#(config),"layers":[\#(layer)],"subject":{"x":[1,2.5,null,true]}}"#
 
   private func read(_ text: String, _ type: String? = nil) throws(ImageError) -> ImageDocument {
     try ImageDocument.read(Array(text.utf8), type: type, name: "a:b")
@@ -36,7 +38,10 @@ import Testing
     (#"{"schemaVersion":2,"layers":[],"manifests":[]}"#, nil, "at once"),
     (#"{"schemaVersion":2}"#, nil, "or neither"),
     (manifest, "application/vnd.oci.image.index.v1+json", "says that it is an index"),
-    (#"{"schemaVersion":2,"manifests":[],"mediaType":"application/vnd.oci.image.manifest.v1+json"}"#, nil, "an image, and"),
+    (
+      #"{"schemaVersion":2,"manifests":[],"mediaType":"application/vnd.oci.image.manifest.v1+json"}"#, nil,
+      "an image, and"
+    ),
     (#"{"schemaVersion":2,"schemaVersion":2,"manifests":[]}"#, nil, "duplicate"),
     (#"{"schemaVersion":1,"fsLayers":[]}"#, nil, "first format"),
     (manifest, "application/vnd.docker.distribution.manifest.v1+prettyjws", "first format"),
@@ -195,7 +200,9 @@ import Testing
   @Test func treesKeepTheirOrderAndHaveAnEnd() throws {
     let text = #"{"z":1,"a":[{"b":-9223372036854775808},1e300,"\u00e9"],"m":{}}"#
     let tree = try JSON.decode(JSONTree.self, from: Array(text.utf8), name: "x")
-    #expect(String(decoding: try JSON.encode(tree), as: UTF8.self).hasPrefix(#"{"z":1,"a":[{"b":-9223372036854775808},1e+300,"é"]"#))
+    #expect(
+      String(decoding: try JSON.encode(tree), as: UTF8.self).hasPrefix(
+        #"{"z":1,"a":[{"b":-9223372036854775808},1e+300,"é"]"#))
     let deep = String(repeating: "[", count: 65) + String(repeating: "]", count: 65)
     #expect(throws: JSONError.self) { try JSON.decode(JSONTree.self, from: Array(deep.utf8), name: "x") }
     #expect(try JSON.decode(JSONTree.self, from: Array(deep.utf8.dropFirst().dropLast()), name: "x") != .null)

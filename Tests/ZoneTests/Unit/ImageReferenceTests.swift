@@ -33,7 +33,8 @@ import Testing
   }
 
   @Test(arguments: [
-    "", "Debian", "a/B", "a//b", "/a", "a/", "a:", "a:-x", "a:.x", "a: b", "-a", "a-", "a._b", "a___b", "a..b", "a@", "a@b",
+    "", "Debian", "a/B", "a//b", "/a", "a/", "a:", "a:-x", "a:.x", "a: b", "-a", "a-", "a._b", "a___b", "a..b", "a@",
+    "a@b",
     "a@sha256:12", "a@md5:\(hex)", "a@sha256:\(hex)x", "a@sha256:\(hex.uppercased())", "a@sha256:\(hex)@sha256:\(hex)",
     "a.b:0/c", "a.b:65536/c", "a.b:x/c", "a.b:/c", "[::1/c", "[]/c", "[::1]x/c", "a.b.:5/c", "-a.b/c", "a b", "a\n",
     "a:\(String(repeating: "t", count: 129))", "https://a.b/c", "\(hex)", "ä",
@@ -69,7 +70,8 @@ import Testing
     let digest = try ContentDigest(parsing: "sha256:\(Self.hex)")
     #expect(digest.path == "sha256/\(Self.hex)" && digest.short == "0123456789ab")
     #expect(try ContentDigest(parsing: "sha512:\(Self.hex)\(Self.hex)").algorithm == .sha512)
-    for text in ["", "sha256", "sha256:", "sha256:../../etc", "SHA256:\(Self.hex)", "sha1:\(Self.hex)", ":\(Self.hex)"] {
+    for text in ["", "sha256", "sha256:", "sha256:../../etc", "SHA256:\(Self.hex)", "sha1:\(Self.hex)", ":\(Self.hex)"]
+    {
       #expect(throws: SyntaxError.self) { try ContentDigest(parsing: text) }
     }
     let hash = (0..<32).map { UInt8($0) << 3 | 7 }

@@ -21,7 +21,8 @@ import Testing
   @Test(arguments: [
     (["Digest realm=x"], "digest"), ([], "no scheme"), ([""], "no scheme"), (["Bearer service=x"], "no realm"),
     (["Bearer realm=\"\""], "no realm"), (["Bearer realm=\"x"], "cannot be read"), (["Bearer realm"], "no realm"),
-    (["Bearer realm=a, realm=b"], "cannot be read"), (["realm=a"], "cannot be read"), (["Bearer realm=a b"], "cannot be read"),
+    (["Bearer realm=a, realm=b"], "cannot be read"), (["realm=a"], "cannot be read"),
+    (["Bearer realm=a b"], "cannot be read"),
     (["Bearer realm=\"a\rb\""], "cannot be read"), (["Bearer \"x\""], "cannot be read"), (["=x"], "cannot be read"),
     ([String(repeating: "a,", count: 5000)], "cannot be read"),
   ])
@@ -39,12 +40,14 @@ import Testing
       try service.url(wanting: [wanted], plain: false)
         == "https://t/x?y=1&service=a%26b%3D%C3%A4&scope=repository:c/d:pull%2Cpush")
     #expect(
-      try TokenService(realm: "http://t", service: nil, scopes: []).url(wanting: ["s"], plain: true) == "http://t?scope=s")
+      try TokenService(realm: "http://t", service: nil, scopes: []).url(wanting: ["s"], plain: true)
+        == "http://t?scope=s")
   }
 
   /// The registry says where a password is sent to.
   @Test(arguments: [
-    ("http://t/", false), ("ftp://t/", true), ("t", true), ("https://", true), ("https://u:p@t/", true), ("https:///x", true),
+    ("http://t/", false), ("ftp://t/", true), ("t", true), ("https://", true), ("https://u:p@t/", true),
+    ("https:///x", true),
     ("https://t/\r\nX: y", true), ("https://t/#x", true), ("javascript:x", true), ("file:///etc/passwd", true),
   ])
   func aRealmThatWouldBetrayIsRefused(_ realm: String, _ plain: Bool) {

@@ -1,0 +1,147 @@
+import Foundation
+import LinuxNS
+import Testing
+
+@testable import ZoneRuntime
+
+/// Archives as other programs make them.
+@Suite struct TarReaderTests {
+  /// A tree with what a tar has a form for; and names that do not fit a header.
+  private static let script = """
+    set -e
+    mkdir -p tree/$(printf 'd%.0s' $(seq 120))/$(printf 'e%.0s' $(seq 120)) && cd tree
+    printf hello > plain; chmod 4750 plain; ln plain hard; ln -s "$(printf 'far/%.0s' $(seq 60))" link; mkfifo pipe
+    printf x > "$(echo d*/e*)/deep"; touch -d '2001-02-03 04:05:06.789012345 UTC' plain; mkdir -m 1777 tmp
+    truncate -s 300000 sparse; for at in 0 4096 65536 131072 200000 262144; do
+      printf '%06d' $at | dd of=sparse bs=1 seek=$at conv=notrunc status=none; done
+    cd ..
+    """
+
+  private static let formats = [
+    ["--format=gnu"], ["--format=oldgnu"], ["--format=posix"], ["--format=gnu", "-S"], ["--format=posix", "-S"],
+    ["--format=posix", "-S", "--sparse-version=0.0"], ["--format=posix", "-S", "--sparse-version=0.1"],
+    ["--format=posix", "--pax-option=exthdr.name=%d/x/%f", "-S"],
+  ]
+
+  private func run(_ words: [String], in folder: String) throws -> Outcome {
+    try Command(["sh", "-c", "cd \(folder) && \(words.joined(separator: " "))"]).run()
+  }
+
+  @Test(.needs(.program("tar")), arguments: formats) func whatGNUTarWritesIsReadAsItWas(_ options: [String]) throws {
+    try withTemporaryFolder { folder in
+      #expect(try run([Self.script], in: folder).status == 0)
+      let made = try run(
+        ["tar", "-cf", "a.tar", "--sort=name", "--owner=5", "--group=300000"] + options + ["tree"], in: folder)
+      #expect(made.status == 0, "\(made)")
+      let bytes = try FileSystem.read("\(folder)/a.tar")
+      let reading = ArchiveReading(bytes)
+      #expect(reading.error == nil, "\(reading.error ?? "")")
+      var files: [String: ArchiveReading.File] = [:]
+      for file in reading.files { files[String(decoding: file.entry.path, as: UTF8.self)] = file }
+      let long = "tree/" + String(repeating: "d", count: 120) + "/" + String(repeating: "e", count: 120)
+      #expect(
+        Set(files.keys)
+          == Set([
+            "tree/", "tree/\(String(repeating: "d", count: 120))/", "\(long)/", "\(long)/deep", "tree/hard",
+            "tree/link",
+            "tree/pipe", "tree/plain", "tree/sparse", "tree/tmp/",
+          ]))
+      let plain = try #require(files["tree/plain"] ?? nil), hard = try #require(files["tree/hard"])
+      // The first by name has the content, and the other one is the link.
+      #expect(hard.content == Array("hello".utf8) && plain.entry.kind == .hardLink(Array("tree/hard".utf8)))
+      #expect(hard.entry.mode == 0o4750 && hard.entry.uid == 5 && hard.entry.gid == 300_000)
+      let fraction: Int64 = options[0] == "--format=posix" ? 789_012_345 : 0
+      #expect(hard.entry.modified == 981_173_106_000_000_000 + fraction)
+      #expect(files["tree/link"]?.entry.kind == .link(Array(String(repeating: "far/", count: 60).utf8)))
+      #expect(files["tree/pipe"]?.entry.kind == .fifo && files["tree/tmp/"]?.entry.mode == 0o1777)
+      #expect(files["\(long)/deep"]?.content == Array("x".utf8))
+      let sparse = try #require(files["tree/sparse"])
+      #expect(sparse.content == (try FileSystem.read("\(folder)/tree/sparse")))
+      #expect((sparse.parts.count > 1) == options.contains("-S"))
+      // Whatever pieces the bytes come in.
+      #expect(ArchiveReading(bytes, piece: 1000, room: 333) == reading)
+    }
+  }
+
+  @Test(.needs(.program("python3")), arguments: ["USTAR", "GNU", "PAX"])
+  func whatPythonWritesIsReadAsItWas(_ format: String) throws {
+    try withTemporaryFolder { folder in
+      let script = """
+        import io, sys, tarfile
+        with tarfile.open(sys.argv[1], 'w', format=tarfile.\(format)_FORMAT) as tar:
+          for name, size in (('a', 0), ('ä' * 40, 511), ('d/' * 60 + 'b', 512), ('c', 513)):
+            info = tarfile.TarInfo(name); info.size = size; info.mtime = 7; info.uid = 1234
+            tar.addfile(info, io.BytesIO(b'z' * size))
+        """
+      let outcome = try Command(["python3", "-c", script, "\(folder)/a.tar"]).run()
+      #expect(outcome.status == 0, "\(outcome)")
+      let reading = ArchiveReading(try FileSystem.read("\(folder)/a.tar"))
+      #expect(reading.error == nil)
+      #expect(reading.files.map { $0.content.count } == [0, 511, 512, 513])
+      #expect(
+        reading.files.map { String(decoding: $0.entry.path, as: UTF8.self) }
+          == ["a", String(repeating: "ä", count: 40), String(repeating: "d/", count: 60) + "b", "c"])
+      #expect(reading.files.allSatisfy { $0.entry.uid == 1234 && $0.entry.modified == 7_000_000_000 })
+    }
+  }
+
+  @Test(.needs(.root), .needs(.program("tar"))) func extendedAttributesComeAlong() throws {
+    try withTemporaryFolder { folder in
+      let made = try run(
+        [
+          "printf x > a; python3 -c \"import os; os.setxattr('a', 'user.note', b'\\\\0\\\\xff=\\\\n')\";",
+          "tar --format=posix --xattrs -cf a.tar a",
+        ], in: folder)
+      #expect(made.status == 0, "\(made)")
+      let reading = ArchiveReading(try FileSystem.read("\(folder)/a.tar"))
+      #expect(reading.error == nil)
+      #expect(reading.files.first?.entry.xattrs == [Xattr(name: Array("user.note".utf8), value: [0, 255, 61, 10])])
+    }
+  }
+
+  // MARK: bounds
+
+  /// A header with a name; the rest is empty.
+  private static func header(_ name: String, size: Int = 0) -> [UInt8] {
+    var block = [UInt8](repeating: 0, count: 512)
+    func put(_ at: Int, _ text: String) { block.replaceSubrange(at..<(at + text.utf8.count), with: text.utf8) }
+    put(0, name)
+    put(124, String(size, radix: 8))
+    put(148, "        ")
+    put(148, String(block.reduce(0) { $0 + Int($1) }, radix: 8))
+    block[154] = 0
+    return block
+  }
+
+  @Test func anArchiveEndsWhereItCostsTooMuch() throws {
+    let many = (0..<20).flatMap { Self.header("f\($0)") }
+    var limits = TarLimits()
+    limits.entries = 10
+    var reader = TarReader(PiecedSource(bytes: many[...], piece: 512), limits: limits)
+    for _ in 0..<10 { #expect(try reader.next() != nil) }
+    #expect(throws: TarError.self) { try reader.next() }
+    limits = TarLimits()
+    limits.contentBytes = 1000
+    let large = Self.header("a", size: 600) + [UInt8](repeating: 1, count: 1024) + Self.header("b", size: 401)
+    var second = TarReader(PiecedSource(bytes: large[...], piece: 512), limits: limits)
+    #expect(try second.next() != nil)
+    let error = #expect(throws: TarError.self) { try second.next() }
+    #expect("\(try #require(error))" == "entry b: its files have more than 1000 bytes")
+  }
+
+  struct BrokenSource: ByteSource {
+    var left: Int
+    mutating func read(into room: UnsafeMutableRawBufferPointer) throws(ByteSourceError) -> Int {
+      guard left > 0 else { throw ByteSourceError("read: EIO (input/output error)") }
+      left -= 1
+      room[0] = 0
+      return 1
+    }
+  }
+
+  @Test func whatTheSourceSaysIsTold() throws {
+    var reader = TarReader(BrokenSource(left: 100))
+    let error = #expect(throws: TarError.self) { try reader.next() }
+    #expect("\(try #require(error))" == "byte 100: read: EIO (input/output error)")
+  }
+}
