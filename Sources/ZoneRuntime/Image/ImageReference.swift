@@ -123,29 +123,10 @@ public struct ImageReference: Hashable, Sendable {
   }
 
   private static func registry(_ text: Substring) -> (String, UInt16?)? {
-    var host = text
-    var port: UInt16?
-    let bracket = text.utf8.lastIndex(of: UInt8(ascii: "]"))
-    if let colon = text.utf8[(bracket ?? text.startIndex)...].firstIndex(of: UInt8(ascii: ":")) {
-      let digits = text[text.utf8.index(after: colon)...]
-      guard (1...5).contains(digits.utf8.count), digits.utf8.allSatisfy({ (48...57).contains($0) }),
-        let number = UInt16(digits), number > 0
-      else { return nil }
-      port = number
-      host = text[..<colon]
+    let place = RegistryHost(text.lowerASCII) { host in
+      host.split(separator: ".", omittingEmptySubsequences: false).allSatisfy { isDNSLabel(String($0)) }
     }
-    let lower = host.lowerASCII
-    if lower.hasPrefix("[") {
-      let inner = lower.utf8.dropFirst().dropLast()
-      guard lower.hasSuffix("]"), inner.count >= 2, inner.contains(UInt8(ascii: ":")),
-        inner.allSatisfy({ isHexDigit($0) || $0 == UInt8(ascii: ":") || $0 == UInt8(ascii: ".") })
-      else { return nil }
-      return (lower, port)
-    }
-    for label in lower.split(separator: ".", omittingEmptySubsequences: false) {
-      guard isDNSLabel(String(label)) else { return nil }
-    }
-    return (lower, port)
+    return place.map { ($0.host, $0.port) }
   }
 
   /// `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*`

@@ -56,28 +56,14 @@ public struct TokenService: Equatable, Sendable {
   ///   - scopes: what is wanted, where the challenge says less.
   ///   - plain: the registry itself is spoken to without TLS.
   /// - Throws: for a realm that is no URL of HTTP's, or that would have the password without TLS.
-  public func url(wanting scopes: [String], plain: Bool) throws(ImageError) -> String {
-    let lower = realm.lowerASCII
-    guard lower.hasPrefix("https://") || lower.hasPrefix("http://") else {
-      throw ImageError("its registry sends us for a token to \(shortened(realm)), which is no URL of http or https")
-    }
-    guard plain || lower.hasPrefix("https://") else {
+  public func url(wanting scopes: [String], plain: Bool) throws(ImageError) -> RegistryURL {
+    var url = try RegistryURL(parsing: realm)
+    guard plain || !url.isPlain else {
       throw ImageError("its registry sends us for a token to \(shortened(realm)), without TLS (refused)")
     }
-    let isURL = realm.utf8.allSatisfy { $0 > 32 && $0 < 127 && ![34, 60, 62, 92, 94, 96, 123, 124, 125].contains($0) }
-    let start = lower.hasPrefix("https://") ? 8 : 7
-    let authority = realm.utf8.dropFirst(start).prefix { ![47, 63, 35].contains($0) }
-    guard isURL, !authority.isEmpty, !authority.contains(UInt8(ascii: "@")), !realm.utf8.contains(UInt8(ascii: "#"))
-    else {
-      throw ImageError("its registry sends us for a token to \(shortened(realm)), which is no plain URL")
-    }
-    var query: [String] = []
-    if let service { query.append("service=\(Self.escaped(service))") }
-    var all = self.scopes
-    for scope in scopes where !all.contains(scope) { all.append(scope) }
-    for scope in all { query.append("scope=\(Self.escaped(scope))") }
-    if query.isEmpty { return realm }
-    return realm + (realm.utf8.contains(UInt8(ascii: "?")) ? "&" : "?") + query.joined(separator: "&")
+    if let service { url = url.adding("service", service) }
+    for scope in self.scopes + scopes.filter({ !self.scopes.contains($0) }) { url = url.adding("scope", scope) }
+    return url
   }
 
   /// RFC 3986 section 2.3: what is not unreserved is escaped; slashes and colons may stay in a query, and do.

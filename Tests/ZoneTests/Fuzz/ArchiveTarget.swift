@@ -12,7 +12,10 @@ extension FuzzTarget {
         again == whole, "in pieces of \(piece) another archive: \(again.error ?? "read"), \(whole.error ?? "read")")
     }
     try hold(whole.error.map { !$0.utf8.contains(10) && !$0.utf8.contains(27) } ?? true, "an error of two lines")
-    for file in whole.files { try file.check() }
+    for file in whole.files {
+      try file.check()
+      try file.checkWritten()
+    }
     var model = LayerModel()
     var planner = LayerPlanner(limits: LayerModel.limits)
     var ops: [LayerOp] = []
@@ -72,6 +75,20 @@ struct ArchiveReading: Equatable {
       }
       guard case .file(let size) = entry.kind else { return try hold(parts.isEmpty, "content of no file") }
       try hold(end <= size, "a part behind the end")
+    }
+
+    /// Written by us it is read as the same.
+    func checkWritten() throws(Finding) {
+      if case .file(let size) = entry.kind, size > 10_000 { return }
+      guard let header = accepted({ try TarWriter.header(of: entry) }) else { return }
+      try hold(header.count % 512 == 0, "a header of \(header.count) bytes")
+      let zeros = [UInt8](repeating: 0, count: TarWriter.padding(after: Int64(content.count)))
+      let again = ArchiveReading(header + content + zeros + TarWriter.end)
+      var expected = entry
+      if entry.kind == .directory, entry.path.last != 47 { expected.path.append(47) }
+      try hold(
+        again.files.map { $0.entry } == [expected] && again.files.map { $0.content } == [content] && again.error == nil,
+        "\(entry) reads as \(again.files.map { $0.entry }), \(again.error ?? "")")
     }
   }
 

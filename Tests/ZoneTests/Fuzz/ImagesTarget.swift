@@ -6,6 +6,13 @@ extension FuzzTarget {
     try reference(text(bytes))
     try document(bytes)
     try challenge(text(bytes))
+    try place(text(bytes))
+    for status in [200, 206] {
+      let answer = accepted {
+        try BlobAnswer.read(status: status, asked: 4, size: 10, range: text(bytes), length: nil)
+      }
+      if case .bytes(let from, let count)? = answer { try hold(from + count == 10, "\(from) and \(count)") }
+    }
     if let platform = accepted({ try Platform(parsing: text(bytes)) }) {
       try hold(accepted { try Platform(parsing: platform.text) } == platform, "\(platform.text) reads as another")
     }
@@ -22,6 +29,8 @@ extension FuzzTarget {
     for spelling in [reference.text, reference.familiar] {
       try hold(accepted { try ImageReference(parsing: spelling) } == reference, "\(spelling) reads as another")
     }
+    let stored = ImageReference(storePath: reference.storePath)
+    try hold(stored?.storePath == reference.storePath, "\(reference.storePath) is no name")
     // It becomes a part of a URL, and of a path on disk.
     let isPlain = reference.text.utf8.allSatisfy { $0 > 32 && $0 < 127 && $0 != UInt8(ascii: "%") }
     try hold(isPlain && !reference.repository.contains(".."), "the name \(reference.text)")
@@ -42,12 +51,21 @@ extension FuzzTarget {
     }
   }
 
+  private static func place(_ typed: String) throws(Finding) {
+    guard let url = accepted({ try RegistryURL(parsing: typed) }) else { return }
+    try hold(accepted { try RegistryURL(parsing: url.text) } == url, "\(url.text) reads as another")
+    try hold(url.text.utf8.allSatisfy { $0 > 32 && $0 < 127 } && !url.authority.contains("@"), "the URL \(url.text)")
+    guard let next = accepted({ try url.following(typed) }) else { return }
+    try hold(url.isPlain || !next.isPlain, "TLS is lost")
+  }
+
   private static func challenge(_ value: String) throws(Finding) {
     guard let chosen = accepted({ try RegistryChallenge.choose([value]) }), case .bearer(let service) = chosen else {
       return
     }
     guard let url = accepted({ try service.url(wanting: ["repository:a:pull"], plain: false) }) else { return }
-    try hold(url.lowerASCII.hasPrefix("https://") && url.utf8.allSatisfy { $0 > 32 && $0 < 127 }, "the URL \(url)")
+    try place(url.text)
+    try hold(!url.isPlain, "a token without TLS")
   }
 
   private static func roundTrip<Value: JSONValue>(_ type: Value.Type, _ bytes: [UInt8]) throws(Finding) {

@@ -59,6 +59,21 @@ import Testing
     #expect(try !ImageReference(parsing: "127.evil.example/a").isLocal)
   }
 
+  @Test(arguments: [
+    ("debian:12", "docker.io/library/debian/:12"), ("localhost:5000/a/b", "localhost:5000/a/b/:latest"),
+    ("a@sha256:\(hex)", "docker.io/library/a/:@sha256-\(hex)"), ("[::1]/a:t@sha256:\(hex)", "[::1]/a/:t"),
+  ])
+  func aNameHasItsFile(_ typed: String, _ path: String) throws {
+    let reference = try ImageReference(parsing: typed)
+    #expect(reference.storePath == path)
+    #expect(ImageReference(storePath: path)?.storePath == path)
+  }
+
+  @Test(arguments: [
+    "", "/", "a", "docker.io/library/a", "docker.io/a/:12", "docker.io/library/a/:", "A/:x", "a/../:x", ":x",
+  ])
+  func whatIsNoNamesFileIsLeftAlone(_ path: String) { #expect(ImageReference(storePath: path) == nil) }
+
   @Test func aRefusalIsOneLineWhateverIsTyped() throws {
     let typed = "A\u{1b}[2J\n" + String(repeating: "x", count: 500)
     let error = #expect(throws: SyntaxError.self) { try ImageReference(parsing: typed) }

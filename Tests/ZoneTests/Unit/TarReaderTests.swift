@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 import LinuxNS
 import Testing
 
@@ -96,6 +97,89 @@ import Testing
       let reading = ArchiveReading(try FileSystem.read("\(folder)/a.tar"))
       #expect(reading.error == nil)
       #expect(reading.files.first?.entry.xattrs == [Xattr(name: Array("user.note".utf8), value: [0, 255, 61, 10])])
+    }
+  }
+
+  // MARK: writing
+
+  private static func sample(_ path: String, _ kind: TarEntry.Kind, _ change: (inout TarEntry) -> Void = { _ in })
+    -> TarEntry
+  {
+    var entry = TarEntry(path, kind)
+    change(&entry)
+    return entry
+  }
+
+  /// What fits a header, and what needs one in front.
+  private static let samples: [TarEntry] = [
+    sample("plain", .file(size: 3)), sample("empty", .file(size: 0)),
+    sample("folder/", .directory) { $0.mode = 0o1777 },
+    sample(String(repeating: "p", count: 100), .fifo), sample(String(repeating: "p", count: 101), .fifo),
+    sample(String(repeating: "d/", count: 77) + String(repeating: "n", count: 100), .file(size: 1)),
+    sample(String(repeating: "d", count: 155) + "/" + String(repeating: "n", count: 99) + "/", .directory),
+    sample(String(repeating: "d", count: 156) + "/n", .fifo),
+    sample("link", .link(Array(String(repeating: "t", count: 101).utf8))),
+    sample("hard", .hardLink(Array("ä/\u{301}".utf8))),
+    sample("disk", .device(isBlock: true, major: 259, minor: 1_048_575)),
+    sample("ids", .fifo) { ($0.uid, $0.gid) = (2_097_152, 4_294_967_294) },
+    sample("before", .fifo) { $0.modified = -1 }, sample("then", .fifo) { $0.modified = 1_700_000_000_123_456_789 },
+    sample("half", .fifo) { $0.modified = -1_500_000_000 },
+    sample("late", .fifo) { $0.modified = 9_000_000_000_000_000_000 },
+    sample("notes", .file(size: 2)) {
+      $0.xattrs = [
+        Xattr(name: [117, 46, 255], value: []), Xattr(name: Array("user.a".utf8), value: [0, 10, 61, 255]),
+      ]
+    },
+  ]
+
+  @Test(arguments: samples) func whatIsWrittenReadsAsItWas(_ entry: TarEntry) throws {
+    var file = ArchiveReading.File(entry: entry)
+    if case .file(let size) = entry.kind, size > 0 { file.parts = [(0, [UInt8](repeating: 7, count: Int(size)))] }
+    try file.checkWritten()
+    #expect(try TarWriter.header(of: entry) == TarWriter.header(of: entry))
+  }
+
+  @Test func whatTheFormatHasNoRoomForIsRefused() {
+    for entry in [
+      TarEntry("a/", .file(size: 0)), TarEntry("", .fifo), TarEntry("a", .link([])), TarEntry("a\0b", .fifo),
+      TarEntry("a", .device(isBlock: true, major: 1, minor: 2_097_152)), TarEntry("a", .file(size: -1)),
+      Self.sample("a", .fifo) { $0.xattrs = [Xattr(name: Array("user.a=b".utf8), value: [])] },
+    ] {
+      #expect(throws: TarError.self) { try TarWriter.header(of: entry) }
+    }
+  }
+
+  /// Others have to read it: names, modes, ids, times, links.
+  @Test(.needs(.root), .needs(.program("tar"))) func gnuTarUnpacksWhatWeWrite() throws {
+    try withTemporaryFolder { folder in
+      var archive: [UInt8] = []
+      let kept = Self.samples.filter { entry in
+        if case .hardLink = entry.kind { return false }
+        // ext4 has times up to 2446.
+        return entry.path != Array("late".utf8) && entry.path != [UInt8](repeating: 112, count: 101)
+      }
+      for entry in kept {
+        archive += try TarWriter.header(of: entry)
+        if case .file(let size) = entry.kind {
+          archive +=
+            [UInt8](repeating: 7, count: Int(size)) + [UInt8](repeating: 0, count: TarWriter.padding(after: size))
+        }
+      }
+      try FileSystem.write(
+        archive + TarWriter.end, to: try OwnedFD.open("\(folder)/a.tar", O_WRONLY | O_CREAT, mode: 0o600))
+      let outcome = try run(
+        ["mkdir x && tar --xattrs --xattrs-include='user.*' --numeric-owner -xpf a.tar -C x 2>&1"], in: folder)
+      #expect(outcome.status == 0, "\(outcome)")
+      for entry in kept {
+        let path = "\(folder)/x/\(String(decoding: entry.path, as: UTF8.self))"
+        let status = try FileSystem.status(path, followingLinks: false)
+        #expect(status.st_uid == entry.uid && status.st_gid == entry.gid, "\(path)")
+        let time = Int64(status.st_mtim.tv_sec) * 1_000_000_000 + Int64(status.st_mtim.tv_nsec)
+        // A folder's own changes as its content is made.
+        if entry.kind != .directory { #expect(time == entry.modified, "\(path)") }
+        if case .link = entry.kind { continue }
+        #expect(status.st_mode & 0o7777 == entry.mode, "\(path)")
+      }
     }
   }
 

@@ -35,7 +35,7 @@ struct PaxRecords: Equatable {
   static func checkGlobal(_ bytes: [UInt8]) throws(TarFault) {
     var at = 0
     while at < bytes.count {
-      let key = try record(bytes, &at).key
+      let key = String(decoding: try record(bytes, &at).key, as: UTF8.self)
       guard !["path", "linkpath", "size", "uid", "gid", "mtime"].contains(key), !key.hasPrefix("SCHILY.xattr."),
         !key.hasPrefix("GNU.sparse.")
       else { throw TarFault("a header for all entries says their \(shortened(key))") }
@@ -43,7 +43,7 @@ struct PaxRecords: Equatable {
   }
 
   private static func record(_ bytes: [UInt8], _ at: inout Int) throws(TarFault) -> (
-    key: String, value: ArraySlice<UInt8>
+    key: ArraySlice<UInt8>, value: ArraySlice<UInt8>
   ) {
     let refusal = TarFault("an extended header whose records do not fit")
     var length = 0
@@ -61,13 +61,14 @@ struct PaxRecords: Equatable {
       !text[..<equals].contains(0)
     else { throw refusal }
     at = end
-    return (String(decoding: text[..<equals], as: UTF8.self), text[(equals + 1)...])
+    return (text[..<equals], text[(equals + 1)...])
   }
 
   private mutating func take(
-    _ key: String, _ value: [UInt8], _ byName: inout [[UInt8]: [UInt8]], _ limits: TarLimits
+    _ name: ArraySlice<UInt8>, _ value: [UInt8], _ byName: inout [[UInt8]: [UInt8]], _ limits: TarLimits
   ) throws(TarFault) {
     let xattr = "SCHILY.xattr."
+    let key = String(decoding: name, as: UTF8.self)
     switch key {
     case "path": path = try Self.name(value)
     case "linkpath": linkPath = try Self.name(value)
@@ -76,7 +77,7 @@ struct PaxRecords: Equatable {
     case "gid": gid = value.isEmpty ? nil : try Self.decimal(value, key)
     case "mtime": modified = value.isEmpty ? nil : try Self.time(value)
     case _ where key.hasPrefix(xattr):
-      let name = Array(key.utf8.dropFirst(xattr.utf8.count))
+      let name = Array(name.dropFirst(xattr.utf8.count))
       guard !name.isEmpty, name.count <= Self.mostNameBytes else {
         throw TarFault("an extended attribute's name of \(name.count) bytes")
       }

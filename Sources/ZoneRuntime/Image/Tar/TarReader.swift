@@ -97,6 +97,7 @@ public struct TarReader<Source: ByteSource & ~Copyable>: ~Copyable {
         throw TarFault("its files have more than \(limits.contentBytes) bytes")
       }
       contentBytes += stored
+      guard entry.path.last != UInt8(ascii: "/") else { throw TarFault("a sparse file whose name ends with a slash") }
       if header.type == UInt8(ascii: "S") {
         guard !about.pax.sparse.isThere else { throw TarFault("sparse in two formats") }
         segments = try oldMap(block, &entry)
@@ -133,6 +134,7 @@ public struct TarReader<Source: ByteSource & ~Copyable>: ~Copyable {
   private mutating func paxMap(_ sparse: PaxSparse, _ entry: inout TarEntry) throws(TarFault) -> [SparseMap.Segment] {
     guard let size = sparse.size else { throw TarFault("a sparse file without a size") }
     if let name = sparse.name {
+      guard name.last != UInt8(ascii: "/") else { throw TarFault("a sparse file whose name ends with a slash") }
       entry.path = name
       path = name
     }
