@@ -86,7 +86,7 @@ import Testing
 
   /// Each step is one that a kernel would take, whatever the entries (`LayerModel`).
   @Test func noOrderOfEntriesMakesAWrongStep() throws {
-    var random = Seeded(state: 5)
+    var random = SeededNumbers(state: 5)
     let names = [
       "a", "b", "a/b", "a/b/c", "b/a", ".wh.a", "a/.wh.b", "a/.wh..wh..opq", "b/a/.wh.x", ".wh..wh..opq", "./",
     ]
@@ -132,16 +132,16 @@ import Testing
     }
     #expect(steps == 200 * (1 + 50 + 2 + 2) + 1)
   }
+}
 
-  private struct Seeded: RandomNumberGenerator {
-    var state: UInt64
-    mutating func next() -> UInt64 {
-      // splitmix64: the same orders in each run.
-      state &+= 0x9e37_79b9_7f4a_7c15
-      var mixed = (state ^ (state >> 30)) &* 0xbf58_476d_1ce4_e5b9
-      mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
-      return mixed ^ (mixed >> 31)
-    }
+/// splitmix64: the same numbers in each run.
+struct SeededNumbers: RandomNumberGenerator {
+  var state: UInt64
+  mutating func next() -> UInt64 {
+    state &+= 0x9e37_79b9_7f4a_7c15
+    var mixed = (state ^ (state >> 30)) &* 0xbf58_476d_1ce4_e5b9
+    mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
+    return mixed ^ (mixed >> 31)
   }
 }
 

@@ -73,6 +73,8 @@ public struct LayerLimits: Equatable, Sendable {
   public var ids: UInt32 = 65536
   /// Names in the layer, whiteouts too.
   public var names = 4_000_000
+  /// Folders that have to be looked for in other layers (`LayerNotes`).
+  public var notes = 65536
 
   public init() {}
 }

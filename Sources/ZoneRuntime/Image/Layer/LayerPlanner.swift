@@ -62,6 +62,34 @@ public struct LayerPlanner {
     return ops + times
   }
 
+  /// What this layer leaves to the stacks that it is in, when there are no more entries.
+  /// - Throws: for more than `LayerLimits.notes`: each is looked for in every layer.
+  public func notes() throws(LayerError) -> LayerNotes {
+    var notes = LayerNotes()
+    notes.hidesAll = tree[LayerTree.top].isOpaque
+    notes.tellsTop = tree[LayerTree.top].kind == .directory(isTold: true)
+    var waiting: [(node: Int, path: BytePath)] = [(LayerTree.top, .root)]
+    while let (node, path) = waiting.popLast() {
+      let place = tree[node]
+      if !path.isRoot {
+        if place.kind == .directory(isTold: false) {
+          notes.parents.insert(path)
+          if place.isOpaque, !place.isAnother { notes.emptied.insert(path) }
+        }
+        let deletes = !place.isOpaque && place.whiteouts.contains { place.children[$0] == nil }
+        if deletes { notes.deletingFolders.insert(path) }
+      }
+      guard notes.parents.count + notes.deletingFolders.count <= limits.notes else {
+        throw LayerError(
+          path: path.bytes, why: "more than \(limits.notes) folders that it does not tell of, or deletes names in")
+      }
+      for (name, child) in place.children {
+        if case .directory = tree[child].kind { waiting.append((child, path.appending(name))) }
+      }
+    }
+    return notes
+  }
+
   // MARK: deleting
 
   private mutating func delete(_ name: LayerName, _ entry: TarEntry) throws(LayerError) {
@@ -73,7 +101,7 @@ public struct LayerPlanner {
     }
     tree.addWhiteout(target, to: folder)
     // What is deleted below and made here hides all of what was there.
-    if let child = tree.child(folder, target), case .directory = tree[child].kind { tree[child].isOpaque = true }
+    if let child = tree.child(folder, target), case .directory = tree[child].kind { tree.makeAnother(child) }
   }
 
   // MARK: making
@@ -137,7 +165,7 @@ public struct LayerPlanner {
     let node = isNew ? tree.add(name, to: folder, .directory(isTold: true)) : tree.child(folder, name) ?? LayerTree.top
     tree[node].kind = .directory(isTold: true)
     tree[node].modified = attributes.modified
-    if hides { tree[node].isOpaque = true }
+    if hides { tree.makeAnother(node) }
     ops.append(isNew ? .directory(path, attributes) : .attributes(path, attributes))
   }
 
@@ -184,7 +212,7 @@ public struct LayerPlanner {
       } else {
         let isHidden = tree[node].whiteouts.contains(part)
         node = tree.add(part, to: node, .directory(isTold: false))
-        if isHidden { tree[node].isOpaque = true }
+        if isHidden { tree.makeAnother(node) }
         ops.append(.parent(here()))
       }
     }

@@ -15,6 +15,9 @@ struct LayerTree {
     var whiteouts: Set<[UInt8]> = []
     /// Nothing of the layers below is seen in it.
     var isOpaque = false
+    /// Also opaque, and another directory than the one below: that is deleted. An opaque one without this is the same one,
+    /// emptied.
+    var isAnother = false
     /// Of directories that are told: their time.
     var modified: Int64 = 0
   }
@@ -36,6 +39,11 @@ struct LayerTree {
     names += 1
     nodes[node].children[name] = nodes.count - 1
     return nodes.count - 1
+  }
+
+  mutating func makeAnother(_ node: Int) {
+    nodes[node].isOpaque = true
+    nodes[node].isAnother = true
   }
 
   mutating func remove(_ name: [UInt8], of node: Int) { nodes[node].children[name] = nil }
