@@ -174,7 +174,7 @@ struct LayerModel {
     case .opaque:
       try hold(nodes[path] == .directory, "opaque \(path.words)")
       opaque.insert(path)
-    case .modified: try hold(nodes[path] == .directory, "the time of \(path.words)")
+    case .modified, .defaultAccess: try hold(nodes[path] == .directory, "late words about \(path.words)")
     case .remove:
       try hold(!path.isRoot && nodes[path] != nil, "\(path.words) is removed, and is not there")
       for below in nodes.keys where path.covers(below) { nodes[below] = nil }

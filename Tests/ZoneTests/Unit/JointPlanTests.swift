@@ -39,7 +39,7 @@ import Testing
       case .remove(let path): for below in nodes.keys where path.covers(below) { nodes[below] = nil }
       case .whiteout(let path): nodes[path] = .whiteout
       case .opaque(let path): opaque.insert(path)
-      case .modified, .skipped: break
+      case .modified, .defaultAccess, .skipped: break
       }
     }
 
@@ -240,7 +240,7 @@ import Testing
       ".wh..wh..opq",
     ]
     var (compared, refused, number) = (0, 0, Int64(0))
-    for _ in 0..<20_000 {
+    for _ in 0..<4000 {
       var layers: [Layer] = []
       var applied = Applied()
       var isWhole = true
@@ -276,6 +276,6 @@ import Testing
         refused += 1
       }
     }
-    #expect(compared > 2000 && refused > 50, "\(compared) were compared, \(refused) refused")
+    #expect(compared > 500 && refused > 10, "\(compared) were compared, \(refused) refused")
   }
 }

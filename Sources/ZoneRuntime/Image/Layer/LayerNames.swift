@@ -66,10 +66,13 @@ struct LayerName: Equatable {
 enum LayerAttribute: Equatable {
   case kept, left, refused
 
+  /// Of directories: the access list that what is made in them gets.
+  static let defaultAccess = "system.posix_acl_default"
+
   /// overlayfs' own notes would be believed by the kernel, and lead elsewhere in the layers (`redirect`, `metacopy`), so
   /// nobody else writes them. Of the `security.` names only a file's capabilities mean the same on another machine.
   init(_ attribute: Xattr) {
-    let system = attribute.isNamed("system.posix_acl_access") || attribute.isNamed("system.posix_acl_default")
+    let system = attribute.isNamed("system.posix_acl_access") || attribute.isNamed(Self.defaultAccess)
     if attribute.has(prefix: "user.overlay.") || attribute.has(prefix: "trusted.") {
       self = .refused
     } else if attribute.has(prefix: "user.") || attribute.isNamed("security.capability") || system {

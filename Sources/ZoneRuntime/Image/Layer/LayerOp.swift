@@ -42,6 +42,8 @@ public enum LayerOp: Equatable, Sendable {
   case whiteout(BytePath)
   /// Nothing of the layers below is seen in this directory. Of the top: of any of them.
   case opaque(BytePath)
+  /// A directory's `system.posix_acl_default`, when nothing more is made in it: what is made there would inherit it.
+  case defaultAccess(BytePath, [UInt8])
   /// A directory's time, when nothing more is made in it.
   case modified(BytePath, Int64)
   /// Nothing is made; told to who asked for the layer.
@@ -51,7 +53,7 @@ public enum LayerOp: Equatable, Sendable {
     switch self {
     case .directory(let path, _), .parent(let path), .file(let path, _, _), .link(let path, _, _),
       .hardLink(let path, _), .fifo(let path, _), .attributes(let path, _), .remove(let path), .whiteout(let path),
-      .opaque(let path), .modified(let path, _), .skipped(let path, _):
+      .opaque(let path), .defaultAccess(let path, _), .modified(let path, _), .skipped(let path, _):
       path
     }
   }

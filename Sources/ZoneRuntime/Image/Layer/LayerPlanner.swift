@@ -46,6 +46,7 @@ public struct LayerPlanner {
     while let (node, path) = waiting.popLast() {
       let place = tree[node]
       if place.isOpaque { ops.append(.opaque(path)) }
+      if let list = place.defaultAccess { ops.append(.defaultAccess(path, list)) }
       if case .directory(isTold: true) = place.kind { times.append(.modified(path, place.modified)) }
       let order = { (one: [UInt8], other: [UInt8]) in one.lexicographicallyPrecedes(other) }
       // In an opaque directory there is nothing left to delete.
@@ -113,9 +114,7 @@ public struct LayerPlanner {
         throw refusal("the top of the layer as something else than a directory")
       }
       let attributes = try attributes(entry, path)
-      ops.append(.attributes(.root, attributes))
-      tree[LayerTree.top].kind = .directory(isTold: true)
-      tree[LayerTree.top].modified = attributes.modified
+      ops.append(.attributes(.root, tell(LayerTree.top, attributes)))
       return
     }
     if case .device(let isBlock, let major, let minor) = entry.kind {
@@ -163,10 +162,21 @@ public struct LayerPlanner {
       }
     }
     let node = isNew ? tree.add(name, to: folder, .directory(isTold: true)) : tree.child(folder, name) ?? LayerTree.top
+    if hides { tree.makeAnother(node) }
+    let told = tell(node, attributes)
+    ops.append(isNew ? .directory(path, told) : .attributes(path, told))
+  }
+
+  /// Notes what an entry says of a directory.
+  /// - Returns: what of it can be given at once.
+  private mutating func tell(_ node: Int, _ attributes: LayerAttributes) -> LayerAttributes {
     tree[node].kind = .directory(isTold: true)
     tree[node].modified = attributes.modified
-    if hides { tree.makeAnother(node) }
-    ops.append(isNew ? .directory(path, attributes) : .attributes(path, attributes))
+    let isDefault = { (attribute: Xattr) in attribute.isNamed(LayerAttribute.defaultAccess) }
+    tree[node].defaultAccess = attributes.xattrs.first(where: isDefault)?.value
+    var atOnce = attributes
+    atOnce.xattrs.removeAll(where: isDefault)
+    return atOnce
   }
 
   private mutating func makeHardLink(_ parts: [[UInt8]], _ name: [UInt8], _ path: BytePath, _ target: [UInt8])

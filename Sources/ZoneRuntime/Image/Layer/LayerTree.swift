@@ -20,6 +20,7 @@ struct LayerTree {
     var isAnother = false
     /// Of directories that are told: their time.
     var modified: Int64 = 0
+    var defaultAccess: [UInt8]?
   }
 
   static let top = 0
