@@ -125,6 +125,74 @@ import Testing
     }
   }
 
+  /// Random stacks, unpacked, joined and mounted: what the kernel shows is what the specification says.
+  @Test func aMountedStackIsWhatTheSpecificationSays() throws {
+    try withTemporaryFolder { folder in
+      var random = SeededNumbers(state: 3)
+      var (number, script) = (Int64(0), "cd \(folder)\n")
+      var expected: [[String]] = []
+      var joints = 0
+      while expected.count < 40 {
+        let archives = (0..<Int.random(in: 2...4, using: &random)).map { _ in JointPlanTests.archive(&random, &number) }
+        var applied = JointPlanTests.Applied()
+        do throws(LayerError) { for archive in archives { try applied.apply(archive) } } catch { continue }
+        guard applied.disputed.isEmpty, let made = try stack(archives, in: "\(folder)/\(expected.count)") else {
+          continue
+        }
+        if made.hasJoint { joints += 1 }
+        script += """
+          cd \(folder)/\(expected.count); mkdir m; mount -t overlay o -o userxattr,lowerdir=\(made.lowers),upperdir=up,workdir=work m
+          (cd m; find . -printf '%P %y %m %s\\n' | awk '{ print $1, $2, $2 == "d" ? $3 : $2 == "f" ? $4 : 0 }' | sort); echo --; umount m
+
+          """
+        expected.append(
+          applied.nodes.map { path, node in
+            let name = path.isRoot ? "" : path.words
+            switch node {
+            case .directory(let mode):
+              return path.isRoot ? "d \(String(mode, radix: 8)) 0" : "\(name) d \(String(mode, radix: 8))"
+            case .other(let size): return size < 0 ? "\(name) l 0" : "\(name) f \(size)"
+            case .whiteout: return "\(name) deleted"
+            }
+          }.sorted())
+      }
+      let outcome = try Command(["unshare", "-m", "sh", "-ec", script]).run()
+      #expect(outcome.status == 0, "\(outcome)")
+      let seen = outcome.out.split(separator: "--\n", omittingEmptySubsequences: false).dropLast()
+      #expect(seen.count == expected.count && joints > 5, "\(seen.count) were seen, \(joints) had a joint")
+      for (index, lines) in seen.enumerated() where index < expected.count {
+        #expect(lines.split(separator: "\n").map(String.init).sorted() == expected[index], "stack \(index)")
+      }
+    }
+  }
+
+  /// The layers of some archives in a folder, with a joint and an upper layer.
+  /// - Returns: nil where one of them cannot be planned; paths for mount(8).
+  private func stack(_ archives: [[TarEntry]], in folder: String) throws -> (lowers: String, hasJoint: Bool)? {
+    guard archives.allSatisfy({ (try? LayerPlanner.plan($0)) != nil }) else { return nil }
+    var paths: [String] = []
+    var notes: [LayerNotes] = []
+    for (index, archive) in archives.enumerated() {
+      var bytes: [UInt8] = []
+      for entry in archive {
+        bytes += try TarWriter.header(of: entry)
+        guard case .file(let size) = entry.kind else { continue }
+        bytes += [UInt8](repeating: 0, count: Int(size) + TarWriter.padding(after: size))
+      }
+      paths.append("\(folder)/\(index)")
+      notes.append(try unpack(bytes, into: paths[index]).notes)
+    }
+    let plan = try JointWriter.plan(paths, notes)
+    for name in ["joint", "up", "work"] { try FileSystem.makeDirectories("\(folder)/\(name)") }
+    try JointWriter.make(plan, of: paths, in: try OwnedFD.open("\(folder)/joint", O_RDONLY | O_DIRECTORY))
+    if let top = plan.top {
+      let attributes = try JointWriter.attributes(.root, in: TreeFD(try OwnedFD.open(paths[top], O_PATH | O_DIRECTORY)))
+      try LayerWriter(try OwnedFD.open("\(folder)/up", O_RDONLY | O_DIRECTORY)).carryOut(.attributes(.root, attributes))
+    }
+    let lowers = (plan.folders.isEmpty ? [] : ["joint"]) + (plan.lowest..<paths.count).reversed().map { "\($0)" }
+    return (lowers.joined(separator: ":"), !plan.folders.isEmpty)
+  }
+
   /// What is made in a directory would inherit its default access list, and has none of its own in the archive.
   @Test func aDefaultAccessListIsNotInherited() throws {
     try withTemporaryFolder { folder in

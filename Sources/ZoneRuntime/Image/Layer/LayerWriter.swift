@@ -8,6 +8,8 @@ public import LinuxNS
 /// one name there that must not exist. So a plan that were wrong fails with an errno, and nothing outside is reached.
 public struct LayerWriter: ~Copyable {
   private let tree: TreeFD
+  /// Of overlayfs mounted with `userxattr`.
+  static let opaqueNote = Xattr("user.overlay.opaque", "y")
 
   /// - Parameter root: of an empty directory that nobody else writes in, not opened with O_PATH.
   public init(_ root: consuming OwnedFD) { tree = TreeFD(root) }
@@ -50,7 +52,7 @@ public struct LayerWriter: ~Copyable {
       let folder = try tree.directory(path.parent)
       try check(path.name.withCString { zns_make_whiteout(folder.raw, $0) }, "mknod", path.words)
     case .opaque(let path):
-      try Xattr("user.overlay.opaque", "y").set(on: tree.open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW), path)
+      try Self.opaqueNote.set(on: tree.open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW), path)
     case .defaultAccess(let path, let list):
       let folder = try tree.open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
       try Xattr(name: Array(LayerAttribute.defaultAccess.utf8), value: list).set(on: folder, path)
