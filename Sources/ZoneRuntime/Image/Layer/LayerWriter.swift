@@ -72,11 +72,12 @@ public struct LayerWriter: ~Copyable {
   }
 
   /// In this order: what is written and who owns it take away set-id bits and capabilities, and all of it the time.
-  public func finish(_ file: borrowing OwnedFD, _ path: BytePath, size: Int64, _ attributes: LayerAttributes)
+  /// - Parameter size: nil where the last byte was written.
+  public func finish(_ file: borrowing OwnedFD, _ path: BytePath, size: Int64?, _ attributes: LayerAttributes)
     throws(SyscallError)
   {
     let raw = file.raw
-    try call("ftruncate", path) { ftruncate(raw, off_t(size)) }
+    if let size { try call("ftruncate", path) { ftruncate(raw, off_t(size)) } }
     try give(file, path, attributes)
     try file.setModified(attributes.modified, path)
   }
@@ -114,7 +115,12 @@ public struct LayerWriter: ~Copyable {
   }
 
   private func call(_ name: String, _ path: BytePath, _ body: () -> CInt) throws(SyscallError) {
-    try FileSystem.call(name, path.words, body)
+    // The words are made where something failed: this is called some times for each file.
+    do throws(SyscallError) { try FileSystem.call(name, nil, body) } catch {
+      var told = error
+      told.path = path.words
+      throw told
+    }
   }
 }
 
@@ -182,12 +188,16 @@ extension LayerWriter {
       case .file(let path, let size, let attributes):
         let file: OwnedFD
         do throws(SyscallError) { file = try makeFile(path) } catch { throw .call(error) }
+        var end: Int64 = 0
         while let piece = try Self.piece(of: &reader, &room) {
+          end = piece.offset + Int64(piece.count)
           do throws(SyscallError) { try Self.write(room, piece.count, to: file, at: piece.offset, path) } catch {
             throw .call(error)
           }
         }
-        do throws(SyscallError) { try finish(file, path, size: size, attributes) } catch { throw .call(error) }
+        do throws(SyscallError) { try finish(file, path, size: end < size ? size : nil, attributes) } catch {
+          throw .call(error)
+        }
       case .skipped(let path, _):
         unpacked.omitted += 1
         if unpacked.omissions.count < UnpackedLayer.mostTold { unpacked.omissions.append(path) }
