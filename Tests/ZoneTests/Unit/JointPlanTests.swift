@@ -251,6 +251,19 @@ import Testing
     }
   }
 
+  /// A file is found in the layer that shows it, and where none is seen in none.
+  private func lookUp(_ path: BytePath, _ layers: [Layer], _ seen: Node?) throws(JointError) {
+    let lowest = layers.lastIndex { $0.notes.hidesAll } ?? 0
+    let found: Int?
+    do throws(SyscallError) {
+      found = try StackLookup.layer(showing: path, of: lowest..<layers.count) { (index, path) throws(SyscallError) in
+        layers[index].finding(path)
+      }
+    } catch { throw .call(error) }
+    guard case .other? = seen else { return #expect(found == nil, "\(path.words)") }
+    #expect(found.flatMap { layers[$0].nodes[path] } == seen, "\(path.words)")
+  }
+
   @Test func aStackIsWhatTheSpecificationSays() throws {
     var random = SeededNumbers(state: 11)
     var (compared, refused, number) = (0, 0, Int64(0))
@@ -268,6 +281,9 @@ import Testing
         let mounted = try mounted(layers)
         #expect(applied.disputed.isEmpty)
         #expect(mounted == applied.nodes)
+        for path in ["a", "a/b", "a/b/c", "a/c", "b/a/d", "b", "c"].map({ BytePath($0) }) {
+          try lookUp(path, layers, applied.nodes[path])
+        }
         compared += 1
       } catch {
         #expect(!applied.disputed.isEmpty, "\(error)")

@@ -96,7 +96,7 @@ public struct JointPlan: Equatable, Sendable {
     _ look: (Int, BytePath) throws(SyscallError) -> LayerFinding
   ) throws(JointError) -> View {
     var view = View()
-    let steps = ancestors(of: path) + [path]
+    let steps = path.ancestors + [path]
     // Below an emptied one only what it looks like is looked for.
     var isEmptied = false
     for index in layers.indices.reversed() where index >= lowest {
@@ -128,15 +128,6 @@ public struct JointPlan: Equatable, Sendable {
       if isLast { break }
     }
     return view
-  }
-
-  /// Without the top, the uppermost first.
-  private static func ancestors(of path: BytePath) -> [BytePath] {
-    var above: [BytePath] = []
-    for (at, byte) in path.bytes.enumerated() where byte == UInt8(ascii: "/") {
-      above.append(BytePath(Array(path.bytes[..<at])))
-    }
-    return above
   }
 }
 
