@@ -1,7 +1,7 @@
 /// What a person calls an image: `NAME[:TAG][@DIGEST]`, where NAME may begin with the registry.
 ///
 /// The grammar and what is left out are Docker's, which everybody has learnt: `debian` is `docker.io/library/debian:latest`,
-/// and the first part of a name is a registry where it has a dot or a port, is `localhost`, or has a capital letter.
+/// and the first part of a name is a registry where it has a dot or a port, or is `localhost`.
 public struct ImageReference: Hashable, Sendable {
   /// A host name, an IPv4 address or `[…]` with an IPv6 one, in lower case.
   public let host: String
@@ -117,9 +117,8 @@ public struct ImageReference: Hashable, Sendable {
   // MARK: grammar
 
   private static func looksLikeRegistry(_ part: Substring) -> Bool {
-    part == "localhost"
-      || part.utf8.contains { $0 == UInt8(ascii: ".") || $0 == UInt8(ascii: ":") || (65...90).contains($0) }
-      || part.hasPrefix("[")
+    part == "localhost" || part.hasPrefix("[")
+      || part.utf8.contains { $0 == UInt8(ascii: ".") || $0 == UInt8(ascii: ":") }
   }
 
   private static func registry(_ text: Substring) -> (String, UInt16?)? {

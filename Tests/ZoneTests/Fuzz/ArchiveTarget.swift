@@ -146,13 +146,11 @@ struct LayerModel {
 
   mutating func carryOut(_ op: LayerOp) throws(Finding) {
     let path = op.path
-    if !path.isRoot {
-      for name in path.bytes.split(separator: 47, omittingEmptySubsequences: false) {
-        try hold(
-          !name.isEmpty && name.count <= 255 && Array(name) != [46] && Array(name) != [46, 46] && !name.contains(0),
-          "the name \(path.words)")
-      }
-    }
+    // What it lies in was looked at when that was made.
+    let name = path.name
+    try hold(
+      path.isRoot || !name.isEmpty && name.count <= 255 && name != [46] && name != [46, 46] && !name.contains(0),
+      "the name \(path.words)")
     switch op {
     case .directory, .parent: try make(path, .directory)
     case .file(_, let size, let attributes):

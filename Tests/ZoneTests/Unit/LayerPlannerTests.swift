@@ -145,6 +145,6 @@ struct SeededNumbers: RandomNumberGenerator {
   }
 }
 
-extension BytePath: @retroactive ExpressibleByStringLiteral {
+extension BytePath: ExpressibleByStringLiteral {
   public init(stringLiteral text: String) { self.init(text) }
 }

@@ -70,7 +70,11 @@ struct BufferedSource<Source: ByteSource & ~Copyable>: ~Copyable {
   /// - Returns: whether all that was left is zero.
   mutating func skipZeros() throws(ByteSourceError) -> Bool {
     while try fill() {
-      for index in start..<end where buffer[index] != 0 { return false }
+      if let other = (start..<end).first(where: { buffer[$0] != 0 }) {
+        position += Int64(other - start)
+        start = other
+        return false
+      }
       position += Int64(end - start)
       start = end
     }
