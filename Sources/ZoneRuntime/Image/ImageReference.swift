@@ -16,7 +16,7 @@ public struct ImageReference: Hashable, Sendable {
 
   public static let dockerHub = "docker.io"
   public static let latest = "latest"
-  /// Of registry and repository together.
+  /// Of the registry, and of the repository.
   static let mostBytes = 255
 
   public init(host: String, port: UInt16? = nil, repository: String, tag: String?, digest: ContentDigest? = nil) {
@@ -48,7 +48,6 @@ public struct ImageReference: Hashable, Sendable {
       tag = String(word)
       name = name[..<colon]
     }
-    guard name.utf8.count <= Self.mostBytes else { throw refuse("a name has at most \(Self.mostBytes) bytes") }
 
     var (host, port, rest): (String, UInt16?, Substring) = (Self.dockerHub, nil, name)
     if let slash = name.utf8.firstIndex(of: UInt8(ascii: "/")) {
@@ -74,6 +73,9 @@ public struct ImageReference: Hashable, Sendable {
         throw refuse("64 hexadecimal digits are no name; for a digest write NAME@sha256:…")
       }
       repository = "library/\(repository)"
+    }
+    guard host.utf8.count <= Self.mostBytes, repository.utf8.count <= Self.mostBytes else {
+      throw refuse("a name has at most \(Self.mostBytes) bytes, and so has a registry")
     }
     self.init(
       host: host, port: port, repository: repository, tag: tag ?? (digest == nil ? Self.latest : nil), digest: digest)
