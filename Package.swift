@@ -88,6 +88,8 @@ var package = Package(
 
     // MARK: libraries of others, static
     .systemLibrary(name: "CSeccomp", path: "Sources/CSeccomp", providers: [.apt(["libseccomp-dev"])]),
+    .systemLibrary(name: "CZlib", path: "Sources/CZlib", providers: [.apt(["zlib1g-dev"])]),
+    .systemLibrary(name: "CZstd", path: "Sources/CZstd", providers: [.apt(["libzstd-dev"])]),
 
     // MARK: a zone
     .target(name: "ResourceControl", dependencies: ["LinuxNS"] + libc, swiftSettings: strict),
@@ -143,10 +145,17 @@ if only == nil {
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
   ]
   package.targets += [
+    // Layers of images, unpacked in a process of their own.
+    .target(
+      name: "LayerUnpacking",
+      dependencies: [
+        "ZoneRuntime", "LinuxNS", "CLinuxNS", "CZlib", "CZstd", .product(name: "Crypto", package: "swift-crypto"),
+      ],
+      swiftSettings: strict),
     .target(
       name: "Orchestrator",
       dependencies: [
-        "ZoneRuntime", "ResourceControl", "VirtualNet", "LinuxNS", "CLinuxNS",
+        "ZoneRuntime", "LayerUnpacking", "ResourceControl", "VirtualNet", "LinuxNS", "CLinuxNS",
         .product(name: "Yams", package: "Yams"),
         .product(name: "GRDB", package: "GRDB.swift"),
         .product(name: "Hummingbird", package: "hummingbird"),
@@ -166,7 +175,7 @@ if only == nil {
     .executableTarget(
       name: "orchestrator",
       dependencies: [
-        "Orchestrator", "ZoneRuntime", "LinuxNS",
+        "Orchestrator", "LayerUnpacking", "ZoneRuntime", "LinuxNS",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
@@ -175,7 +184,7 @@ if only == nil {
     .testTarget(
       name: "FleetTests",
       dependencies: [
-        "Orchestrator", "ZoneRuntime", "ResourceControl", "VirtualNet", "LinuxNS",
+        "Orchestrator", "LayerUnpacking", "ZoneRuntime", "ResourceControl", "VirtualNet", "LinuxNS",
         .product(name: "GRDB", package: "GRDB.swift"),
         .product(name: "Logging", package: "swift-log"),
       ],

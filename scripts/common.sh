@@ -84,7 +84,7 @@ need_swift() {
 }
 
 # What the build itself needs beside Swift.
-build_packages=(git ca-certificates gcc libc6-dev libseccomp-dev musl-dev libsqlite3-dev)
+build_packages=(git ca-certificates gcc libc6-dev libseccomp-dev zlib1g-dev libzstd-dev musl-dev libsqlite3-dev)
 
 # `ZONES_ONLY=runtime` leaves the fleet half out, here as in Package.swift.
 runtime_only() { [ "${ZONES_ONLY:-}" = runtime ]; }

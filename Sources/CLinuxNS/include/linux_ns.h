@@ -224,6 +224,26 @@ long zns_user_namespace(const char *uid_map, const char *gid_map);
 /// fork(2), for a program of one thread: what the copy does is not bounded by what is safe after a fork of more.
 long zns_copy_of_us(void);
 
+// A process that works on what a stranger made: walled.c.
+
+/// As fork(2), for a program of one thread: the child is the first process of new pid, ipc and (empty) network namespaces,
+/// all of a new user namespace without ids. The pid, and a pidfd (CLOEXEC); 0 in the child.
+long zns_begin_walled(int *pidfd);
+/// The caller is killed when its parent's thread ends (prctl(2), PR_SET_PDEATHSIG); asked anew after each change of powers.
+long zns_end_with_parent(void);
+/// Puts the calling process, which has the powers of its user namespace, into a mount namespace of its own with nothing in
+/// it but a read-only tmpfs, `directory` as /layer (links are not followed there) and a /proc of processes alone. /layer,
+/// opened (CLOEXEC); or -errno, with the call in *step.
+long zns_wall_in(int directory, const char **step);
+/// RLIMIT_AS in bytes, RLIMIT_NOFILE, and no core.
+long zns_bound_process(uint64_t address_space, unsigned descriptors);
+/// Leaves these capabilities, to the process alone: not to what it would execute. Sets no_new_privs.
+long zns_keep_capabilities(uint64_t kept);
+/// setgroups(2) with none.
+long zns_no_groups(void);
+/// A program of BPF for seccomp(2), as many bytes, on the calling thread.
+long zns_load_filter(const void *program, size_t count);
+
 /// As zns_spawn, for a program that is to be root of a user namespace of the caller's: the child joins it first.
 long zns_spawn_in(int user_namespace, const struct zns_spawn *spawn, int *pidfd);
 

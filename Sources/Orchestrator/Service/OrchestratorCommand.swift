@@ -4,7 +4,6 @@ internal import Glibc
 internal import LinuxNS
 internal import Orchestrator
 
-@main
 struct OrchestratorCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "orchestrator", abstract: "Fleets of zones from a manifest.",

@@ -73,6 +73,10 @@ public enum LayerOmission: Equatable, Sendable {
 public struct LayerLimits: Equatable, Sendable {
   /// Ids of files are below: a zone has so many.
   public var ids: UInt32 = 65536
+  /// Why they are fewer than a zone has, and the mend: of who unpacks.
+  public var fewIds: String?
+  /// Folders above a name.
+  public var depth = 1024
   /// Names in the layer, whiteouts too.
   public var names = 4_000_000
   /// Folders that have to be looked for in other layers (`LayerNotes`).

@@ -15,6 +15,9 @@ public struct LayerPlanner {
 
   public init(limits: LayerLimits = LayerLimits()) { self.limits = limits }
 
+  /// So far, those that were taken away again too.
+  public var names: Int { tree.names }
+
   /// All steps of a whole layer.
   public static func plan(_ entries: [TarEntry], limits: LayerLimits = LayerLimits()) throws(LayerError) -> [LayerOp] {
     var planner = LayerPlanner(limits: limits)
@@ -209,6 +212,7 @@ public struct LayerPlanner {
 
   /// The directory of these parts. Those that no entry told of are made.
   private mutating func folder(_ parts: [[UInt8]]) throws(LayerError) -> Int {
+    guard parts.count <= limits.depth else { throw refusal("it lies more than \(limits.depth) folders deep") }
     var node = LayerTree.top
     for (index, part) in parts.enumerated() {
       let here = { BytePath(Array(parts[...index].joined(separator: [UInt8(ascii: "/")]))) }
@@ -233,7 +237,9 @@ public struct LayerPlanner {
 
   private mutating func attributes(_ entry: TarEntry, _ path: BytePath) throws(LayerError) -> LayerAttributes {
     for (id, what) in [(entry.uid, "user"), (entry.gid, "group")] where id >= limits.ids {
-      throw refusal("it belongs to \(what) \(id), and a zone has ids below \(limits.ids)")
+      let most = limits.fewIds == nil ? limits.ids : LayerLimits().ids
+      let why = id < most ? limits.fewIds ?? "" : "a zone has ids below \(most)"
+      throw refusal("it belongs to \(what) \(id), and \(why)")
     }
     var kept: [Xattr] = []
     for attribute in entry.xattrs {

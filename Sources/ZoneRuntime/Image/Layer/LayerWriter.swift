@@ -144,6 +144,7 @@ public struct UnpackedLayer: Equatable, Sendable {
   public var notes = LayerNotes()
   /// Of the archive.
   public var bytes: Int64 = 0
+  public var names = 0
   /// The first few of those that were left out, and how many there were.
   public var omissions: [BytePath] = []
   public var omitted = 0
@@ -168,6 +169,7 @@ extension LayerWriter {
     do throws(TarError) { try reader.finish() } catch { throw .archive(error) }
     do throws(LayerError) { unpacked.notes = try planner.notes() } catch { throw .layer(error) }
     unpacked.bytes = reader.position
+    unpacked.names = planner.names
     return unpacked
   }
 

@@ -1,0 +1,17 @@
+internal import Dispatch
+internal import Foundation
+internal import LayerUnpacking
+
+/// Where the program begins. Not async: who unpacks a layer makes namespaces, which takes a process of one thread
+/// (unshare(2)), and the first task begins others.
+@main enum Entry {
+  static func main() {
+    let words = CommandLine.arguments
+    if words.count > 1, words[1] == "unpack" { exit(UnpackProgram.run(Array(words.dropFirst(2)))) }
+    Task {
+      await OrchestratorCommand.main()
+      exit(0)
+    }
+    dispatchMain()
+  }
+}
