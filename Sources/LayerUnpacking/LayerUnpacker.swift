@@ -41,12 +41,12 @@ public struct LayerUnpacker: Sendable {
 
   /// Empties a directory, whoever owns what is in it, and gives it back as a new one of the caller's (0700).
   public func empty(_ directory: borrowing OwnedFD) throws(UnpackFailure) {
-    _ = try ask(UnpackOrder(.remove), -1, directory, nil)
+    _ = try ask(UnpackOrder(.remove), nil, directory, nil)
   }
 
   /// Starts the program, and hears it out to its end.
   private func ask(
-    _ order: UnpackOrder, _ blob: CInt, _ directory: borrowing OwnedFD, _ patience: UnpackPatience?
+    _ order: UnpackOrder, _ blob: CInt?, _ directory: borrowing OwnedFD, _ patience: UnpackPatience?
   ) throws(UnpackFailure) -> UnpackAnswer {
     if let patience, patience.isOver { throw UnpackFailure(.cancelled, isUntouched: true) }
     let heard: Heard
@@ -56,7 +56,7 @@ public struct LayerUnpacker: Sendable {
       let started = try spawn(
         ProgramStart(
           path: program, arguments: ["orchestrator", "unpack"] + order.arguments,
-          fds: [null.raw, null.raw, null.raw, blob, directory.raw, report.second.raw]))
+          fds: [null.raw, null.raw, null.raw, blob ?? null.raw, directory.raw, report.second.raw]))
       heard = try Heard(report.takeFirst(), of: Pidfd(OwnedFD(raw: started.pidfd)), patience)
     } catch { throw UnpackFailure(.call(error)) }
     return try heard.answer()
@@ -67,6 +67,7 @@ public struct LayerUnpacker: Sendable {
 private struct Heard {
   private var bytes: [UInt8] = []
   private var wasCancelled = false
+  private var isTooMuch = false
   private let ended: ExitStatus
 
   init(_ report: consuming OwnedFD, of process: consuming Pidfd, _ patience: UnpackPatience?) throws(SyscallError) {
@@ -75,7 +76,8 @@ private struct Heard {
     while true {
       if !isEnding, try Self.isOver(report, patience) || bytes.count > UnpackAnswer.most {
         // Its report's end is waited for all the same: then nobody writes in the directory any more.
-        wasCancelled = bytes.count <= UnpackAnswer.most
+        isTooMuch = bytes.count > UnpackAnswer.most
+        wasCancelled = !isTooMuch
         try process.signal(SIGKILL)
         isEnding = true
       }
@@ -105,6 +107,7 @@ private struct Heard {
 
   func answer() throws(UnpackFailure) -> UnpackAnswer {
     if wasCancelled { throw UnpackFailure(.cancelled) }
+    if isTooMuch { throw UnpackFailure(.answer("more than \(UnpackAnswer.most >> 20) MB")) }
     guard ended == .exited(0) || ended == .exited(1) else { throw UnpackFailure(.ended(ended)) }
     let answer: UnpackAnswer
     do throws(JSONError) { answer = try JSON.decode(UnpackAnswer.self, from: bytes, name: "report") } catch {

@@ -28,8 +28,8 @@ struct UnpackHostileTests {
         name=${archive#corpus/}; mkdir a/b/layer
         $unpack 3<$archive 4<a/b/layer 5>report; status=$?
         echo "$name $status $(cat report)"
-        [ "$(look)" = "$before" ] || echo "$name touched what is beside it: $(look)"
         ./orchestrator unpack --remove 4<a/b/layer 5>report && rmdir a/b/layer || echo "$name stays: $(cat report)"
+        [ "$(look)" = "$before" ] || echo "$name touched what is beside it: $(look)"
       done
       """, timeout: 280)
     #expect(outcome.status == 0, "\(outcome.errors)")
@@ -40,7 +40,7 @@ struct UnpackHostileTests {
       switch words.count > 1 ? words[1] : "" {
       case "0":
         // A thousand folders are nothing evil by themselves.
-        #expect(!isOurs || words[0].hasPrefix("ok-"), "\(line)")
+        #expect(!isOurs || words[0].hasPrefix("ok-") || words[0] == "plan-deep", "\(line)")
         #expect(words.count == 3 && words[2].hasPrefix("{\"layer\":{\"bytes\":"), "\(line)")
         taken += 1
       case "1":
@@ -82,15 +82,16 @@ struct UnpackHostileTests {
       #expect(try stand.run("stat -c '%u %a' layer/\(name)") == "\(id) \(mode)\n")
     }
     // He cannot enter it any more, and neither empty nor remove it by himself.
-    let removed = try stand.run(as: "zonestest", "exec 4</proc/self/cwd; \(Self.remove) layer && rmdir layer")
+    let removed = try stand.run(as: "zonestest", "\(Self.remove) layer && rmdir layer")
     #expect(removed.status == 0, "\(removed) \((try? stand.run("cat report")) ?? "")")
   }
 
   /// Opens with O_PATH, for which a shell has no word.
   private static let remove = """
     python3 -c "
-    import os, sys
-    os.dup2(os.open(sys.argv[1], os.O_PATH), 4); os.dup2(os.open('report', os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 5)
+    import fcntl, os, sys
+    layer, report = os.open(sys.argv[1], os.O_PATH), os.open('report', os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    for number, fd in zip((4, 5), [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 20) for fd in (layer, report)]): os.dup2(fd, number)
     os.execv('./orchestrator', ['orchestrator', 'unpack', '--remove'])"
     """
 

@@ -28,7 +28,7 @@ final class UnpackStand: Sendable {
   /// What a shell prints, in the folder.
   @discardableResult
   func run(_ script: String, timeout: Double = 60) throws -> String {
-    let outcome = try Command.run("/bin/sh", ["-ec", "cd \(folder)\n\(script)"], timeout: timeout)
+    let outcome = try Command.run("/bin/sh", ["-ec", "export LC_ALL=C; cd \(folder)\n\(script)"], timeout: timeout)
     try #require(outcome.status == 0, "\(outcome)")
     return outcome.output
   }

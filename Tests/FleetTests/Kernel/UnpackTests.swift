@@ -13,8 +13,8 @@ import ZoneRuntime
     try stand.makeTree(seed)
     try stand.run(
       """
-      tar --format=posix -S --xattrs --xattrs-include='*' -cf a.tar -C tree .; gzip -k a.tar; zstd -q a.tar
-      mkdir other; tar --xattrs --xattrs-include='*' --numeric-owner -xpSf a.tar -C other
+      tar --format=posix -S --xattrs --xattrs-include='*' -cf a.tar -C tree . 2>words; gzip -k a.tar; zstd -q a.tar
+      mkdir other; tar --xattrs --xattrs-include='*' --numeric-owner -xpSf a.tar -C other 2>words
       """)
     let expected = try stand.list("other")
     let diffID = try ContentDigest(parsing: try stand.sha256("a.tar"))
@@ -82,7 +82,7 @@ import ZoneRuntime
         head -c 2 a.tar.$kind >two.$kind; head -c 7 a.tar.$kind >seven.$kind
         (cat a.tar.$kind; printf 'more of it') >more.$kind; (cat a.tar.$kind; head -c 600 /dev/zero) >zeros.$kind
         (cat a.tar.$kind; head -c 100 a.tar.$kind) >half.$kind
-        (head -c 1000 a.tar.$kind; printf XXXX; tail -c +1005 a.tar.$kind) >wrong.$kind
+        (head -c 100000 a.tar.$kind; printf XXXX; tail -c +100005 a.tar.$kind) >wrong.$kind
       done
       (cat a.tar.gz a.tar.zst) >both.gz; (cat a.tar.zst a.tar.gz) >both.zst
       head -c 100000 a.tar >cut.tar; (cat a.tar; printf x) >more.tar; gzip -k more.tar
@@ -90,10 +90,12 @@ import ZoneRuntime
       """)
     for kind in ["gz", "zst"] {
       let name = kind == "gz" ? "gzip" : "zstd"
-      for file in ["cut1", "cut3", "cut11", "cut100000", "seven", "half"] {
+      for file in ["cut1", "cut3", "cut11", "cut100000", "seven"] {
         let words = try stand.refusal("\(file).\(kind)")
         #expect(words.contains("ends in the middle of its \(name) stream"), "\(file).\(kind): \(words)")
       }
+      // Half of another one, which decodes to something.
+      #expect(try stand.refusal("half.\(kind)").contains("goes on after its end"))
       for file in ["more", "zeros", "both"] {
         let words = try stand.refusal("\(file).\(kind)")
         #expect(words.contains("goes on after its \(name) stream"), "\(file).\(kind): \(words)")
@@ -118,8 +120,8 @@ import ZoneRuntime
     let stand = try UnpackStand()
     try stand.run(
       """
-      truncate -s 400M f; tar -cf - f | gzip -1 >files.gz; tar -cf - f | zstd -q >files.zst; rm f
-      head -c 400M /dev/zero | gzip -1 >zeros.gz
+      truncate -s 200M f; tar -cf - f | gzip -1 >files.gz; tar -cf - f | zstd -q >files.zst; rm f
+      head -c 200M /dev/zero | gzip -1 >zeros.gz
       mkdir t; cd t; seq 3000 | xargs touch; cd ..; tar -cf names.tar t
       python3 -c "
       import tarfile

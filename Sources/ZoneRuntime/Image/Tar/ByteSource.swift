@@ -1,3 +1,5 @@
+internal import Glibc
+
 /// Where bytes come from: a file, a pipe, a decompressor.
 public protocol ByteSource: ~Copyable {
   /// - Parameter room: not empty.
@@ -35,7 +37,7 @@ struct BufferedSource<Source: ByteSource & ~Copyable>: ~Copyable {
     }
     guard try fill() else { return 0 }
     let count = min(room.count, end - start)
-    for index in 0..<count { room[index] = buffer[start + index] }
+    buffer.withUnsafeBytes { room.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[start..<(start + count)])) }
     start += count
     position += Int64(count)
     return count
@@ -70,7 +72,7 @@ struct BufferedSource<Source: ByteSource & ~Copyable>: ~Copyable {
   /// - Returns: whether all that was left is zero.
   mutating func skipZeros() throws(ByteSourceError) -> Bool {
     while try fill() {
-      if let other = (start..<end).first(where: { buffer[$0] != 0 }) {
+      if !areZeros, let other = (start..<end).first(where: { buffer[$0] != 0 }) {
         position += Int64(other - start)
         start = other
         return false
@@ -79,6 +81,14 @@ struct BufferedSource<Source: ByteSource & ~Copyable>: ~Copyable {
       start = end
     }
     return true
+  }
+
+  /// The whole of what is read ahead, a whole piece at a time: an archive may end with many.
+  private var areZeros: Bool {
+    buffer.withUnsafeBytes { bytes in
+      guard let first = bytes.baseAddress, bytes[start] == 0 else { return false }
+      return memcmp(first + start, first + start + 1, end - start - 1) == 0
+    }
   }
 
   private mutating func fill() throws(ByteSourceError) -> Bool {
