@@ -1,5 +1,5 @@
 /// What others sent, for an error's one line: its beginning, and nothing that writes to a terminal.
-func shortened(_ text: String) -> String {
+public func shortened(_ text: String) -> String {
   var short = ""
   for scalar in text.unicodeScalars.prefix(81) {
     short.unicodeScalars.append(scalar.value < 32 || (127..<160).contains(scalar.value) ? "?" : scalar)

@@ -5,12 +5,17 @@ import ZoneRuntime
 
 /// Fleet verbs are `orchestrator`'s: we become it, with every argument as it was typed.
 func handOver(_ invocation: Invocation) throws(ZoneError) -> Int32 {
-  let path = try orchestrator(for: invocation.verb.name)
-  var arguments = (["orchestrator"] + CommandLine.arguments.dropFirst()).map { strdup($0) } + [nil]
+  try handOver(Array(CommandLine.arguments.dropFirst()), for: invocation.verb.name)
+}
+
+/// Becomes `orchestrator` with these arguments, for what it alone can do.
+func handOver(_ words: [String], for verb: String) throws(ZoneError) -> Int32 {
+  let path = try orchestrator(for: verb)
+  var arguments = (["orchestrator"] + words).map { strdup($0) } + [nil]
   execv(path, &arguments)
   let error = errno
   for argument in arguments { free(argument) }
-  throw .call("hand '\(invocation.verb.name)' over", SyscallError(call: "execve", errno: error, path: path))
+  throw .call("hand '\(verb)' over", SyscallError(call: "execve", errno: error, path: path))
 }
 
 /// Beside our own file, then on PATH.

@@ -1,3 +1,5 @@
+public import LinuxNS
+
 /// What is known of a layer in the store: `layers/NNNNNN/layer.json`.
 public struct LayerRecord: Equatable, Sendable {
   public enum Kind: String, Sendable, JSONText {
@@ -20,8 +22,8 @@ public struct LayerRecord: Equatable, Sendable {
   /// Nanoseconds since 1970.
   public var made: UInt64
   public var notes: LayerNotes
-  /// The first few of what was left out, as people read them, and how many there were.
-  public var omissions: [String] = []
+  /// The first few of what was left out, and how many there were.
+  public var omissions: [BytePath] = []
   public var omitted = 0
 
   public init(

@@ -13,7 +13,7 @@ public struct FoundImage: Equatable, Sendable {
 extension ImageStore {
   // MARK: layers
 
-  func layerRecord(_ number: Int) throws(ZoneError) -> LayerRecord? {
+  public func layerRecord(_ number: Int) throws(ZoneError) -> LayerRecord? {
     try RecordFile.read(LayerRecord.self, "\(layer(number))/layer.json")
   }
 

@@ -108,6 +108,16 @@ let zonectlOptions: [Option] = [
     "output", "o", "table|wide|json", hint: .words("table wide json"),
     help: "how to print: table (for people), wide (more columns), json (for programs; its names do not change)"),
 
+  // MARK: images
+  Option("digests", "", help: "list: the digest of each image's manifest too"),
+  Option("blobs", "", help: "prune: fetched bytes of layers that are unpacked, too; a push would fetch them again"),
+  Option("dry-run", "", help: "only tell what would be done"),
+  Option(
+    "platform", "", "OS/ARCH", help: "import: the image for this platform; otherwise for this machine"),
+  Option(
+    "from", "", "FORM", hint: .words("auto oci docker tar"),
+    help: "import: what it is: oci, docker or tar; otherwise auto finds out"),
+
   // MARK: before the verb or after it
   Option(
     "root", "", "DIR", hint: .directory, set: "global",

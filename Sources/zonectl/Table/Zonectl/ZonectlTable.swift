@@ -18,12 +18,12 @@ public let zonectlTable = CommandTable(
     Example("zonectl stop web", "TERM, ten seconds of grace, then KILL"),
   ],
   chapters: [
-    "a zone's life", "sandboxes", "inside a zone", "looking and changing", "fleets (handed to orchestrator)",
+    "a zone's life", "sandboxes", "inside a zone", "looking and changing", "images", "fleets (handed to orchestrator)",
     "about zonectl",
   ],
   options: zonectlOptions,
   globalSet: "global",
-  verbs: lifeVerbs + sandboxVerbs + insideVerbs + lookingVerbs + fleetVerbs + aboutVerbs,
+  verbs: lifeVerbs + sandboxVerbs + insideVerbs + lookingVerbs + imageVerbs + fleetVerbs + aboutVerbs,
   setTitles: [("zone", "options of the zone"), ("global", "options everywhere")],
   sections: [
     CommandTable.Section(

@@ -5,6 +5,7 @@ public enum ZonectlVerb: String, CaseIterable, Sendable {
   case exec, login, attach, logs, cp, kill, wait
   case sandbox, learn
   case list, show, set, explain, audit, events, changes, features
+  case image, df
   case apply, plan, down, ps
   case completion, man, help, version
   case zoneEnded = "zone-ended"
@@ -36,6 +37,8 @@ public enum ZonectlOption: String, CaseIterable, Sendable {
   case tty, interactive, name, rm, detach
   case detachKeys = "detach-keys"
   case all, force, yes, timeout, signal, follow, tail, quiet, output
+  case digests, platform, from, blobs
+  case dryRun = "dry-run"
   case root, help, version
 }
 
