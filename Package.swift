@@ -175,7 +175,7 @@ if only == nil {
     .executableTarget(
       name: "orchestrator",
       dependencies: [
-        "Orchestrator", "LayerUnpacking", "ZoneRuntime", "LinuxNS",
+        "Orchestrator", "LayerUnpacking", "CommandLineTable", "ZoneRuntime", "LinuxNS",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],

@@ -10,11 +10,12 @@ protocol StoredRecord: JSONObject {
 }
 
 enum RecordFile {
+  /// Above what a layer of four million names leaves to its stacks.
+  static let mostBytes = 64 << 20
+
   /// - Returns: nil where there is none.
   /// - Throws: for what is no regular file, no record, one of a later version, or one that nobody could have written.
-  static func read<Record: StoredRecord>(_ type: Record.Type, _ path: String, mostBytes: Int = 4 << 20)
-    throws(ZoneError) -> Record?
-  {
+  static func read<Record: StoredRecord>(_ type: Record.Type, _ path: String) throws(ZoneError) -> Record? {
     let bytes: [UInt8]
     do throws(SyscallError) {
       let file = try OwnedFD.open(path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW)
@@ -44,6 +45,7 @@ enum RecordFile {
     if let why = record.unsound { throw .refused("cannot write \(path): \(why)") }
     let bytes: [UInt8]
     do { bytes = try JSON.encode(record, name: path) } catch { throw .json(error) }
+    guard bytes.count <= mostBytes else { throw .refused("cannot write \(path): it would have \(bytes.count) bytes") }
     try attempt("save \(path)") { () throws(SyscallError) in
       try FileSystem.replace(path, with: bytes, mode: 0o600, durable: true, draft: draft)
     }

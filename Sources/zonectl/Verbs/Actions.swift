@@ -34,10 +34,9 @@ func action(of invocation: Invocation) -> Action {
   case .audit: onZones(audit)
   case .changes: onZones(changes)
   case .features: features
-  case .image: onZones(images)
-  case .df: onZones(diskUsage)
   case .events: onZones(events)
   case .apply, .plan, .down, .ps: handOver
+  case .image, .df: handOverChecked
   case .completion: completion
   case .man: manual
   case .help: help

@@ -8,8 +8,13 @@ func handOver(_ invocation: Invocation) throws(ZoneError) -> Int32 {
   try handOver(Array(CommandLine.arguments.dropFirst()), for: invocation.verb.name)
 }
 
-/// Becomes `orchestrator` with these arguments, for what it alone can do.
-func handOver(_ words: [String], for verb: String) throws(ZoneError) -> Int32 {
+/// The same for verbs that are this program's, and too much for one that has to be small: what was typed can be parsed, and
+/// is parsed there by the same table.
+func handOverChecked(_ invocation: Invocation) throws(ZoneError) -> Int32 {
+  try handOver(["zonectl"] + CommandLine.arguments.dropFirst(), for: invocation.verb.name)
+}
+
+private func handOver(_ words: [String], for verb: String) throws(ZoneError) -> Int32 {
   let path = try orchestrator(for: verb)
   var arguments = (["orchestrator"] + words).map { strdup($0) } + [nil]
   execv(path, &arguments)

@@ -30,13 +30,11 @@ extension ImageStore {
   /// - Returns: the names.
   public func delete(_ text: String, force: Bool) throws(ZoneError) -> [ImageReference] {
     let lock = try lock(.shared)
-    let found = try find(text)
-    let manifest = found.record.manifest
+    let (name, manifest) = try named(text)
     let all = try allReferences().filter { $0.record.manifest == manifest }.map { $0.name }
     var gone = all
-    if let name = found.name {
-      let exact = all.filter { $0.name == name.name && (name.tag == nil || $0.tag == name.tag) }
-      gone = name.digest == nil ? [name] : exact
+    if let name {
+      gone = name.digest == nil ? [name] : all.filter { $0.name == name.name && $0.tag == name.tag ?? $0.tag }
     }
     let words = shortened(text)
     guard !gone.isEmpty else {
@@ -59,5 +57,14 @@ extension ImageStore {
     for name in gone { try remove(name) }
     withExtendedLifetime(lock) {}
     return gone
+  }
+
+  /// A name can be taken away though what it led to is gone.
+  private func named(_ text: String) throws(ZoneError) -> (ImageReference?, ContentDigest) {
+    if let name = try? ImageReference(parsing: text), name.digest == nil, let record = try reference(name) {
+      return (name, record.manifest)
+    }
+    let found = try find(text)
+    return (found.name, found.record.manifest)
   }
 }

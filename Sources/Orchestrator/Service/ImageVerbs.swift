@@ -1,0 +1,190 @@
+internal import CommandLineTable
+internal import Foundation
+internal import Glibc
+internal import LinuxNS
+internal import Orchestrator
+internal import ZoneRuntime
+
+/// `orchestrator zonectl …`, hidden: what zonectl was told and hands over, word for word, parsed by its own table. All of it
+/// happens in the first thread.
+enum HandedOver {
+  static func run(_ words: [String]) -> Int32 {
+    umask(0o022)  // modes are what the code says
+    signal(SIGPIPE, SIG_IGN)
+    do {
+      guard case .run(let invocation) = try zonectlTable.parse(words) else {
+        throw ZoneError.commandLine("nothing to do")
+      }
+      switch invocation.zonectlVerb {
+      case .image: return try ImageVerbs(invocation).run()
+      case .df: return try ImageVerbs(invocation).diskUsage()
+      default: throw ZoneError.commandLine("'\(invocation.verb.name)' is zonectl's own")
+      }
+    } catch let error as UsageError {
+      complain(error.description)
+      return 2
+    } catch let error as ZoneError {
+      complain(error.description)
+      return error.exitStatus
+    } catch {
+      complain("\(error)")
+      return 1
+    }
+  }
+
+  /// One line, in the name of who was called; what was made of others' words is one line too.
+  static func complain(_ text: String) { Terminal.error("zonectl: \(TextTable.printable(text))") }
+}
+
+/// image and df: what zones are made from, and where space goes.
+struct ImageVerbs {
+  let invocation: Invocation
+  private let directories: Directories
+
+  init(_ invocation: Invocation) throws(ZoneError) {
+    self.invocation = invocation
+    directories = try Directories.standard(root: invocation.value(.root))
+  }
+
+  func run() throws -> Int32 {
+    let words = Array(invocation.operands.dropFirst())
+    switch invocation.operands[0] {
+    case "list": return try ImageList(try look(), invocation).print(try self.words(words, 0...1, "list [PREFIX]").first)
+    case "show": return try show(try self.words(words, 1...1, "show NAME")[0])
+    case "tag":
+      _ = try self.words(words, 2...2, "tag NAME NEW")
+      _ = try store(for: words[0]).tag(words[0], as: words[1])
+      return 0
+    case "delete": return delete(try self.words(words, 1...Int.max, "delete NAME…"))
+    case "prune":
+      _ = try self.words(words, 0...0, "prune")
+      return try prune()
+    case "import":
+      let words = try self.words(words, 1...2, "import FILE|-|DIR [NAME]")
+      return try importing(words[0], name: words.count > 1 ? words[1] : nil)
+    case let other:
+      throw ZoneError.commandLine("image: '\(other)' is not one of list, show, tag, delete, prune, import")
+    }
+  }
+
+  private func words(_ words: [String], _ count: ClosedRange<Int>, _ grammar: String) throws(ZoneError) -> [String] {
+    guard count.contains(words.count) else { throw .commandLine("it is: image \(grammar)") }
+    return words
+  }
+
+  enum Format { case table, wide, json }
+
+  static func format(_ invocation: Invocation) throws(UsageError) -> Format {
+    switch try invocation.choice("output", ["table", "wide", "json"]) {
+    case "wide": .wide
+    case "json": .json
+    default: .table
+    }
+  }
+
+  static func json(_ value: some JSONValue) throws {
+    Terminal.write(String(decoding: try JSON.encode(value, pretty: true), as: UTF8.self), to: STDOUT_FILENO)
+  }
+
+  private func look() throws(ZoneError) -> StoreLook {
+    guard let store = try ImageStore.open(directories) else { return StoreLook() }
+    return try store.look()
+  }
+
+  private func store(for name: String) throws(ZoneError) -> ImageStore {
+    guard let store = try ImageStore.open(directories) else {
+      throw .refused("no image is named '\(name)': none is here (zonectl image import brings one)")
+    }
+    return store
+  }
+
+  // MARK: verbs
+
+  private func show(_ name: String) throws -> Int32 {
+    let format = try Self.format(invocation)
+    let store = try store(for: name)
+    let details = ImageDetails(try store.find(name).record, try store.look())
+    if format == .json { try Self.json(details) } else { Terminal.write(details.text, to: STDOUT_FILENO) }
+    return 0
+  }
+
+  /// Tells every failure and goes on.
+  private func delete(_ names: [String]) -> Int32 {
+    var status: Int32 = 0
+    for name in names {
+      do throws(ZoneError) { _ = try store(for: name).delete(name, force: invocation.has(.force)) } catch {
+        HandedOver.complain(error.description)
+        status = error.exitStatus
+      }
+    }
+    return status
+  }
+
+  private func prune() throws -> Int32 {
+    let isDry = invocation.has(.dryRun)
+    let wish = PrunePlan.Wish(all: invocation.has(.all), blobs: invocation.has(.blobs))
+    let format = try Self.format(invocation)
+    if wish.all, !isDry, !invocation.has(.yes), isatty(STDIN_FILENO) == 1,
+      !confirmed("remove all images that no zone was made from?")
+    {
+      throw ZoneError.refused("nothing was pruned")
+    }
+    var plan = PrunePlan()
+    if let store = try ImageStore.open(directories) {
+      plan = try store.prune(wish, dry: isDry) { Terminal.error("waiting for who adds to the images …") }
+    }
+    if format == .json {
+      try Self.json(plan)
+      return 0
+    }
+    for name in plan.names { Terminal.print("name      \(name.familiar)") }
+    for image in plan.images { Terminal.print("image     \(image.text)") }
+    for layer in plan.layers { Terminal.print("layer     \(layer)") }
+    for blob in plan.blobs { Terminal.print("blob      \(blob.text)") }
+    for path in plan.leftovers { Terminal.print("leftover  \(TextTable.printable(path))") }
+    Terminal.print("\(isDry ? "would free" : "freed") \(Words.bytes(plan.bytes))")
+    return 0
+  }
+
+  /// Anything but y or yes is no.
+  private func confirmed(_ question: String) -> Bool {
+    Terminal.write("\(question) [y/N] ", to: STDERR_FILENO)
+    return ["y", "yes"].contains(readLine()?.trimmingCharacters(in: .whitespaces).lowercased())
+  }
+
+  private func importing(_ path: String, name: String?) throws -> Int32 {
+    let form = try invocation.choice("from", ImageImporter.Form.allCases.map(\.rawValue))
+    let platform: Platform
+    do throws(SyntaxError) {
+      platform =
+        try invocation.value(.platform).map { (text) throws(SyntaxError) in try Platform(parsing: text) } ?? .ours
+    } catch {
+      throw ZoneError.commandLine(error.description)
+    }
+    let importer = ImageImporter(try ImageStore.make(directories), platform: platform) { HandedOver.complain($0) }
+    do throws(ImageError) {
+      for image in try importer.run(path, form.flatMap { ImageImporter.Form(rawValue: $0) } ?? .auto, name: name) {
+        Terminal.print("\(image.name.familiar)@\(image.digest.text)")
+      }
+    } catch { throw ZoneError.refused("cannot import \(path): \(error)") }
+    return 0
+  }
+
+  func diskUsage() throws -> Int32 {
+    let format = try Self.format(invocation)
+    let usage = try Zones(directories).usage()
+    if format == .json {
+      try Self.json(usage)
+      return 0
+    }
+    var table = TextTable(["kind", "count", "size", "freeable"])
+    for row in usage.rows {
+      table.add([
+        row.kind, String(row.count), Words.bytes(row.bytes) + (row.isPartial ? "+" : ""),
+        row.freeable > 0 ? Words.bytes(row.freeable) : "-",
+      ])
+    }
+    Terminal.write(table.text(), to: STDOUT_FILENO)
+    return 0
+  }
+}

@@ -1,0 +1,158 @@
+import Foundation
+import Glibc
+import LinuxNS
+import Testing
+import ZoneRuntime
+
+/// An import and a prune that are killed, fail, run beside each other or find the disk full: the next try makes a store equal
+/// to one that was never disturbed.
+@Suite(.serialized, .enabled(if: geteuid() == 0, "files of others are root's to make"), .timeLimit(.minutes(10)))
+struct ImageFaultTests {
+  /// What is done, at whose Nth call something happens.
+  enum Verb: String, CaseIterable, CustomStringConvertible {
+    case importing = "import"
+    case prune
+
+    var description: String { rawValue }
+
+    func words(_ stand: ImageStand) -> [String] {
+      self == .importing
+        ? ["zonectl", "--root", stand.place, "image", "import", "\(stand.made)/box", "localhost/box:v1"]
+        : ["zonectl", "--root", stand.place, "image", "prune"]
+    }
+
+    /// What is there before it.
+    func prepare(_ stand: ImageStand) throws {
+      try FileSystem.removeTree(stand.place)
+      guard self == .prune else { return }
+      try stand.ok("image", "import", "\(stand.made)/full")
+      try stand.ok("image", "import", "\(stand.made)/saved.tar", "localhost/box:v1")
+      try stand.ok("image", "import", "\(stand.made)/box", "localhost/box:v1")
+    }
+
+    /// Again, and nobody is in its way.
+    func finish(_ stand: ImageStand) throws {
+      if self == .importing { try stand.ok("image", "import", "\(stand.made)/box", "localhost/box:v1") }
+      try stand.ok("image", "prune")
+    }
+  }
+
+  /// mkdir(2) and mkdirat(2), by their numbers.
+  #if arch(arm64)
+    private static let making: Set<Substring> = ["34"]
+  #else
+    private static let making: Set<Substring> = ["83", "258"]
+  #endif
+
+  private func tracer(_ stand: ImageStand) throws -> String {
+    let path = "\(stand.folder)/tracer"
+    if !FileSystem.exists(path) { try stand.sh("gcc -O1 -static -o tracer '\(Command.root)/Tests/tracer/tracer.c'") }
+    return path
+  }
+
+  /// The numbers of the verb's own calls that can fail, from the first one that makes something on.
+  private func calls(_ verb: Verb, _ stand: ImageStand) throws -> Range<Int> {
+    try verb.prepare(stand)
+    let outcome = try Command.run(
+      try tracer(stand), ["-a", "-o", "\(stand.folder)/told", "--", Command.orchestrator] + verb.words(stand),
+      timeout: 120)
+    try #require(outcome.status == 0, "\(outcome)")
+    let told = try String(contentsOfFile: "\(stand.folder)/told", encoding: .utf8).split(separator: "\n")
+    // mkdir(2), openat(2): the C and Swift libraries' own beginning opens only what it reads, and makes no folder.
+    let first = told.firstIndex { Self.making.contains($0.split(separator: " ")[1]) } ?? told.count / 3
+    return (first + 1)..<(told.count + 1)
+  }
+
+  private func walk(_ verb: Verb, _ option: String, count: Int) throws {
+    let stand = try ImageStand()
+    let calls = try calls(verb, stand)
+    try verb.finish(stand)
+    let expected = try stand.contents()
+    var hits = 0
+    let step = max(1, calls.count / count)
+    for number in stride(from: calls.lowerBound, to: calls.upperBound, by: step) {
+      try verb.prepare(stand)
+      let outcome = try Command.run(
+        try tracer(stand),
+        ["-a", "-o", "\(stand.folder)/told", option, "0:\(number)", "--", Command.orchestrator] + verb.words(stand),
+        timeout: 120)
+      let hit = try String(contentsOfFile: "\(stand.folder)/told", encoding: .utf8)
+      if !hit.isEmpty { hits += 1 }
+      let at = "\(verb) \(option) \(number) (call \(hit.trimmingCharacters(in: .whitespacesAndNewlines))): \(outcome)"
+      if option == "-k" {
+        #expect(hit.isEmpty || outcome.status == 128 + SIGKILL || outcome.status == SIGKILL, "\(at)")
+      } else if outcome.status != 0 {
+        #expect(outcome.status == 1, "\(at)")
+        let last = outcome.errors.split(separator: "\n").last ?? ""
+        #expect(last.hasPrefix("zonectl: "), "\(at)")
+      }
+      // Whatever has happened, what is there can be told.
+      try stand.ok("image", "list")
+      try verb.finish(stand)
+      #expect(try stand.contents() == expected, "\(at)")
+    }
+    #expect(hits > 0)
+  }
+
+  @Test(arguments: Verb.allCases) func whatIsKilledIsDoneByTheNextTry(_ verb: Verb) throws {
+    try walk(verb, "-k", count: 10)
+  }
+
+  @Test(arguments: Verb.allCases) func whatFailsIsDoneByTheNextTry(_ verb: Verb) throws {
+    try walk(verb, "-e", count: 6)
+  }
+
+  @Suite(.serialized, .enabled(if: geteuid() == 0, "files of others are root's to make"), .timeLimit(.minutes(60)))
+  struct LongImageFaultTests {
+    @Test(arguments: Verb.allCases, ["-k", "-e"]) func everyCall(_ verb: Verb, _ option: String) throws {
+      try ImageFaultTests().walk(verb, option, count: 150)
+    }
+  }
+
+  // MARK: beside each other
+
+  @Test func importersOfOneImageMakeOneStore() throws {
+    let stand = try ImageStand()
+    try stand.ok("image", "import", "\(stand.made)/box", "localhost/box:v1")
+    try stand.ok("image", "import", "\(stand.made)/two", "localhost/two")
+    try stand.ok("image", "prune")
+    let expected = try stand.contents()
+    for _ in 0..<4 {
+      try FileSystem.removeTree(stand.place)
+      let one = "'\(Command.zonectl)' --root '\(stand.place)' image import made"
+      try stand.sh(
+        """
+        pids=; for i in 1 2 3; do \(one)/box localhost/box:v1 & pids="$pids $!"; \(one)/two localhost/two & pids="$pids $!"; done
+        for pid in $pids; do wait $pid; done
+        """, timeout: 120)
+      try stand.ok("image", "prune")
+      #expect(try stand.contents() == expected)
+    }
+  }
+
+  // MARK: a full disk
+
+  @Test func aFullDiskIsToldAndTheNextTryGoesOn() throws {
+    let stand = try ImageStand()
+    try stand.ok("image", "import", "\(stand.made)/box", "localhost/box:v1")
+    let expected = try stand.contents()
+    try FileSystem.removeTree(stand.place)
+    try FileSystem.makeDirectories(stand.place, mode: 0o700)
+    defer { _ = try? Command.run("/bin/umount", [stand.place]) }
+    var size = 64
+    try stand.sh("mount -t tmpfs -o size=\(size)k,mode=700 tmpfs place")
+    var failures = 0
+    while true {
+      let outcome = try stand.zonectl(["image", "import", "\(stand.made)/box", "localhost/box:v1"])
+      if outcome.status == 0 { break }
+      failures += 1
+      #expect(outcome.status == 1 && outcome.errors.contains("ENOSPC"), "\(size): \(outcome)")
+      try #require(size < 4096)
+      size += 12
+      try stand.sh("mount -o remount,size=\(size)k place")
+    }
+    #expect(failures > 3)
+    try stand.ok("image", "prune")
+    #expect(try stand.contents() == expected)
+  }
+}
