@@ -130,7 +130,7 @@ struct BlobIntake {
 }
 
 /// What the store refuses, as a part of an import's one line.
-func stored<Value>(_ body: () throws(ZoneError) -> Value) throws(ImageError) -> Value {
+func stored<Value: ~Copyable>(_ body: () throws(ZoneError) -> Value) throws(ImageError) -> Value {
   do throws(ZoneError) { return try body() } catch { throw ImageError(error.description) }
 }
 

@@ -80,10 +80,16 @@ struct ImageInstaller: Sendable {
   private func unpack(_ missing: Set<ContentDigest>, _ document: ImageManifest, _ config: ImageConfig)
     throws(ImageError)
   {
-    // A layer that is in the image twice is made once.
-    var jobs: [(index: Int, diff: ContentDigest)] = []
-    for (index, diff) in config.rootfs.digests.enumerated() where missing.contains(diff) {
-      if !jobs.contains(where: { $0.diff == diff }) { jobs.append((index, diff)) }
+    // A layer that is in the image twice is made once. Of one that is here already nobody has said that it comes of this
+    // blob: that is found out, for another engine would have what is in it.
+    var known = try knownLayers()
+    var jobs: [(index: Int, diff: ContentDigest, isNew: Bool)] = []
+    for (index, diff) in config.rootfs.digests.enumerated() {
+      let blob = document.layers[index]
+      let isNew = missing.contains(diff) && !jobs.contains { $0.diff == diff }
+      let isPlain = blob.digest == diff && MediaType(blob.mediaType)?.isPlainLayer == true
+      let isFirst = known.insert(KnownLayer(blob: blob.digest, diff: diff, mediaType: blob.mediaType)).inserted
+      if isNew || isFirst && !isPlain { jobs.append((index, diff, isNew)) }
     }
     let work = jobs
     let results = NIOLockedValueBox<[Int: Result<Unpacked, ImageError>]>([:])
@@ -100,8 +106,11 @@ struct ImageInstaller: Sendable {
     }
     var made: [Unpacked] = []
     var failure: ImageError?
-    for (_, result) in results.withLockedValue({ $0 }).sorted(by: { $0.key < $1.key }) {
-      do throws(ImageError) { made.append(try result.get()) } catch { failure = failure ?? error }
+    for (number, result) in results.withLockedValue({ $0 }).sorted(by: { $0.key < $1.key }) {
+      do throws(ImageError) {
+        let one = try result.get()
+        if work[number].isNew { made.append(one) } else { store.abandon(one.layer) }
+      } catch { failure = failure ?? error }
     }
     do throws(ImageError) {
       if let failure { throw failure }
@@ -110,6 +119,24 @@ struct ImageInstaller: Sendable {
       for one in made { store.abandon(one.layer) }
       throw error
     }
+  }
+
+  /// What comes of a blob that is read as its media type says.
+  private struct KnownLayer: Hashable {
+    var blob: ContentDigest
+    var diff: ContentDigest
+    var mediaType: String
+  }
+
+  /// Of all images that are here.
+  private func knownLayers() throws(ImageError) -> Set<KnownLayer> {
+    var known: Set<KnownLayer> = []
+    for image in try stored({ () throws(ZoneError) in try store.allImages() }) {
+      for layer in image.layers {
+        known.insert(KnownLayer(blob: layer.blob, diff: layer.diff, mediaType: layer.mediaType))
+      }
+    }
+    return known
   }
 
   /// - Parameter diff: what it has to be; nil: that is found out.
@@ -227,5 +254,12 @@ struct ImageInstaller: Sendable {
       }
     }
     if let joint = record.joint { record.stack.insert(joint, at: 0) }
+  }
+}
+
+extension MediaType {
+  /// A layer as it is, not compressed: its digest is its DiffID.
+  fileprivate var isPlainLayer: Bool {
+    if case .layer(.none, _) = self { true } else { false }
   }
 }

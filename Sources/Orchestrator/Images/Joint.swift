@@ -64,6 +64,7 @@ public enum JointProgram {
       _ = write(2, line, line.count)
       return 2
     }
+    _ = zns_end_with_parent()
     var answer = JointAnswer()
     do {
       let notes = try JSON.decode(
@@ -76,7 +77,7 @@ public enum JointProgram {
       let process = Pidfd(OwnedFD(raw: pidfd))
       do {
         try ids.give(to: pid)
-        try FileSystem.write([1], to: go.second)
+        try letGo(go)
       } catch {
         try process.signal(SIGKILL)
         _ = try process.reap()
@@ -88,6 +89,11 @@ public enum JointProgram {
     } catch { answer.error = "\(error)" }
     tell(answer)
     return 1
+  }
+
+  /// Both ends are closed then: it reads to the end.
+  private static func letGo(_ go: consuming DescriptorPair) throws(SyscallError) {
+    try FileSystem.write([1], to: go.second)
   }
 
   private static func work(_ target: String, _ layers: [String], _ notes: [LayerNotes], go: consuming OwnedFD) -> Never

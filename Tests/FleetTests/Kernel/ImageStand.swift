@@ -68,6 +68,9 @@ final class ImageStand: Sendable {
     try #require(try ImageStore.open(try Directories.standard(root: place)))
   }
 
+  /// Mode and owners.
+  func facts(_ path: String) throws -> String { try sh("stat -c '%a %u %g' '\(path)'") }
+
   // MARK: comparing
 
   /// All that a store has, without the numbers that its layers happen to have, and the times.

@@ -26,7 +26,7 @@ final class Beside<Value: Sendable>: @unchecked Sendable {
 }
 
 /// Something has happened.
-final class Flag: @unchecked Sendable {
+final class Happened: @unchecked Sendable {
   // `value` is touched with `lock` held alone.
   private let lock = NSLock()
   private var value = false

@@ -39,7 +39,9 @@ import Testing
     }
 
     /// An image of layers that are here, the lowest last, and its blobs.
-    func image(_ letter: Character, _ layers: [(diff: Character, number: Int)], id: Character? = nil) throws -> ImageRecord {
+    func image(_ letter: Character, _ layers: [(diff: Character, number: Int)], id: Character? = nil) throws
+      -> ImageRecord
+    {
       let manifest = StoreRecordTests.digest(letter)
       let config = StoreRecordTests.digest(id ?? letter)
       var image = ImageRecord(
@@ -99,7 +101,8 @@ import Testing
       #expect(try FileSystem.list(store.drafts).isEmpty)
 
       try FileSystem.replace(store.record, with: Array(#"{"ids":"0 5 1, 0 5 1","version":1}"#.utf8))
-      #expect(refusal { _ = try ImageStore.open(directories) }.contains("belong to ids '0 5 1, 0 5 1', and yours are 'host'"))
+      #expect(
+        refusal { _ = try ImageStore.open(directories) }.contains("belong to ids '0 5 1, 0 5 1', and yours are 'host'"))
       try FileSystem.replace(store.record, with: Array(#"{"ids":"host","version":2}"#.utf8))
       #expect(refusal { _ = try ImageStore.open(directories) }.contains("of version 2"))
     }
@@ -245,7 +248,7 @@ import Testing
       let (c, d) = (StoreRecordTests.digest("c"), StoreRecordTests.digest("d"))
       var first: LayerClaims? = try store.claim([d, c, d])
       #expect(first?.missing == [c, d])
-      let told = Flag()
+      let told = Happened()
       let other = Beside {
         let claims = try store.claim([c, d]) { told.set() }
         return claims.missing
@@ -272,7 +275,7 @@ import Testing
       part = nil  // as after a kill
       part = try #require(try store.part(digest))
       #expect(try FileSystem.read(try #require(part).file) == [1, 2, 3])
-      let told = Flag()
+      let told = Happened()
       let other = Beside { try store.part(digest) { told.set() } == nil }
       #expect(eventually { told.isSet })
       try store.finish(try #require(part), as: digest)
@@ -317,7 +320,8 @@ import Testing
       try FileSystem.makeDirectories("\(store.trash)/000009.0/root/deep")
       let dry = try store.prune(PrunePlan.Wish(), dry: true)
       #expect(dry.images == [gone.manifest] && dry.layers == [5] && dry.names.isEmpty)
-      #expect(dry.blobs.map(\.text).sorted() == ["2", "b", "e", "f"].map { StoreRecordTests.digest(Character($0)).text })
+      #expect(
+        dry.blobs.map(\.text).sorted() == ["2", "b", "e", "f"].map { StoreRecordTests.digest(Character($0)).text })
       #expect(dry.leftovers.count == 4)
       #expect(dry.bytes == 1024 + 305 + 3)
       #expect(try stand.paths().count > clean.count)
@@ -397,9 +401,10 @@ import Testing
     }
   }
 
-  @Test(arguments: [
-    (0, "0"), (-5, "0"), (1023, "1023"), (1024, "1.0K"), (1536, "1.5K"), (10 * 1024, "10K"), (1_048_575, "1023K"),
-    (1 << 20, "1.0M"), (312 << 20, "312M"), (Int64.max, "7.9E"),
-  ])
+  @Test(
+    arguments: [
+      (0, "0"), (-5, "0"), (1023, "1023"), (1024, "1.0K"), (1536, "1.5K"), (10 * 1024, "10K"), (1_048_575, "1023K"),
+      (1 << 20, "1.0M"), (312 << 20, "312M"), (Int64.max, "7.9E"),
+    ] as [(Int64, String)])
   func bytesAreTold(_ bytes: Int64, _ text: String) { #expect(Words.bytes(bytes) == text) }
 }
