@@ -110,6 +110,8 @@ long zns_keep_capabilities(uint64_t kept) {
   return RESULT(syscall(SYS_capset, &header, sets));
 }
 
+long zns_no_new_privs(void) { return RESULT(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)); }
+
 long zns_no_groups(void) { return RESULT(syscall(SYS_setgroups, 0, NULL)); }
 
 long zns_load_filter(const void *program, size_t count) {

@@ -18,7 +18,9 @@ public enum DecodeProgram {
     do {
       let filter = try CallFilter.program(allowing: calls)
       try check(zns_bound_process(mostMemory, 8), "setrlimit")
-      try check(zns_keep_capabilities(0), "capset")
+      // An ordinary user has none to lose.
+      if geteuid() == 0 { try check(zns_keep_capabilities(0), "capset") }
+      try check(zns_no_new_privs(), "prctl PR_SET_NO_NEW_PRIVS")
       try check(zns_end_with_parent(), "prctl PR_SET_PDEATHSIG")
       try check(filter.withUnsafeBytes { zns_load_filter($0.baseAddress, $0.count) }, "prctl PR_SET_SECCOMP")
       var source = try LayerSource(

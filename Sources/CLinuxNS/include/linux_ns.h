@@ -239,6 +239,8 @@ long zns_wall_in(int directory, const char **step);
 long zns_bound_process(uint64_t address_space, unsigned descriptors);
 /// Leaves these capabilities, to the process alone: not to what it would execute. Sets no_new_privs.
 long zns_keep_capabilities(uint64_t kept);
+/// prctl(PR_SET_NO_NEW_PRIVS): what an ordinary user needs to load a filter.
+long zns_no_new_privs(void);
 /// setgroups(2) with none.
 long zns_no_groups(void);
 /// A program of BPF for seccomp(2), as many bytes, on the calling thread.

@@ -14,21 +14,36 @@ struct ArchiveDecoder {
       let process = try start(file, to: part.file, said.second)
       let words = String(decoding: try FileSystem.read(said.takeFirst(), limit: 4096, name: "decoder"), as: UTF8.self)
       guard try process.reap() == .exited(0) else {
-        throw SyscallError(call: "decode", errno: EINVAL, step: words.isEmpty ? "decode it" : "decode it: \(words)")
+        throw SyscallError(
+          call: "decode", errno: EINVAL, step: "cannot decode it" + (words.isEmpty ? "" : ": \(words)"))
       }
       return ImportFile(try part.file.duplicate(), size: try FileFacts.of(open: part.file).size)
     } catch { throw ImageError(error.call == "decode" ? error.step ?? "\(error)" : "\(error)") }
   }
 
   /// Its beginning, for as long as `body` reads: the process ends with the reader of its pipe.
+  /// - Throws: also for what cannot be decoded so far.
   func peek<Result>(_ file: ImportFile, _ body: (consuming OwnedFD) throws(ImageError) -> Result) throws(ImageError)
     -> Result
   {
-    let null = try called { () throws(SyscallError) in try OwnedFD.open("/dev/null", O_RDWR) }
     let pipe = try called { () throws(SyscallError) in try OwnedFD.pipe() }
-    let process = try called { () throws(SyscallError) in try start(file, to: pipe.second, null) }
-    defer { _ = try? process.reap() }  // however it ended: what it wrote is read
-    return try body(pipe.takeFirst())
+    let said = try called { () throws(SyscallError) in try OwnedFD.pipe() }
+    let process = try called { () throws(SyscallError) in try start(file, to: pipe.second, said.second) }
+    var result: Result?
+    var failure: ImageError?
+    do throws(ImageError) { result = try body(pipe.takeFirst()) } catch { failure = error }
+    let words: String
+    do throws(SyscallError) { words = try Self.words(said) } catch { throw ImageError("\(error)") }
+    _ = try? process.reap()  // how it ended was said
+    // That nobody reads any more is what it is to find.
+    guard words.isEmpty || words.contains("EPIPE") else { throw ImageError("cannot decode it: \(words)") }
+    if let result { return result }
+    throw failure ?? ImageError("cannot decode it")
+  }
+
+  /// Until it has ended.
+  private static func words(_ said: consuming DescriptorPair) throws(SyscallError) -> String {
+    String(decoding: try FileSystem.read(said.takeFirst(), limit: 4096, name: "decoder"), as: UTF8.self)
   }
 
   private func start(_ file: ImportFile, to output: borrowing OwnedFD, _ words: borrowing OwnedFD) throws(SyscallError)

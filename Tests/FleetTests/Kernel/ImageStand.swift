@@ -87,7 +87,7 @@ final class ImageStand: Sendable {
         let link = try FileSystem.readLink("\(storePath)/\(folder)/sha256/\(name)")
         let number = try #require(Int(link.suffix(6)))
         digests[number] = "\(folder) \(name)"
-        lines += try tree(store.root(ofLayer: number)).map { "\(folder) \(name) \($0)" }
+        lines += try tree(store.root(ofLayer: number), timesOfMaking: false).map { "\(folder) \(name) \($0)" }
       }
     }
     for image in try store.allImages() {
@@ -105,10 +105,12 @@ final class ImageStand: Sendable {
   }
 
   /// A line a file: type, mode, owner, size of files, time, text of links, content.
-  func tree(_ path: String) throws -> [String] {
-    try sh(
+  /// - Parameter ofMaking: also the times of what has none in an archive: directories that no entry tells of, deleted names.
+  func tree(_ path: String, timesOfMaking ofMaking: Bool = true) throws -> [String] {
+    let format = "%P %y %m %U %G"
+    return try sh(
       """
-      cd '\(path)'; find . \\( -type d -printf '%P %y %m %U %G %T@\\n' \\) -o -printf '%P %y %m %U %G %s %T@ %l\\n'
+      cd '\(path)'; find . \\( -type d -o -type c \\) -printf '\(format) \(ofMaking ? "%T@" : "")\\n' -o -printf '\(format) %s %T@ %l\\n'
       find . -type f -exec sha256sum {} +; find . -type d -exec getfattr -h -m - --only-values {} + 2>/dev/null || true
       """
     ).split(separator: "\n").map(String.init).sorted()

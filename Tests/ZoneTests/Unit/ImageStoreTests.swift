@@ -1,3 +1,4 @@
+import CommandLineTable
 import Foundation
 import Glibc
 import LinuxNS
@@ -76,7 +77,7 @@ import Testing
     /// Every path of the store, with links' targets.
     func paths() throws -> [String] {
       let files = FileManager.default.enumerator(atPath: store.path)?.compactMap { $0 as? String } ?? []
-      return try files.sorted().map { path in
+      return files.sorted().map { path in
         let link = try? FileSystem.readLink("\(store.path)/\(path)")
         return link.map { "\(path) -> \($0)" } ?? path
       }
@@ -269,18 +270,18 @@ import Testing
     try Stand.with { stand in
       let store = stand.store
       let digest = StoreRecordTests.digest("a")
-      var part = try store.part(digest)
-      try FileSystem.write([1, 2, 3], to: try #require(part).file)
+      // As after a kill: what there is of it stays, and nobody holds it.
+      if let part = try store.part(digest) { try FileSystem.write([1, 2, 3], to: part.file) }
       #expect(try store.size(ofBlob: digest) == nil)
-      part = nil  // as after a kill
-      part = try #require(try store.part(digest))
-      #expect(try FileSystem.read(try #require(part).file) == [1, 2, 3])
       let told = Happened()
-      let other = Beside { try store.part(digest) { told.set() } == nil }
-      #expect(eventually { told.isSet })
-      try store.finish(try #require(part), as: digest)
-      part = nil
-      #expect(try other.value())
+      var other: Beside<Bool>?
+      if let part = try store.part(digest) {
+        #expect(try FileSystem.read(part.file) == [1, 2, 3])
+        other = Beside { try store.part(digest) { told.set() } == nil }
+        #expect(eventually { told.isSet })
+        try store.finish(part, as: digest)
+      }
+      #expect(try other?.value() == true)
       #expect(try store.size(ofBlob: digest) == 3)
       #expect(try FileSystem.status(store.blob(digest)).st_mode & 0o777 == 0o400)
       #expect(try FileSystem.list(store.parts).isEmpty)
@@ -319,7 +320,7 @@ import Testing
       try FileSystem.replace("\(store.drafts)/5.5", with: [1])
       try FileSystem.makeDirectories("\(store.trash)/000009.0/root/deep")
       let dry = try store.prune(PrunePlan.Wish(), dry: true)
-      #expect(dry.images == [gone.manifest] && dry.layers == [5] && dry.names.isEmpty)
+      #expect(dry.images == [gone.manifest] && dry.layers == [3] && dry.names.isEmpty)
       #expect(
         dry.blobs.map(\.text).sorted() == ["2", "b", "e", "f"].map { StoreRecordTests.digest(Character($0)).text })
       #expect(dry.leftovers.count == 4)

@@ -104,7 +104,7 @@ extension ImageStore {
   /// A number that nobody has, with an empty tree.
   public func begin() throws(ZoneError) -> NewLayer {
     let taken = Set(try numbers(in: layers) + numbers(in: unfinished))
-    // After the last one: a number that was given back is not used again at once.
+    // After the last one: gaps are for a store that has come to the end.
     var number = (taken.max() ?? 0) + 1
     if number > LayerNumber.range.upperBound { number = 1 }
     for _ in LayerNumber.range {

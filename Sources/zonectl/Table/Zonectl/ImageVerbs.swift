@@ -1,7 +1,7 @@
 /// Images: what zones are made from.
 let imageVerbs: [Verb] = [
   Verb(
-    "image", chapter: "images", "what zones can be made from: look at it, name it, bring it, prune it",
+    "image", chapter: "images", "what zones can be made from: bring, name and prune it",
     operands: [
       Operand("list|show|tag|delete|prune|import", hint: .words("list show tag delete prune import")),
       Operand("WORD", .zeroOrMore, hint: .file),
