@@ -9,19 +9,20 @@ extension ImageStore {
   public func prune(_ wish: PrunePlan.Wish, dry: Bool = false, waiting: () -> Void = {}) throws(ZoneError) -> PrunePlan
   {
     let lock = try lock(.exclusive, waiting: waiting)
-    let plan = PrunePlan.make(try look(), wish)
-    if !dry { try carryOut(plan) }
+    let look = try look()
+    let plan = PrunePlan.make(look, wish)
+    if !dry { try carryOut(plan, keeping: Set(look.layers.keys).subtracting(plan.layers)) }
     withExtendedLifetime(lock) {}
     return plan
   }
 
   /// What leads to something goes before it, and is gone on disk: a kill leaves nothing that leads to what is not there.
-  private func carryOut(_ plan: PrunePlan) throws(ZoneError) {
+  private func carryOut(_ plan: PrunePlan, keeping kept: Set<Int>) throws(ZoneError) {
     for name in plan.names { try remove(name) }
     try attempt("prune the images") { () throws(SyscallError) in
       for image in plan.images { try unlinkOne("\(images)/\(image.path)") }
       for folder in Set(plan.images.map { $0.algorithm.rawValue }) { try Self.sync(folder: "\(images)/\(folder)") }
-      try removeLinks(to: Set(plan.layers))
+      try removeLinks(but: kept)
       for number in plan.layers { try discard(layer(number)) }
       for blob in plan.blobs { try unlinkOne(self.blob(blob)) }
       let begun = plan.leftovers.filter { FileSystem.parent(of: $0) != trash }
@@ -34,8 +35,9 @@ extension ImageStore {
     guard unlink(path) == 0 || errno == ENOENT else { throw SyscallError(call: "unlink", errno: errno, path: path) }
   }
 
-  /// Links to these layers, and those that lead nowhere.
-  private func removeLinks(to gone: Set<Int>) throws(SyscallError) {
+  /// All links but those to these layers. Whether a layer is there was asked once, and answered: a look that fails now would
+  /// say that it is not.
+  private func removeLinks(but kept: Set<Int>) throws(SyscallError) {
     var changed: [String] = []
     for folder in [mountLinks] + [diffLinks, jointLinks].flatMap({ ["\($0)/sha256", "\($0)/sha512"] }) {
       for name in try FileSystem.list(folder) {
@@ -44,7 +46,7 @@ extension ImageStore {
         let last =
           folder == mountLinks ? name : try FileSystem.readLink(path).split(separator: "/").last.map(String.init)
         let number = last.flatMap(LayerNumber.parse)
-        if let number, !gone.contains(number), FileSystem.exists(layer(number)) { continue }
+        if let number, kept.contains(number) { continue }
         try unlinkOne(path)
         if changed.last != folder { changed.append(folder) }
       }

@@ -105,7 +105,9 @@ extension ImageStore {
       var folder = FileSystem.parent(of: file)
       while folder.utf8.count > references.utf8.count, rmdir(folder) == 0 { folder = FileSystem.parent(of: folder) }
       // What is left of the way, on disk; a folder that somebody else has just taken away needs none.
-      while !FileSystem.exists(folder) { folder = FileSystem.parent(of: folder) }
+      while folder.utf8.count > references.utf8.count, !FileSystem.exists(folder) {
+        folder = FileSystem.parent(of: folder)
+      }
       try Self.sync(folder: folder)
     }
   }
