@@ -33,7 +33,8 @@ import Testing
   }
 
   @Test(arguments: [
-    "", "Debian", "a/B", "A/b", "LOCALHOST/b", "a//b", "/a", "a/", "a:", "a:-x", "a:.x", "a: b", "-a", "a-", "a._b", "a___b", "a..b", "a@",
+    "", "Debian", "a/B", "A/b", "LOCALHOST/b", "a//b", "/a", "a/", "a:", "a:-x", "a:.x", "a: b",
+    "-a", "a-", "a._b", "a___b", "a..b", "a@",
     "a@b",
     "a@sha256:12", "a@md5:\(hex)", "a@sha256:\(hex)x", "a@sha256:\(hex.uppercased())", "a@sha256:\(hex)@sha256:\(hex)",
     "a.b:0/c", "a.b:65536/c", "a.b:x/c", "a.b:/c", "[::1/c", "[]/c", "[::1]x/c", "a.b.:5/c", "-a.b/c", "a b", "a\n",
