@@ -123,6 +123,8 @@ ARCHIVES = {
     + file(b"a", b"xy"),
     "ok-sparse-1.0": pax((b"GNU.sparse.major", b"1"), (b"GNU.sparse.minor", b"0"), (b"GNU.sparse.name", b"real"),
                          (b"GNU.sparse.realsize", b"9")) + file(b"GNUSparseFile.0/real", padded(b"1\n8\n1\n") + b"x"),
+    "ok-sparse-name-cut": pax((b"GNU.sparse.major", b"1"), (b"GNU.sparse.minor", b"0"), (b"GNU.sparse.name", b"real"),
+                              (b"GNU.sparse.realsize", b"9")) + file(b"d" * 99 + b"/", padded(b"1\n8\n1\n") + b"x"),
 
     # The reader: what two readers take for different things, what has no end, what is no number.
     "reader-no-archive": b"#!/bin/sh\n" * 60,

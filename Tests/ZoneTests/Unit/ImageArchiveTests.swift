@@ -109,6 +109,7 @@ import Testing
   @Test func sparseFilesOfEachFormat() throws {
     for (name, content) in [
       ("ok-sparse-old-goes-on", "a.b.c.d.e"), ("ok-sparse-0.1", ".x......y"), ("ok-sparse-1.0", "........x"),
+      ("ok-sparse-name-cut", "........x"),
     ] {
       let file = try #require(try read(name).first)
       let expected = content.utf8.map { $0 == 46 ? 0 : $0 }

@@ -55,6 +55,8 @@ struct PaxSparse: Equatable {
   private var offset: Int64?
 
   var isThere: Bool { major != nil || size != nil || hasMap }
+  /// The entry's own name is none then.
+  var isNamed: Bool { isThere && name != nil }
   var isBeforeContent: Bool { major == 1 && minor == 0 }
 
   mutating func take(_ key: String, _ value: [UInt8], _ limits: TarLimits) throws(TarFault) {

@@ -97,7 +97,9 @@ public struct TarReader<Source: ByteSource & ~Copyable>: ~Copyable {
         throw TarFault("its files have more than \(limits.contentBytes) bytes")
       }
       contentBytes += stored
-      guard entry.path.last != UInt8(ascii: "/") else { throw TarFault("a sparse file whose name ends with a slash") }
+      guard entry.path.last != UInt8(ascii: "/") || about.pax.sparse.isNamed else {
+        throw TarFault("a sparse file whose name ends with a slash")
+      }
       if header.type == UInt8(ascii: "S") {
         guard !about.pax.sparse.isThere else { throw TarFault("sparse in two formats") }
         segments = try oldMap(block, &entry)
@@ -271,8 +273,10 @@ private struct Extensions {
   private func kind(_ header: TarHeader, _ path: [UInt8], _ target: [UInt8]) throws(TarFault) -> TarEntry.Kind {
     switch header.type {
     case 0, UInt8(ascii: "0"), UInt8(ascii: "7"):
-      // Before ustar a directory was a file with a slash behind its name.
-      return path.last == UInt8(ascii: "/") ? .directory : .file(size: pax.size ?? header.size)
+      // Before ustar a directory was a file with a slash behind its name. Of a sparse file that name is made up, and may
+      // be cut behind any byte of it.
+      let isDirectory = path.last == UInt8(ascii: "/") && !pax.sparse.isNamed
+      return isDirectory ? .directory : .file(size: pax.size ?? header.size)
     case UInt8(ascii: "S"): return .file(size: 0)
     case UInt8(ascii: "1"):
       guard !target.isEmpty else { throw TarFault("a hard link to nothing") }
