@@ -52,7 +52,11 @@ long zns_set_xattr(int fd, const char *name, const void *value, size_t size) {
   return RESULT(setxattr(link_of(fd).text, name, value, size, 0));
 }
 long zns_remove_xattr(int fd, const char *name) { return RESULT(removexattr(link_of(fd).text, name)); }
-long zns_change_mode(int fd, uint32_t mode) { return RESULT(chmod(link_of(fd).text, mode)); }
+long zns_change_mode(int fd, uint32_t mode) {
+  // By the link only where the descriptor itself takes no change: that is looked up first.
+  if (fchmod(fd, mode) == 0) return 0;
+  return errno == EBADF ? RESULT(chmod(link_of(fd).text, mode)) : -errno;
+}
 long zns_reopen(int fd, int flags) { return RESULT(open(link_of(fd).text, flags | O_CLOEXEC | O_NOCTTY)); }
 
 long zns_set_modified(int directory, const char *name, int64_t modified) {
@@ -60,7 +64,10 @@ long zns_set_modified(int directory, const char *name, int64_t modified) {
   if (rest < 0) seconds--, rest += 1000000000;
   struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = seconds, .tv_nsec = rest}};
   // utimensat(2) takes AT_EMPTY_PATH from 5.8 on, and not every C library passes it.
-  if (!*name) return RESULT(utimensat(AT_FDCWD, link_of(directory).text, times, 0));
+  if (!*name) {
+    if (futimens(directory, times) == 0) return 0;
+    return errno == EBADF ? RESULT(utimensat(AT_FDCWD, link_of(directory).text, times, 0)) : -errno;
+  }
   return RESULT(utimensat(directory, name, times, AT_SYMLINK_NOFOLLOW));
 }
 

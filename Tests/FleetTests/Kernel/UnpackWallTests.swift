@@ -181,6 +181,7 @@ import Testing
       pid = os.fork()
       if pid == 0:
           high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 20) for fd in (blob, layer, report)]
+          os.dup2(into, 30)  # the blob goes on when the caller has gone
           for number, fd in zip((3, 4, 5), high): os.dup2(fd, number)
           os.execv(sys.argv[1], ['orchestrator', 'unpack'])
       os.close(report); os.waitpid(pid, 0)
