@@ -198,8 +198,9 @@ import Testing
     }
     #expect(isThere, "\(found)")
     kill(pid, SIGKILL)
-    caller.waitUntilExit()
     #expect(found.count == 2 && areGone(found))
+    for left in found { kill(left, SIGKILL) }
+    caller.waitUntilExit()  // of all that have its descriptors
   }
 
   /// A caller whose unpacker says what it never says.
