@@ -10,6 +10,7 @@ public struct StageOp: Sendable, Equatable {
     public static let rootTmpfs = Code(STAGE_OP_ROOT_TMPFS)
     public static let rootTree = Code(STAGE_OP_ROOT_TREE)
     public static let hostTree = Code(STAGE_OP_HOST_TREE)
+    public static let rootOverlay = Code(STAGE_OP_ROOT_OVERLAY)
     public static let fsids = Code(STAGE_OP_FSIDS)
     public static let makeDirectory = Code(STAGE_OP_MKDIR)
     public static let symlink = Code(STAGE_OP_SYMLINK)

@@ -47,6 +47,7 @@ static long run_op(const struct stage_op *op) {
     case STAGE_OP_ROOT_TMPFS: return root_tmpfs(op);
     case STAGE_OP_ROOT_TREE: return root_tree(op);
     case STAGE_OP_HOST_TREE: return host_tree(op);
+    case STAGE_OP_ROOT_OVERLAY: return root_overlay(op);
     case STAGE_OP_FSIDS:
       fs_uid = (uint32_t)op->a, fs_gid = (uint32_t)op->b;
       switch_fsids(fs_uid, fs_gid);

@@ -17,6 +17,7 @@ long enter_new_root(int fd);
 long root_tmpfs(const struct stage_op *op);
 long root_tree(const struct stage_op *op);
 long host_tree(const struct stage_op *op);
+long root_overlay(const struct stage_op *op);
 long attach_source(const struct stage_op *op);
 long mount_type(const struct stage_op *op);
 long overlay(const struct stage_op *op);

@@ -127,6 +127,25 @@ long overlay(const struct stage_op *op) {
   return result;
 }
 
+/// As `overlay`. mount(2) takes a page of options, into which hundreds of layers go by short names alone: those are looked up
+/// from the working directory.
+long root_overlay(const struct stage_op *op) {
+  const char *place = text(op->text[0]);
+  // The way there is the host's root's alone.
+  switch_fsids(0, 0);
+  long from = sys_open(AT_FDCWD, text(op->text[1]), O_PATH | O_DIRECTORY, 0);
+  if (from < 0) return from;
+  long result = SYS1(__NR_fchdir, from);
+  sys_close((int)from);
+  switch_fsids(fs_uid, fs_gid);
+  if (result >= 0) result = raise_all();
+  if (result >= 0) result = sys_mount("overlay", place, "overlay", op->a, text(op->text[2]));
+  switch_fsids(0, 0);
+  if (result < 0) return result;
+  long fd = sys_open(AT_FDCWD, place, O_RDONLY | O_DIRECTORY, 0);
+  return fd < 0 ? fd : enter_new_root((int)fd);
+}
+
 long read_only(const struct stage_op *op) {
   struct mount_attr attributes = {.attr_set = MOUNT_ATTR_RDONLY};
   if (!op->text[0]) return SYS5(__NR_mount_setattr, root_fd, "", AT_EMPTY_PATH, &attributes, sizeof attributes);

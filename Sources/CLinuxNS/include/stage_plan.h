@@ -87,6 +87,7 @@ enum stage_op_code {
   STAGE_OP_ROOT_TMPFS,   // tmpfs with options text[1] on the host directory text[0]; it becomes the root
   STAGE_OP_ROOT_TREE,    // the source (fd or text[1]) on the host directory text[0]; it becomes the root
   STAGE_OP_HOST_TREE,    // the source mapped over itself at the host path text[0] (layers of an overlay)
+  STAGE_OP_ROOT_OVERLAY, // options text[2], paths in it from the directory text[1], on the host directory text[0]; it becomes the root
   STAGE_OP_FSIDS,        // files are made as host uid a, gid b from here on
   STAGE_OP_MKDIR,        // text[0] with mode a; an existing directory is fine
   STAGE_OP_SYMLINK,      // text[1] -> text[0]; an existing name is fine

@@ -42,9 +42,10 @@ extension LaunchPlan {
             idsAreMapped: op.flags.contains(.idmap), isOptional: op.flags.contains(.optional)))
       case .mount:
         wanted.append(WantedMount(target: Self.path(op, 0), content: .own(type: Self.text(op, 1)), flags: op.a & 15))
-      case .overlay:
+      case .overlay, .rootOverlay:
         let options = Self.text(op, 2).split(separator: ",").map(String.init)
-        wanted.append(WantedMount(target: Self.path(op, 0), content: .overlay(options), flags: op.a & 15))
+        let target = op.code == .rootOverlay ? "/" : Self.path(op, 0)
+        wanted.append(WantedMount(target: target, content: .overlay(options), flags: op.a & 15))
       case .readOnly:
         let target = op.blocks.first.flatMap { $0 } == nil ? "/" : Self.path(op, 0)
         if let last = wanted.lastIndex(where: { $0.target == target }) { wanted[last].flags |= MountFlag.readOnly }

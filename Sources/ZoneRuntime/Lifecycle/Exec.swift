@@ -186,7 +186,7 @@ extension Zones {
       throw .refused(
         "cannot \(verb) in \(name): it has no namespaces that could be entered (run another sandbox beside it)")
     }
-    return (files, spec, record, keeper)
+    return (files, try completed(spec, files), record, keeper)
   }
 
   func wayIn(
@@ -235,6 +235,7 @@ extension Zones {
         try EtcTemplate(store: "\(directories.shared)/etc").path()
       }
     }
+    try addLayers(spec, files, to: &facts)
     var user = try user(request.user ?? spec.user, spec, facts)
     if record.tier == .single { user.groups = [] }
     let filter: [UInt8]

@@ -71,6 +71,7 @@ extension Zones {
     facts.terminalSize = terminalSize
     if let watch = spec.sandbox?.watch { facts.watchedFilter = Watcher.filter(filter, watch) }
     if spec.brand == .sparse { try addHostRoot(to: &facts) }
+    try addLayers(spec, files, to: &facts)
     if let account = spec.sandbox?.account {
       facts.landlock = .ofKernel()
       if ground.ids.tier == .bare {
@@ -200,16 +201,18 @@ extension Zones {
         uid: account.uid, gid: account.gid, groups: [], name: account.name, home: account.home, shell: account.shell)
     }
     let isRoot = text == nil || text == "0" || text == "0:0"
-    if isRoot, case .directory = spec.brand {
+    if isRoot, spec.brand.isForeignTree {
       return ZoneUser(uid: 0, gid: 0, groups: [0], name: "root", home: "/root", shell: "/bin/sh")
     }
     let roots: [String] =
       switch spec.brand {
       case .sparse: spec.ephemeral ? [facts.etcTemplate] : ["\(facts.dataDirectory)/root/etc", facts.etcTemplate]
       case .directory(let path): ["\(path)/etc"]
-      case .empty: []
+      case .empty, .image: []
       }
+    let own = spec.ephemeral ? nil : "\(facts.dataDirectory)/upper"
     let read = { (name: String) -> [UInt8] in
+      if let layers = facts.layers { return ((try? layered("etc/\(name)", layers, own)) ?? nil) ?? [] }
       for root in roots {
         guard let folder = try? OwnedFD.open(root, O_PATH | O_DIRECTORY),
           let file = try? RootFD(folder).open(name, O_RDONLY | O_NONBLOCK),

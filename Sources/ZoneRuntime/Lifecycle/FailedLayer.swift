@@ -15,7 +15,7 @@ extension PlannedOp {
     case .seccomp:
       if number == EINVAL { return "seccomp: the kernel has no filters (CONFIG_SECCOMP_FILTER), or takes none so long" }
       return isDenied ? "seccomp: a filter around us forbids another (a container's; start it outside)" : nil
-    case .rootTmpfs, .rootTree, .hostTree, .attach, .mount, .overlay, .readOnly, .enterRoot, .pivot:
+    case .rootTmpfs, .rootTree, .hostTree, .attach, .mount, .overlay, .rootOverlay, .readOnly, .enterRoot, .pivot:
       guard number == EPERM else {
         guard number == ENOSPC, let room = Shortage.remedy(ENOSPC) else { return nil }
         // A layer that lies on a full disk says the same as a namespace that has all the mounts it may have.

@@ -89,6 +89,7 @@ extension Zones {
     restarts: Int = 0, through: Bool
   ) throws(ZoneError) -> LaunchedZone {
     do throws(ZoneError) {
+      let spec = try completed(spec, files)
       let wish = LaunchWish(
         streams: streams, terminalSize: terminalSize, restarts: restarts, openGate: through && spec.network.needsNoGate)
       var watch: SandboxWatch?
@@ -210,7 +211,7 @@ extension Zones {
   }
 
   private func writeNameFiles(_ files: ZoneFiles, _ spec: ZoneSpec, _ facts: HostFacts) throws(ZoneError) {
-    guard case .directory = spec.brand, spec.network != .none else { return }
+    guard spec.brand.isForeignTree, spec.network != .none else { return }
     try attempt("write the zone's hosts and resolv.conf") { () throws(SyscallError) in
       for (name, content) in [("hosts", facts.hosts), ("resolv.conf", facts.resolvConf)] {
         try FileSystem.replace("\(files.run)/\(name)", with: Array(content.utf8), mode: 0o644)

@@ -160,6 +160,11 @@ extension Zones {
       if error == EEXIST { throw .exists(spec.name) }
       throw .call("make zone \(spec.name)", SyscallError(call: "mkdir", errno: error, path: files.run))
     }
+    guard case .image(let name) = spec.brand else { return }
+    do throws(ZoneError) { _ = try fixImage(name, in: files.run) } catch {
+      rmdir(files.run)
+      throw error
+    }
   }
 
   /// Every zone with autostart, as at machine start. One that fails does not keep the others down.

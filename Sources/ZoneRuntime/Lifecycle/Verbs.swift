@@ -62,7 +62,8 @@ extension Zones {
     case .unavailable: throw .state(zone: name, state: state, verb: "stop", hint: "halt it")
     case .configured, .incomplete: throw .state(zone: name, state: state, verb: "stop", hint: "it never ran")
     }
-    try end(files, signal: try Self.signal(spec.stopSignal), grace: grace ?? spec.stopGrace, waiting: waiting)
+    let stopSignal = try completed(spec, files).stopSignal
+    try end(files, signal: try Self.signal(stopSignal), grace: grace ?? spec.stopGrace, waiting: waiting)
     removeKeeperGroup()
   }
 

@@ -154,7 +154,11 @@ public struct Zones: Sendable {
     try attempt("mark zone \(spec.name) incomplete") { () throws(SyscallError) in
       try FileSystem.replace(files.incomplete, with: [])
     }
-    if spec.brand == .sparse { try SparseData.make(at: files.root) }
+    switch spec.brand {
+    case .sparse: try SparseData.make(at: files.root)
+    case .image(let name): try makeLayer(files, fixImage(name, in: files.data))
+    case .directory, .empty: break
+    }
     try attempt("install zone \(spec.name)") { () throws(SyscallError) in
       try FileSystem.call("rename", files.installed) { rename(files.incomplete, files.installed) }
     }

@@ -22,6 +22,8 @@ public struct HostFacts: Sendable {
   /// Holds every zone's data and the templates: seen through the zone's id map for overlays.
   public var dataRoot: String
   public var etcTemplate: String
+  /// Of a zone of an image.
+  public var layers: RootLayers?
   public var volumeDirectory: String
   /// The command's user, already looked up in the zone's passwd and group.
   public var user: ZoneUser
@@ -43,4 +45,14 @@ public struct HostFacts: Sendable {
   public var ownProcesses: UInt64 = 0
   /// The terminal's size, if the command gets one.
   public var terminalSize: WindowSize?
+}
+
+/// What lies below a zone's own layer.
+public struct RootLayers: Sendable, Equatable {
+  /// The folder that their names are found from.
+  public var links: String
+  /// From the top.
+  public var names: [String]
+  /// The mode of the root, where the zone's own layer is made anew at each start.
+  public var topMode: UInt32
 }

@@ -73,6 +73,8 @@ public struct LaunchPlanner {
       if byHost { plan.tree.append(.fileIds(uid: rootUID, gid: rootGID)) }
       for path in ["/proc", "/sys"] { plan.tree.append(.directory(path, fresh: false)) }
       if spec.network != .none { planNameFiles() }
+    case .image:
+      if let layers = facts.layers { planImageRoot(layers) }
     case .empty:
       planRootTmpfs()
       for path in ["/proc", "/sys", "/dev", "/run", "/tmp", "/etc"] {
@@ -100,11 +102,12 @@ public struct LaunchPlanner {
     if byHost { plan.tree.append(.fileIds(uid: rootUID, gid: rootGID)) }
   }
 
-  /// hosts and resolv.conf of a tree that is used in place: covered, never written.
-  private mutating func planNameFiles() {
+  /// hosts and resolv.conf of a tree that is not ours, or a layer that others are to have: covered, never written.
+  /// - Parameter make: what is covered is made where it is missing.
+  mutating func planNameFiles(make: Bool = false) {
     for (path, name) in [("/etc/hosts", "hosts"), ("/etc/resolv.conf", "resolv.conf")] {
       let source = tree("\(facts.runDirectory)/\(name)", idmap: true, attributes: MountFlag.readOnly)
-      plan.tree.append(.attach(source, on: path, flags: [.optional]))
+      plan.tree.append(.attach(source, on: path, flags: make ? [.make, .optional] : [.optional]))
     }
   }
 

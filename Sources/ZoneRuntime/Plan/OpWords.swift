@@ -25,6 +25,13 @@ extension PlannedOp {
     PlannedOp(op: source.op(.hostTree, at: bytes(path)), words: "see \(path) \(source.words)")
   }
 
+  /// - Parameter links: the directory that the layers' names in the options are found from.
+  static func rootOverlay(on path: String, from links: String, options: String, flags: UInt64) -> PlannedOp {
+    PlannedOp(
+      op: StageOp(.rootOverlay, blocks: [bytes(path), bytes(links), bytes(options)], a: flags),
+      words: "mount the root, an overlay (\(options)), on \(path)")
+  }
+
   static func fileIds(uid: UInt32, gid: UInt32) -> PlannedOp {
     PlannedOp(
       op: StageOp(.fsids, a: UInt64(uid), b: UInt64(gid)), words: "make files as host id \(uid):\(gid), the zone's root"

@@ -25,8 +25,9 @@ extension Brand {
         throw SyntaxError(what: "image", value: text, why: "dir: wants an absolute path, dir:/srv/root say")
       }
       self = .directory(parts[1])
+    case let parts where parts.count == 2 && parts[0] == "oci": self = .image(try ImageReference(parsing: parts[1]))
     default:
-      throw SyntaxError(what: "image", value: text, why: "not one of sparse, dir:PATH, empty")
+      throw SyntaxError(what: "image", value: text, why: "not one of sparse, dir:PATH, oci:NAME[:TAG|@DIGEST], empty")
     }
   }
 
@@ -34,6 +35,7 @@ extension Brand {
     switch self {
     case .sparse: "sparse"
     case .directory(let path): "dir:\(path)"
+    case .image(let name): "oci:\(name.familiar)"
     case .empty: "empty"
     }
   }

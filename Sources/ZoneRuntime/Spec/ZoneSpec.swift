@@ -65,8 +65,20 @@ public enum Brand: Equatable, Sendable {
   case sparse
   /// A directory tree, used in place.
   case directory(String)
+  /// An image's layers under one of the zone's own. Which image the name meant when the zone was made says `RootRecord`.
+  case image(ImageReference)
   /// Only what the spec mounts.
   case empty
+}
+
+extension Brand {
+  /// A root of others, with hosts, resolv.conf and accounts of its own.
+  var isForeignTree: Bool {
+    switch self {
+    case .directory, .image: true
+    case .sparse, .empty: false
+    }
+  }
 }
 
 /// `--network none|host|NAME`.

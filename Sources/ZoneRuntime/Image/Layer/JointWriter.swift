@@ -40,7 +40,7 @@ public enum JointWriter {
     TreeFD(try OwnedFD.open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW))
   }
 
-  private static func finding(_ layer: borrowing TreeFD, _ path: BytePath) throws(SyscallError) -> LayerFinding {
+  static func finding(_ layer: borrowing TreeFD, _ path: BytePath) throws(SyscallError) -> LayerFinding {
     guard let look = try layer.look(path) else { return .nothing }
     let facts = try FileFacts.of(open: look)
     switch facts.kind {

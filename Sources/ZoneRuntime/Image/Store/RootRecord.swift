@@ -7,6 +7,10 @@ public struct RootRecord: Equatable, Sendable {
   public var image: RootImage?
   /// Below the zone's own: numbers, from the top.
   public var layers: [Int]
+  /// How it is to be run, as the image said when the zone was made.
+  public var use = ImageUse()
+  /// The mode of the root itself.
+  public var topMode: UInt32 = 0o755
   /// The oldest first.
   public var snapshots: [RootSnapshot] = []
   /// Of the zone's own layer, in bytes.
@@ -82,6 +86,8 @@ extension RootRecord: StoredRecord {
     try json.field("layers", &layers)
     try json.field("quota", &quota)
     try json.field("snapshots", &snapshots)
+    try json.field("topMode", &topMode)
+    try json.field("use", &use)
     try json.field("version", &version)
   }
 
@@ -98,6 +104,7 @@ extension RootRecord: StoredRecord {
     }
     if Set(snapshots.map { $0.name }).count != snapshots.count { return "two snapshots of one name" }
     if let quota, quota <= 0 { return "a quota of \(quota) bytes" }
-    return nil
+    if topMode & ~0o7777 != 0 { return "a root of mode \(topMode)" }
+    return use.unsound
   }
 }

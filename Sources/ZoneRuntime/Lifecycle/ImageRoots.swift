@@ -1,0 +1,113 @@
+internal import Glibc
+internal import LinuxNS
+
+/// Zones of images: what is made of one at `create`, and what a start takes from it.
+extension Zones {
+  /// Looks a name up, and writes down what the zone's root is made of from here on: a name that moves changes no zone.
+  /// - Parameter folder: of the zone's, with its spec: `root.json` goes there.
+  /// - Throws: where no image of that name is here.
+  func fixImage(_ name: ImageReference, in folder: String) throws(ZoneError) -> RootRecord {
+    guard let store = try ImageStore.open(directories) else { throw Self.noImage(name) }
+    let lock = try store.lock(.shared) { notice("waiting for who removes images") }
+    guard let image = try store.resolve(name) else { throw Self.noImage(name) }
+    guard !image.stack.isEmpty else { throw .refused("cannot use the image \(name.familiar): it has no layers") }
+    var root = RootRecord(image: RootImage(name: name, manifest: image.manifest), layers: image.stack)
+    root.use = image.use
+    if let top = image.top { root.topMode = try Self.top(store.root(ofLayer: top)).mode }
+    try root.write(in: folder)
+    store.touch(name)
+    withExtendedLifetime(lock) {}  // who removes sees the record now
+    return root
+  }
+
+  private static func noImage(_ name: ImageReference) -> ZoneError {
+    .refused("no image \(name.familiar) is here (zonectl image import brings one, image list shows what is here)")
+  }
+
+  /// The zone's own layer, which lies above its image's and looks like the top of it.
+  func makeLayer(_ files: ZoneFiles, _ root: RootRecord) throws(ZoneError) {
+    try attempt("make the zone's layer") { () throws(SyscallError) in
+      try FileSystem.makeDirectories(files.upper, mode: 0o755)
+      try FileSystem.makeDirectories(files.work, mode: 0o700)
+    }
+    guard let store = try ImageStore.open(directories), let image = try root.image.flatMap(store.image(of:)),
+      let top = image.top
+    else { return }
+    let attributes = try Self.top(store.root(ofLayer: top))
+    try attempt("make the zone's layer look like its image") { () throws(SyscallError) in
+      let writer = LayerWriter(try OwnedFD.open(files.upper, O_PATH | O_DIRECTORY | O_NOFOLLOW))
+      try writer.carryOut(.directory(.root, attributes))
+    }
+  }
+
+  private static func top(_ layer: String) throws(ZoneError) -> LayerAttributes {
+    try attempt("look at the layer \(layer)") { () throws(SyscallError) in
+      let tree = TreeFD(try OwnedFD.open(layer, O_PATH | O_DIRECTORY | O_NOFOLLOW))
+      return try JointWriter.attributes(.root, in: tree)
+    }
+  }
+
+  /// What its image says of how it is run, where the spec says nothing.
+  func completed(_ spec: ZoneSpec, _ files: ZoneFiles) throws(ZoneError) -> ZoneSpec {
+    guard case .image = spec.brand else { return spec }
+    return spec.completed(by: try root(of: spec, files).use)
+  }
+
+  func root(of spec: ZoneSpec, _ files: ZoneFiles) throws(ZoneError) -> RootRecord {
+    let folder = spec.ephemeral ? files.run : files.data
+    guard let root = try RootRecord.read(in: folder) else {
+      throw .refused("cannot use zone \(spec.name): \(folder)/\(RootRecord.file) is gone (delete the zone)")
+    }
+    return root
+  }
+
+  func addLayers(_ spec: ZoneSpec, _ files: ZoneFiles, to facts: inout HostFacts) throws(ZoneError) {
+    guard case .image = spec.brand else { return }
+    guard let store = try ImageStore.open(directories) else {
+      throw .refused("cannot use zone \(spec.name): the images in \(directories.images) are gone")
+    }
+    let root = try root(of: spec, files)
+    facts.layers = RootLayers(
+      links: store.mountLinks, names: root.layers.map(store.mountLink), topMode: root.topMode)
+  }
+
+  /// The bytes of a file below a zone's root, from the uppermost layer that shows one; nil where none does, or a link.
+  func layered(_ path: String, _ layers: RootLayers, _ own: String?) throws(ZoneError) -> [UInt8]? {
+    // From the bottom, as `StackLookup` counts.
+    let places = ((own.map { [$0] } ?? []) + layers.names.map { "\(layers.links)/\($0)" }).reversed().map { $0 }
+    return try attempt("look for \(path) in the layers") { () throws(SyscallError) in
+      let path = BytePath(Array(path.utf8))
+      let look = { (index: Int, path: BytePath) throws(SyscallError) -> LayerFinding in
+        try JointWriter.finding(TreeFD(try OwnedFD.open(places[index], O_PATH | O_DIRECTORY)), path)
+      }
+      guard let found = try StackLookup.layer(showing: path, of: 0..<places.count, look) else { return nil }
+      let folder = RootFD(try OwnedFD.open(places[found], O_PATH | O_DIRECTORY))
+      guard let file = try? folder.open(path.words, O_RDONLY | O_NONBLOCK | O_NOFOLLOW) else { return nil }
+      return try? FileSystem.read(file, limit: 4 << 20)
+    }
+  }
+}
+
+extension ImageStore {
+  fileprivate func image(of root: RootImage) throws(ZoneError) -> ImageRecord? { try image(root.manifest) }
+}
+
+extension ZoneFiles {
+  /// What a zone of an image has written: the upper layer of its root.
+  var upper: String { "\(data)/upper" }
+  /// overlayfs' own, on the same file system.
+  var work: String { "\(data)/work" }
+}
+
+extension ZoneSpec {
+  /// With what an image says where nothing else was said; a command's words follow the image's entrypoint.
+  func completed(by use: ImageUse) -> ZoneSpec {
+    var spec = self
+    spec.command = use.arguments(command)
+    spec.environment = use.environment.merging(environment) { $1 }
+    spec.user = user ?? use.user
+    spec.workdir = workdir ?? use.workdir
+    if let signal = use.stopSignal, stopSignal == ZoneSpec(name: name).stopSignal { spec.stopSignal = "\(signal)" }
+    return spec
+  }
+}
