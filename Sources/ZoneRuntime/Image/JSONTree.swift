@@ -34,16 +34,15 @@ extension JSONTree: JSONValue {
     case .string: return .text(try json.string())
     case .array:
       var elements: [JSONTree] = []
-      for index in 0..<json.count {
-        do throws(JSONError) { elements.append(try read(json[index], levels - 1)) } catch {
-          throw error.below("[\(index)]")
+      for node in json.elements {
+        do throws(JSONError) { elements.append(try read(node, levels - 1)) } catch {
+          throw error.below("[\(elements.count)]")
         }
       }
       return .list(elements)
     case .object:
       var members: [Member] = []
-      for key in json.keys {
-        guard let node = json[key] else { continue }
+      for (key, node) in json.members {
         do throws(JSONError) { members.append(Member(key: key, value: try read(node, levels - 1))) } catch {
           throw error.below(key)
         }
@@ -89,8 +88,7 @@ extension JSONOpenObject {
     self = .blank
     try fields(&reader)
     var rest: [JSONTree.Member] = []
-    for key in json.keys where !reader.asked.contains(key) {
-      guard let node = json[key] else { continue }
+    for (key, node) in json.members where !reader.asked.contains(key) {
       do throws(JSONError) { rest.append(JSONTree.Member(key: key, value: try JSONTree(json: node))) } catch {
         throw error.below(key)
       }
@@ -132,7 +130,7 @@ public struct JSONKeySet: JSONValue, Equatable, Sendable {
 
   public init(json: JSONNode) throws(JSONError) {
     try json.expect(.object)
-    keys = json.keys
+    keys = json.members.map { $0.key }
   }
 
   public func write(to json: inout JSONWriter) throws(JSONError) {
