@@ -104,7 +104,7 @@ extension ZoneSpec {
   func completed(by use: ImageUse) -> ZoneSpec {
     var spec = self
     spec.command = use.arguments(command)
-    spec.environment = use.environment.merging(environment) { $1 }
+    for (name, value) in use.environment where environment[name] == nil { spec.environment[name] = value }
     spec.user = user ?? use.user
     spec.workdir = workdir ?? use.workdir
     if let signal = use.stopSignal, stopSignal == ZoneSpec(name: name).stopSignal { spec.stopSignal = "\(signal)" }

@@ -2,9 +2,9 @@
 let zonectlOptions: [Option] = [
   // MARK: a zone
   Option(
-    "image", "", "BRAND[:WHAT]", hint: .words("sparse dir: empty"), set: "zone",
+    "image", "", "BRAND[:WHAT]", hint: .words("sparse dir: oci: empty"), set: "zone",
     help:
-      "where the root comes from: sparse (the host's /usr, nothing copied; the default), dir:PATH (a tree, used in place), empty"
+      "where the root comes from: sparse (the host's /usr, nothing copied; the default), dir:PATH (a tree, used in place), oci:NAME[:TAG|@DIGEST] (an image that is here: zonectl image), empty"
   ),
   Option("cpus", "", "N", set: "zone", help: "at most this many CPUs' time, 1.5 say; 0.01 or more"),
   Option(
