@@ -9,11 +9,9 @@ extension Zones {
   func fixImage(_ name: ImageReference, in folder: String) throws(ZoneError) -> RootRecord {
     guard let store = try ImageStore.open(directories) else { throw Self.noImage(name) }
     let lock = try store.lock(.shared) { notice("waiting for who removes images") }
-    guard let image = try store.resolve(name) else { throw Self.noImage(name) }
-    guard !image.stack.isEmpty else { throw .refused("cannot use the image \(name.familiar): it has no layers") }
-    var root = RootRecord(image: RootImage(name: name, manifest: image.manifest), layers: image.stack)
-    root.use = image.use
-    if let top = image.top { root.topMode = try Self.top(store.root(ofLayer: top)).mode }
+    guard var root = try store.start(of: name) else { throw Self.noImage(name) }
+    guard !root.layers.isEmpty else { throw .refused("cannot use the image \(name.familiar): it has no layers") }
+    root.image?.name = name
     try root.write(in: folder)
     store.touch(name)
     withExtendedLifetime(lock) {}  // who removes sees the record now
@@ -25,25 +23,22 @@ extension Zones {
   }
 
   /// The zone's own layer, which lies above its image's and looks like the top of it.
-  func makeLayer(_ files: ZoneFiles, _ root: RootRecord) throws(ZoneError) {
+  func makeLayer(_ files: ZoneFiles, _ top: RootTop) throws(ZoneError) {
     try attempt("make the zone's layer") { () throws(SyscallError) in
       try FileSystem.makeDirectories(files.upper, mode: 0o755)
       try FileSystem.makeDirectories(files.work, mode: 0o700)
-    }
-    guard let store = try ImageStore.open(directories), let image = try root.image.flatMap(store.image(of:)),
-      let top = image.top
-    else { return }
-    let attributes = try Self.top(store.root(ofLayer: top))
-    try attempt("make the zone's layer look like its image") { () throws(SyscallError) in
-      let writer = LayerWriter(try OwnedFD.open(files.upper, O_PATH | O_DIRECTORY | O_NOFOLLOW))
-      try writer.carryOut(.directory(.root, attributes))
-    }
-  }
-
-  private static func top(_ layer: String) throws(ZoneError) -> LayerAttributes {
-    try attempt("look at the layer \(layer)") { () throws(SyscallError) in
-      let tree = TreeFD(try OwnedFD.open(layer, O_PATH | O_DIRECTORY | O_NOFOLLOW))
-      return try JointWriter.attributes(.root, in: tree)
+      // A user's own layer is his, whatever the image's is.
+      if geteuid() == 0 {
+        try FileSystem.call("chown", files.upper) { lchown(files.upper, top.uid, top.gid) }
+      }
+      try FileSystem.call("chmod", files.upper) { chmod(files.upper, top.mode) }
+      let (seconds, rest) = top.modified.quotientAndRemainder(dividingBy: 1_000_000_000)
+      let time = timespec(tv_sec: Int(seconds), tv_nsec: Int(rest))
+      try FileSystem.call("utimensat", files.upper) {
+        withUnsafePointer(to: (time, time)) {
+          $0.withMemoryRebound(to: timespec.self, capacity: 2) { utimensat(AT_FDCWD, files.upper, $0, 0) }
+        }
+      }
     }
   }
 
@@ -68,7 +63,7 @@ extension Zones {
     }
     let root = try root(of: spec, files)
     facts.layers = RootLayers(
-      links: store.mountLinks, names: root.layers.map(store.mountLink), topMode: root.topMode)
+      links: store.mountLinks, names: root.layers.map(store.mountLink), topMode: root.top.mode)
   }
 
   /// The bytes of a file below a zone's root, from the uppermost layer that shows one; nil where none does, or a link.
@@ -86,10 +81,6 @@ extension Zones {
       return try? FileSystem.read(file, limit: 4 << 20)
     }
   }
-}
-
-extension ImageStore {
-  fileprivate func image(of root: RootImage) throws(ZoneError) -> ImageRecord? { try image(root.manifest) }
 }
 
 extension ZoneFiles {

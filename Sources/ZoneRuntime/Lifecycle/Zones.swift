@@ -156,7 +156,7 @@ public struct Zones: Sendable {
     }
     switch spec.brand {
     case .sparse: try SparseData.make(at: files.root)
-    case .image(let name): try makeLayer(files, fixImage(name, in: files.data))
+    case .image(let name): try makeLayer(files, fixImage(name, in: files.data).top)
     case .directory, .empty: break
     }
     try attempt("install zone \(spec.name)") { () throws(SyscallError) in

@@ -29,6 +29,8 @@ public struct ImageStore: Sendable {
   var diffLinks: String { "\(path)/diff" }
   var jointLinks: String { "\(path)/joint" }
   var images: String { "\(path)/images" }
+  /// Of each image the root that a zone of it begins with: all that `create` reads.
+  var starts: String { "\(path)/starts" }
   var references: String { "\(path)/refs" }
   var trash: String { "\(path)/trash" }
 
@@ -59,7 +61,7 @@ public struct ImageStore: Sendable {
         store.drafts, store.parts, store.layers, store.unfinished, store.mountLinks, store.references, store.trash,
       ]
       for folder in folders { try FileSystem.makeDirectories(folder, mode: 0o700) }
-      for folder in [store.blobs, store.diffLinks, store.jointLinks, store.images] {
+      for folder in [store.blobs, store.diffLinks, store.jointLinks, store.images, store.starts] {
         for algorithm in [ContentDigest.Algorithm.sha256, .sha512] {
           try FileSystem.makeDirectories("\(folder)/\(algorithm.rawValue)", mode: 0o700)
         }

@@ -9,8 +9,8 @@ public struct RootRecord: Equatable, Sendable {
   public var layers: [Int]
   /// How it is to be run, as the image said when the zone was made.
   public var use = ImageUse()
-  /// The mode of the root itself.
-  public var topMode: UInt32 = 0o755
+  /// What the zone's own layer is to look like.
+  public var top = RootTop()
   /// The oldest first.
   public var snapshots: [RootSnapshot] = []
   /// Of the zone's own layer, in bytes.
@@ -54,6 +54,27 @@ public struct RootImage: Equatable, Sendable, JSONObject {
   }
 }
 
+/// How the root itself looks: its layers' uppermost top that an entry told of.
+public struct RootTop: Equatable, Sendable, JSONObject {
+  /// As on disk.
+  public var gid: UInt32 = 0
+  /// The twelve bits of chmod(2).
+  public var mode: UInt32 = 0o755
+  /// Nanoseconds since 1970.
+  public var modified: Int64 = 0
+  public var uid: UInt32 = 0
+
+  public static var blank: RootTop { RootTop() }
+  public init() {}
+
+  public mutating func fields(_ json: inout some JSONFields) throws(JSONError) {
+    try json.field("gid", &gid)
+    try json.field("mode", &mode)
+    try json.field("modified", &modified)
+    try json.field("uid", &uid)
+  }
+}
+
 /// A state of a root that can be gone back to.
 public struct RootSnapshot: Equatable, Sendable, JSONObject {
   public var name: String
@@ -86,7 +107,7 @@ extension RootRecord: StoredRecord {
     try json.field("layers", &layers)
     try json.field("quota", &quota)
     try json.field("snapshots", &snapshots)
-    try json.field("topMode", &topMode)
+    try json.field("top", &top)
     try json.field("use", &use)
     try json.field("version", &version)
   }
@@ -104,7 +125,7 @@ extension RootRecord: StoredRecord {
     }
     if Set(snapshots.map { $0.name }).count != snapshots.count { return "two snapshots of one name" }
     if let quota, quota <= 0 { return "a quota of \(quota) bytes" }
-    if topMode & ~0o7777 != 0 { return "a root of mode \(topMode)" }
+    if top.mode & ~0o7777 != 0 { return "a root of mode \(top.mode)" }
     return use.unsound
   }
 }

@@ -20,8 +20,10 @@ extension ImageStore {
   private func carryOut(_ plan: PrunePlan, keeping kept: Set<Int>) throws(ZoneError) {
     for name in plan.names { try remove(name) }
     try attempt("prune the images") { () throws(SyscallError) in
-      for image in plan.images { try unlinkOne("\(images)/\(image.path)") }
-      for folder in Set(plan.images.map { $0.algorithm.rawValue }) { try Self.sync(folder: "\(images)/\(folder)") }
+      for place in [images, starts] {
+        for image in plan.images { try unlinkOne("\(place)/\(image.path)") }
+        for folder in Set(plan.images.map { $0.algorithm.rawValue }) { try Self.sync(folder: "\(place)/\(folder)") }
+      }
       try removeLinks(but: kept)
       for number in plan.layers { try discard(layer(number)) }
       for blob in plan.blobs { try unlinkOne(self.blob(blob)) }

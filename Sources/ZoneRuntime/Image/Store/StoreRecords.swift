@@ -35,7 +35,23 @@ extension ImageStore {
   }
 
   public func write(_ record: ImageRecord) throws(ZoneError) {
+    // First, so that no image is there that nobody can begin with.
+    try RecordFile.write(try start(of: record), "\(starts)/\(record.manifest.path)", draft: draft())
     try RecordFile.write(record, "\(images)/\(record.manifest.path)", draft: draft())
+  }
+
+  private func start(of image: ImageRecord) throws(ZoneError) -> RootRecord {
+    var root = RootRecord(image: RootImage(name: RootImage.blank.name, manifest: image.manifest), layers: image.stack)
+    root.use = image.use
+    guard let top = image.top else { return root }
+    let path = self.root(ofLayer: top)
+    let status = try attempt("look at \(path)") { () throws(SyscallError) in
+      try FileSystem.status(path, followingLinks: false)
+    }
+    root.top.mode = status.st_mode & 0o7777
+    (root.top.uid, root.top.gid) = (status.st_uid, status.st_gid)
+    root.top.modified = Int64(status.st_mtim.tv_sec) * 1_000_000_000 + Int64(status.st_mtim.tv_nsec)
+    return root
   }
 
   /// All that are here, in the order of their digests.
