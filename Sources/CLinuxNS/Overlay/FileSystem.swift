@@ -58,7 +58,7 @@ public enum FileSystem {
   }
 
   /// - Returns: 0, or errno.
-  static func write(all bytes: UnsafeRawBufferPointer, to file: borrowing OwnedFD) -> CInt {
+  public static func write(all bytes: UnsafeRawBufferPointer, to file: borrowing OwnedFD) -> CInt {
     var done = 0
     while done < bytes.count {
       let sent = Glibc.write(file.raw, bytes.baseAddress! + done, bytes.count - done)

@@ -124,7 +124,7 @@ struct BlobIntake {
   }
 
   /// With what can be done where the disk is full.
-  private static func words(_ error: SyscallError) -> String {
+  static func words(_ error: SyscallError) -> String {
     "\(error)" + (error.errno == ENOSPC || error.errno == EDQUOT ? " (zonectl image prune)" : "")
   }
 }

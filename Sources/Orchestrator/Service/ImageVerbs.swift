@@ -48,6 +48,7 @@ struct ImageVerbs {
 
   func run() throws -> Int32 {
     let words = Array(invocation.operands.dropFirst())
+    try checkOptions()
     switch invocation.operands[0] {
     case "list": return try ImageList(try look(), invocation).print(try self.words(words, 0...1, "list [PREFIX]").first)
     case "show": return try show(try self.words(words, 1...1, "show NAME")[0])
@@ -62,8 +63,28 @@ struct ImageVerbs {
     case "import":
       let words = try self.words(words, 1...2, "import FILE|-|DIR [NAME]")
       return try importing(words[0], name: words.count > 1 ? words[1] : nil)
+    case "pull": return try pull(try self.words(words, 1...Int.max, "pull NAME…"))
     case let other:
-      throw ZoneError.commandLine("image: '\(other)' is not one of list, show, tag, delete, prune, import")
+      throw ZoneError.commandLine(
+        "image: '\(other)' is not one of \(Self.options.map { $0.word }.joined(separator: ", "))")
+    }
+  }
+
+  /// Which words have which options: the verb's line has those of all of them.
+  private static let options: [(word: String, options: [ZonectlOption])] = [
+    ("list", [.output, .digests, .quiet]), ("show", [.output]), ("tag", []), ("delete", [.force]),
+    ("prune", [.output, .all, .blobs, .dryRun, .yes]), ("import", [.platform, .from]),
+    ("pull", [.platform, .quiet, .plainHttp, .ca, .login, .jobs]),
+  ]
+
+  private func checkOptions() throws(ZoneError) {
+    let word = invocation.operands[0]
+    guard let known = Self.options.first(where: { $0.word == word })?.options else { return }
+    for setting in invocation.settings where setting.option != ZonectlOption.root.rawValue {
+      guard !known.contains(where: { $0.rawValue == setting.option }) else { continue }
+      let others = Self.options.filter { $0.options.contains { $0.rawValue == setting.option } }
+      throw .commandLine(
+        "image \(word): --\(setting.option) is of image \(others.map { $0.word }.joined(separator: " and "))")
     }
   }
 
@@ -152,16 +173,51 @@ struct ImageVerbs {
     return ["y", "yes"].contains(readLine()?.trimmingCharacters(in: .whitespaces).lowercased())
   }
 
+  private func platform() throws(ZoneError) -> Platform {
+    guard let text = invocation.value(.platform) else { return .ours }
+    do throws(SyntaxError) { return try Platform(parsing: text) } catch { throw .commandLine(error.description) }
+  }
+
+  /// Tells every failure and goes on.
+  private func pull(_ texts: [String]) throws -> Int32 {
+    var options = RegistryOptions()
+    options.isPlain = invocation.has(.plainHttp)
+    options.authorities = invocation.value(.ca)
+    options.logins = invocation.value(.login)
+    options.jobs = try invocation.number(.jobs, in: 1...64) ?? options.jobs
+    let platform = try platform()
+    var names: [ImageReference] = []
+    for text in texts {
+      do throws(SyntaxError) { names.append(try ImageReference(parsing: text)) } catch {
+        throw ZoneError.commandLine(error.description)
+      }
+    }
+    let lines = PullLines(isQuiet: invocation.has(.quiet))
+    var status: Int32 = 0
+    for name in names {
+      do throws(ImageError) {
+        let store: ImageStore
+        do throws(ZoneError) { store = try ImageStore.make(directories) } catch { throw ImageError(error.description) }
+        let puller = try ImagePuller(
+          store, platform: platform, options, environment: ProcessInfo.processInfo.environment,
+          notice: { lines.say($0) }, tell: { lines.show($0) })
+        defer { puller.end() }
+        let pulled = try puller.run(name)
+        lines.end()
+        let text = pulled.name.digest == nil ? "\(pulled.name.familiar)@\(pulled.digest.text)" : pulled.name.familiar
+        Terminal.print(text)
+      } catch {
+        lines.end()
+        HandedOver.complain("cannot pull \(name.familiar): \(error)")
+        status = 1
+      }
+    }
+    return status
+  }
+
   private func importing(_ path: String, name: String?) throws -> Int32 {
     let form = try invocation.choice("from", ImageImporter.Form.allCases.map(\.rawValue))
-    let platform: Platform
-    do throws(SyntaxError) {
-      platform =
-        try invocation.value(.platform).map { (text) throws(SyntaxError) in try Platform(parsing: text) } ?? .ours
-    } catch {
-      throw ZoneError.commandLine(error.description)
-    }
-    let importer = ImageImporter(try ImageStore.make(directories), platform: platform) { HandedOver.complain($0) }
+    let importer = ImageImporter(try ImageStore.make(directories), platform: try platform()) { HandedOver.complain($0) }
     do throws(ImageError) {
       for image in try importer.run(path, form.flatMap { ImageImporter.Form(rawValue: $0) } ?? .auto, name: name) {
         Terminal.print("\(image.name.familiar)@\(image.digest.text)")

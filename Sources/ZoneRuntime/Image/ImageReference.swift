@@ -81,6 +81,15 @@ public struct ImageReference: Hashable, Sendable {
       host: host, port: port, repository: repository, tag: tag ?? (digest == nil ? Self.latest : nil), digest: digest)
   }
 
+  /// As a tag alone would have it.
+  public var byTag: ImageReference {
+    ImageReference(host: host, port: port, repository: repository, tag: tag ?? Self.latest)
+  }
+  /// As the digest alone would have it, where there is one.
+  public var byDigest: ImageReference {
+    digest == nil ? self : ImageReference(host: host, port: port, repository: repository, tag: nil, digest: digest)
+  }
+
   // MARK: telling
 
   /// With a port where one was given.

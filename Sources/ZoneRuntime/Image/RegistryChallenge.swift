@@ -67,7 +67,7 @@ public struct TokenService: Equatable, Sendable {
   }
 
   /// RFC 3986 section 2.3: what is not unreserved is escaped; slashes and colons may stay in a query, and do.
-  static func escaped(_ text: String) -> String {
+  public static func escaped(_ text: String) -> String {
     let digits = Array("0123456789ABCDEF".utf8)
     var bytes: [UInt8] = []
     for byte in text.utf8 {

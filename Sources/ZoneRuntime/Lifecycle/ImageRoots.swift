@@ -18,8 +18,21 @@ extension Zones {
     return root
   }
 
+  /// Whether a zone could be made of it now.
+  public func hasImage(_ name: ImageReference) throws(ZoneError) -> Bool {
+    guard let store = try ImageStore.open(directories) else { return false }
+    return try store.start(of: name) != nil
+  }
+
+  /// Whether the zone's image says itself what is run.
+  public func isToldByImage(_ spec: ZoneSpec) throws(ZoneError) -> Bool {
+    guard case .image(let name) = spec.brand, let store = try ImageStore.open(directories) else { return false }
+    return try store.start(of: name).map { !$0.use.arguments([]).isEmpty } ?? false
+  }
+
   private static func noImage(_ name: ImageReference) -> ZoneError {
-    .refused("no image \(name.familiar) is here (zonectl image import brings one, image list shows what is here)")
+    .refused(
+      "no image \(name.familiar) is here (zonectl image pull or import brings one, image list shows what is here)")
   }
 
   /// The zone's own layer, which lies above its image's and looks like the top of it.
@@ -58,12 +71,22 @@ extension Zones {
 
   func addLayers(_ spec: ZoneSpec, _ files: ZoneFiles, to facts: inout HostFacts) throws(ZoneError) {
     guard case .image = spec.brand else { return }
+    if spec.ephemeral, let why = Self.refusalOfPassing(kernel: IdMappable.kernel) {
+      throw .refused("cannot start zone \(spec.name): \(why)")
+    }
     guard let store = try ImageStore.open(directories) else {
       throw .refused("cannot use zone \(spec.name): the images in \(directories.images) are gone")
     }
     let root = try root(of: spec, files)
     facts.layers = RootLayers(
       links: store.mountLinks, names: root.layers.map(store.mountLink), topMode: root.top.mode)
+  }
+
+  /// A passing zone's layer is on a tmpfs, where overlayfs keeps its notes as user.* attributes; what a directory hides would
+  /// be seen without them.
+  static func refusalOfPassing(kernel: (Int, Int)) -> String? {
+    kernel >= (6, 6)
+      ? nil : "a passing zone of an image wants Linux 6.6, whose tmpfs has user.* attributes (leave --rm out)"
   }
 
   /// The bytes of a file below a zone's root, from the uppermost layer that shows one; nil where none does, or a link.

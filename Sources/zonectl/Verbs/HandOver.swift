@@ -23,6 +23,20 @@ private func handOver(_ words: [String], for verb: String) throws(ZoneError) -> 
   throw .call("hand '\(verb)' over", SyscallError(call: "execve", errno: error, path: path))
 }
 
+/// Runs it beside us, with our standard input and error; what it prints is nobody's.
+/// - Returns: whether it did what it was told to; otherwise it has said why.
+func runOrchestrator(_ words: [String], for verb: String) throws(ZoneError) -> Bool {
+  let path = try orchestrator(for: verb)
+  return try attempt("start '\(verb)'") { () throws(SyscallError) in
+    let nowhere = try OwnedFD.open("/dev/null", O_WRONLY)
+    let started = try spawn(
+      ProgramStart(
+        path: path, arguments: ["orchestrator"] + words, environment: Environment.all,
+        fds: [0, nowhere.raw, 2]))
+    return try Pidfd(OwnedFD(raw: started.pidfd)).reap() == .exited(0)
+  }
+}
+
 /// Beside our own file, then on PATH.
 private func orchestrator(for verb: String) throws(ZoneError) -> String {
   var folders: [String] = []

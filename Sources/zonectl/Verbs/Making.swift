@@ -20,10 +20,15 @@ func configure(_ context: Context) throws(ZoneError) -> Int32 {
 
 func create(_ context: Context) throws(ZoneError) -> Int32 {
   // A zone that was configured, and nothing said against it: as its spec says.
-  if SpecOptions.isEmpty(context.invocation), (try? context.zones.status(context.name).state) == .configured {
+  if SpecOptions.isEmpty(context.invocation), let status = try? context.zones.status(context.name),
+    status.state == .configured
+  {
+    guard try bringImage(of: status.spec, context) else { return 1 }
     try context.zones.create(configured: context.name)
   } else {
-    try context.zones.create(newSpec(context, context.name))
+    let spec = try newSpec(context, context.name)
+    guard try bringImage(of: spec, context) else { return 1 }
+    try context.zones.create(spec)
   }
   return 0
 }

@@ -12,7 +12,8 @@ func run(_ context: Context) throws(ZoneError) -> Int32 {
   spec.ephemeral = invocation.has(.rm)
   let seconds = try invocation.timeout
   var client = try terminalClient(invocation, isTerminal: spec.terminal, passesInput: invocation.has(.interactive))
-  if spec.command.isEmpty { spec.command = [try context.zones.shell(of: spec)] }
+  guard try bringImage(of: spec, context) else { return 125 }
+  if spec.command.isEmpty, try !context.zones.isToldByImage(spec) { spec.command = [try context.zones.shell(of: spec)] }
 
   if invocation.has(.detach) {
     guard seconds == nil else { throw .commandLine("run: --timeout wants somebody who waits; leave --detach out") }

@@ -73,6 +73,21 @@ final class ImageStand: Sendable {
 
   // MARK: comparing
 
+  /// What an import of the same layout makes, with the name of a pull.
+  func imported(as name: String) throws -> [String] {
+    try FileSystem.removeTree(place)
+    try ok("image", "import", "\(made)/box", name)
+    let contents = try contents()
+    try FileSystem.removeTree(place)
+    return contents
+  }
+
+  func digest(of layout: String = "box") throws -> String {
+    try sh(
+      "python3 -c 'import json; print(json.load(open(\"made/\(layout)/index.json\"))[\"manifests\"][0][\"digest\"])'"
+    ).trimmingCharacters(in: .whitespacesAndNewlines)
+  }
+
   /// All that a store has, without the numbers that its layers happen to have, and the times.
   func contents() throws -> [String] {
     let store = try store()

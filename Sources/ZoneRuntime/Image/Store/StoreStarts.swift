@@ -5,12 +5,18 @@ extension ImageStore {
   /// - Returns: nil where no image of that name is here. A digest wins over the tag: a manifest's, or the index's that the
   ///   tag came from.
   func start(of name: ImageReference) throws(ZoneError) -> RootRecord? {
-    if let digest = name.digest, let found = try start(digest) { return found }
-    let tagged = ImageReference(
-      host: name.host, port: name.port, repository: name.repository, tag: name.tag ?? ImageReference.latest)
-    guard let reference = try reference(tagged), name.digest == nil || name.digest == reference.index else {
-      return nil
+    var reference: ReferenceRecord?
+    if let digest = name.digest {
+      if let found = try start(digest) { return found }
+      // An index's, under the name that was pulled by it, or under a tag.
+      for other in [name.byDigest, name.byTag] where reference == nil {
+        reference = try self.reference(other)
+        if reference?.index != digest { reference = nil }
+      }
+    } else {
+      reference = try self.reference(name)
     }
+    guard let reference else { return nil }
     guard let found = try start(reference.manifest) else {
       throw .refused(
         "cannot use the image \(name.familiar): its record \(reference.manifest.text) is gone (pull or import it again)"

@@ -3,14 +3,15 @@ let imageVerbs: [Verb] = [
   Verb(
     "image", chapter: "images", "what zones can be made from: bring, name and prune it",
     operands: [
-      Operand("list|show|tag|delete|prune|import", hint: .words("list show tag delete prune import")),
+      Operand("list|show|tag|delete|prune|import|pull", hint: .words("list show tag delete prune import pull")),
       Operand("WORD", .zeroOrMore, hint: .file),
     ],
     options: [
-      OptionUse("output"), OptionUse("digests"), OptionUse("quiet", "list: only names, one a line"),
+      OptionUse("output"), OptionUse("digests"), OptionUse("quiet", "list: only names, one a line; pull: no progress"),
       OptionUse("force", "delete: though zones were made from it; all names of an id"),
       OptionUse("all", "prune: images that no zone was made from, too"), OptionUse("blobs"), OptionUse("dry-run"),
       OptionUse("yes", "prune: do not ask"), OptionUse("platform"), OptionUse("from"),
+      OptionUse("plain-http"), OptionUse("ca"), OptionUse("login"), OptionUse("jobs"),
     ],
     details: """
       An image is a stack of layers and a word about how it is run (the OCI image format). Its layers are unpacked once, \
@@ -26,6 +27,8 @@ let imageVerbs: [Verb] = [
       own where it has one. It prints each name with its digest.
       """,
     examples: [
+      Example("zonectl image pull debian:12", "of Docker Hub"),
+      Example("zonectl image pull localhost:5000/box:v1", "of a registry of this machine, with TLS or without"),
       Example("zonectl image import debian.tar.gz localhost/debian:12", "a root as an image of one layer"),
       Example("zonectl image import box.oci localhost/box:v1", "an OCI layout, made by buildah say"),
       Example("docker save box:v1 | zonectl image import -", "by the name that it has there"),

@@ -15,7 +15,7 @@ let lifeVerbs: [Verb] = [
   Verb(
     "create", chapter: "a zone's life", "make a zone, ready to start",
     operands: [Operand("NAME"), Operand("COMMAND", .optional, hint: .command)], sets: ["zone"],
-    options: commandUses,
+    options: [OptionUse("pull")] + commandUses,
     details: """
       none or configured -> installed. Without options, a zone that was configured is made as its spec says. Without \
       COMMAND the zone's init waits, and you work in it by exec or login.
@@ -60,7 +60,8 @@ let lifeVerbs: [Verb] = [
     "run", chapter: "a zone's life", "create a zone, start it and stay with it",
     operands: [Operand("COMMAND", .optional, hint: .command)], sets: ["zone"],
     options: [
-      OptionUse("name"), OptionUse("rm"), OptionUse("detach"), OptionUse("interactive"), OptionUse("tty"),
+      OptionUse("name"), OptionUse("rm"), OptionUse("pull"), OptionUse("detach"), OptionUse("interactive"),
+      OptionUse("tty"),
       OptionUse("detach-keys"), OptionUse("timeout", "halt the zone after this long; the status is then 125"),
     ] + processUses,
     details: """

@@ -4,7 +4,7 @@ let zonectlOptions: [Option] = [
   Option(
     "image", "", "BRAND[:WHAT]", hint: .words("sparse dir: oci: empty"), set: "zone",
     help:
-      "where the root comes from: sparse (the host's /usr, nothing copied; the default), dir:PATH (a tree, used in place), oci:NAME[:TAG|@DIGEST] (an image that is here: zonectl image), empty"
+      "where the root comes from: sparse (the host's /usr, nothing copied; the default), dir:PATH (a tree, used in place), oci:NAME[:TAG|@DIGEST] (an image, pulled where it is not here: zonectl image), empty"
   ),
   Option("cpus", "", "N", set: "zone", help: "at most this many CPUs' time, 1.5 say; 0.01 or more"),
   Option(
@@ -109,14 +109,23 @@ let zonectlOptions: [Option] = [
     help: "how to print: table (for people), wide (more columns), json (for programs; its names do not change)"),
 
   // MARK: images
+  Option(
+    "pull", "", "WHEN", hint: .words("missing always never"),
+    help: "whether to bring an image (oci:NAME) from its registry: where it is missing (the default), always, never"),
   Option("digests", "", help: "list: the digest of each image's manifest too"),
   Option("blobs", "", help: "prune: fetched bytes of layers that are unpacked, too; a push would fetch them again"),
   Option("dry-run", "", help: "only tell what would be done"),
   Option(
-    "platform", "", "OS/ARCH", help: "import: the image for this platform; otherwise for this machine"),
+    "platform", "", "OS/ARCH", help: "pull, import: the image for this platform; otherwise for this machine"),
   Option(
     "from", "", "FORM", hint: .words("auto oci docker tar"),
     help: "import: what it is: oci, docker or tar; otherwise auto finds out"),
+  Option("plain-http", "", help: "pull: without TLS, where nobody else is on the way to the registry"),
+  Option("ca", "", "FILE", hint: .file, help: "pull: certificates (PEM) to trust beside this machine's"),
+  Option(
+    "login", "", "FILE", hint: .file,
+    help: "pull: a file of logins, as podman login and docker login make; otherwise theirs are looked at"),
+  Option("jobs", "", "NUMBER", help: "pull: so many layers beside each other, 1 to 64; otherwise 4"),
 
   // MARK: before the verb or after it
   Option(

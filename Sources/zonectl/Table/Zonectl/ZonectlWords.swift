@@ -37,7 +37,8 @@ public enum ZonectlOption: String, CaseIterable, Sendable {
   case tty, interactive, name, rm, detach
   case detachKeys = "detach-keys"
   case all, force, yes, timeout, signal, follow, tail, quiet, output
-  case digests, platform, from, blobs
+  case digests, platform, from, blobs, ca, login, jobs, pull
+  case plainHttp = "plain-http"
   case dryRun = "dry-run"
   case root, help, version
 }

@@ -1,0 +1,216 @@
+import Foundation
+import Glibc
+import LinuxNS
+import Testing
+import ZoneRuntime
+
+/// `zonectl image pull` from registries that are as they should be, and from such as are not.
+@Suite(.serialized, .enabled(if: geteuid() == 0, "files of others are root's to make"), .timeLimit(.minutes(10)))
+struct PullTests {
+  // MARK: as it should be
+
+  @Test(arguments: ["well", "basic", "token", "public", "stale", "busy", "cut", "whole"])
+  func whatIsPulledIsWhatIsThere(mode: String) throws {
+    let stand = try ImageStand()
+    let registry = try BadRegistry(stand)
+    let name = "\(registry.authority)/\(mode)/box:v1"
+    let expected = try stand.imported(as: name)
+    let logins = "\(stand.folder)/logins"
+    let auth = Data("me:se:cret".utf8).base64EncodedString()
+    try #"{"auths":{"\#(registry.authority)":{"auth":"\#(auth)"}}}"#.write(
+      toFile: logins, atomically: true, encoding: .utf8)
+    #expect(try stand.ok("image", "pull", "--login", logins, name) == "\(name)@\(stand.digest())\n")
+    #expect(try stand.contents() == expected)
+    // Once more: nothing but the name is asked for.
+    registry.forget()
+    try stand.ok("image", "pull", "--login", logins, name)
+    #expect(try registry.log().allSatisfy { !$0.contains("/blobs/") })
+    #expect(try stand.contents() == expected)
+    try stand.ok("image", "prune")
+    #expect(try stand.contents() == expected)
+  }
+
+  @Test func anIndexBringsTheImageOfThePlatform() throws {
+    let stand = try ImageStand()
+    let registry = try BadRegistry(stand, layout: "many")
+    let name = "\(registry.authority)/well/box"
+    #expect(
+      try stand.ok("image", "pull", "--platform", "linux/arm64", "\(name):v1")
+        == "\(name):v1@\(stand.digest(of: "many"))\n")
+    #expect(try stand.store().resolve(ImageReference(parsing: "\(name):v1"))?.platform == "linux/arm64")
+    // By the digest of the index it is another name, and zones are made by it.
+    let pinned = "\(name)@\(try stand.digest(of: "many"))"
+    #expect(try stand.ok("image", "pull", "--platform", "linux/amd64", pinned) == "\(pinned)\n")
+    #expect(try stand.store().resolve(ImageReference(parsing: pinned)) != nil)
+    #expect(try stand.ok("image", "list", "-q").split(separator: "\n").contains(Substring(pinned)))
+    try stand.ok("create", "--image", "oci:\(pinned)", "--network", "none", "a", "--", "/bin/tool")
+    try stand.ok("delete", "--yes", "a")
+    #expect(
+      try stand.refusal("image", "pull", "--platform", "linux/mips", "\(name):v1").contains(
+        "it has linux/amd64, linux/arm64"))
+    try stand.ok("image", "delete", pinned)
+    try stand.ok("image", "delete", "\(name):v1")
+    try stand.ok("image", "prune")
+    #expect(try FileSystem.list("\(stand.storePath)/layers").isEmpty)
+  }
+
+  @Test func theEnvironmentNamesProxyAndLogins() throws {
+    let stand = try ImageStand()
+    let registry = try BadRegistry(stand)
+    // A name that nobody has: the proxy is who finds it.
+    let script =
+      "'\(Command.zonectl)' --root '\(stand.place)' image pull --plain-http registry.invalid/basic/box:v1 2>&1"
+    let auth = #"{"auths":{"registry.invalid/basic":{"auth":"\#(Data("me:se:cret".utf8).base64EncodedString())"}}}"#
+    try auth.write(toFile: "\(stand.folder)/logins", atomically: true, encoding: .utf8)
+    let told = try stand.sh(
+      "http_proxy=http://127.0.0.1:\(registry.port) REGISTRY_AUTH_FILE=\(stand.folder)/logins \(script)")
+    #expect(told.contains("registry.invalid/basic/box:v1@"))
+    #expect(try registry.log().contains { $0.hasPrefix("GET http://registry.invalid/v2/basic/box/manifests/v1") })
+    let without = try stand.sh(
+      "http_proxy=http://127.0.0.1:\(registry.port) no_proxy=.invalid \(script) | sed 's/basic/well/' || true")
+    #expect(without.contains("no machine is called registry.invalid"))
+  }
+
+  // MARK: what breaks
+
+  @Test func whatWasFetchedIsNotFetchedAgain() throws {
+    let stand = try ImageStand()
+    let registry = try BadRegistry(stand)
+    let name = "\(registry.authority)/stall/box:v1"
+    let expected = try stand.imported(as: name)
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: Command.zonectl)
+    process.arguments = ["--root", stand.place, "image", "pull", name]
+    process.standardError = FileHandle.nullDevice
+    process.standardOutput = FileHandle.nullDevice
+    try process.run()
+    let parts = "\(stand.storePath)/fetch"
+    let isHalf = try eventually(30) {
+      guard FileSystem.exists(parts) else { return false }
+      return try FileSystem.list(parts).contains { try FileSystem.status("\(parts)/\($0)").st_size > 200 }
+    }
+    #expect(isHalf)
+    // orchestrator, which zonectl has become.
+    kill(process.processIdentifier, SIGKILL)
+    process.waitUntilExit()
+    registry.forget()
+    try "".write(toFile: "\(registry.folder)/go", atomically: true, encoding: .utf8)
+    try stand.ok("image", "pull", name)
+    #expect(try registry.log().contains { $0.contains("/blobs/") && $0.contains("bytes=") })
+    #expect(try stand.contents() == expected)
+  }
+
+  @Test func aPartOfAnothersMakingIsFetchedWhole() throws {
+    let stand = try ImageStand()
+    let registry = try BadRegistry(stand)
+    let name = "\(registry.authority)/well/box:v1"
+    let expected = try stand.imported(as: name)
+    // Parts that are wrong, whole, or longer than they may be.
+    try stand.ok("image", "pull", name)
+    let blobs = "\(stand.storePath)/blobs/sha256"
+    let names = try FileSystem.list(blobs)
+    try FileSystem.removeTree(stand.place)
+    try stand.ok("image", "list")
+    try stand.ok("image", "import", "\(stand.made)/root.tar", "localhost/other")
+    for (number, blob) in names.enumerated() {
+      try String(repeating: "x", count: [10, 400, 1 << 20][number % 3]).write(
+        toFile: "\(stand.storePath)/fetch/sha256-\(blob)", atomically: false, encoding: .utf8)
+    }
+    try stand.ok("image", "pull", name)
+    try stand.ok("image", "delete", "localhost/other")
+    try stand.ok("image", "prune")
+    #expect(try stand.contents() == expected)
+  }
+
+  @Test func twoWhoPullTheSameFetchItOnce() throws {
+    let stand = try ImageStand()
+    let registry = try BadRegistry(stand)
+    let name = "\(registry.authority)/well/box:v1"
+    let expected = try stand.imported(as: name)
+    let pull = "'\(Command.zonectl)' --root '\(stand.place)' image pull -q \(name)"
+    try stand.sh("for n in 1 2 3 4; do \(pull) & pids=\"$pids $!\"; done; for p in $pids; do wait $p; done")
+    #expect(try stand.contents() == expected)
+    let fetched = try registry.log().filter { $0.contains("/blobs/") }
+    #expect(Set(fetched).count == fetched.count, "\(fetched)")
+  }
+
+  @Test func aFullDiskLeavesWhatItFinds() throws {
+    let stand = try ImageStand()
+    let registry = try BadRegistry(stand)
+    let script = """
+      mkdir small; mount -t tmpfs -o size=100k none small
+      '\(Command.zonectl)' --root \(stand.folder)/small image pull \(registry.authority)/well/large:v1 2>&1 || echo "status $?"
+      find small -type f -path '*/refs/*'
+      """
+    try stand.sh("head -c 300000 /dev/urandom >noise")
+    let told = try stand.sh(
+      "unshare --mount --propagation private sh -ec '\(script.replacingOccurrences(of: "'", with: "'\\''"))'")
+    #expect(told.contains("ENOSPC") || told.contains("status 1"), "\(told)")
+    #expect(!told.contains("/refs/"))
+  }
+
+  // MARK: hostile
+
+  @Test(arguments: [
+    ("missing", "404: manifest unknown"), ("never", "503: busy"), ("endless", "answers with more than"),
+    ("both", "a manifest and an index at once"), ("html", "cannot read its manifest as json"),
+    ("first", "Docker's first format"), ("digest", "is promised"), ("climbing", "digits of 0-9 and a-f"),
+    ("loop", "more than 5 times"), ("file", "no plain URL of http or https"), ("nowhere", "does not say where"),
+    ("refused", "known are basic and bearer"), ("realm", "no plain URL of http or https"), ("basic", "wants a login"),
+    ("token", "wants a login"), ("wrong", "its bytes are"), ("short", "bytes, and"), ("long", "no more are promised"),
+    ("dropped", "came from"), ("lying", "and it sends"),
+  ]) func whatARegistryDoesIsToldAndLeavesNothing(mode: String, words: String) throws {
+    let stand = try ImageStand()
+    let registry = try BadRegistry(stand)
+    let told = try stand.refusal("image", "pull", "\(registry.authority)/\(mode)/box:v1")
+    #expect(
+      told.hasPrefix("zonectl: cannot pull \(registry.authority)/\(mode)/box:v1: ") && told.contains(words), "\(told)")
+    #expect(try stand.ok("image", "list", "-q").isEmpty)
+    try stand.ok("image", "prune")
+    #expect(try stand.contents() == ["layers 0 0"])
+  }
+
+  @Test func nobodyButTheRegistryHearsWhoWeAre() throws {
+    let stand = try ImageStand()
+    let other = try BadRegistry(stand)
+    let registry = try BadRegistry(stand, other: "127.0.0.1:\(other.port)")
+    let auth = Data("me:se:cret".utf8).base64EncodedString()
+    try #"{"auths":{"\#(registry.authority)":{"auth":"\#(auth)"}}}"#.write(
+      toFile: "\(stand.folder)/logins", atomically: true, encoding: .utf8)
+    try stand.ok(
+      "image", "pull", "--login", "\(stand.folder)/logins", "\(registry.authority)/offsite/box:v1")
+    let asked = try other.log().filter { $0.contains("/blobs/") }
+    #expect(!asked.isEmpty && asked.allSatisfy { $0.hasSuffix(" -") }, "\(asked)")
+  }
+
+  @Test func anIdentityIsGivenForATokenAlone() throws {
+    let stand = try ImageStand()
+    let registry = try BadRegistry(stand)
+    try #"{"auths":{"\#(registry.authority)":{"auth":"","identitytoken":"an.identity"}}}"#.write(
+      toFile: "\(stand.folder)/logins", atomically: true, encoding: .utf8)
+    try stand.ok("image", "pull", "--login", "\(stand.folder)/logins", "\(registry.authority)/token/box:v1")
+    let told = try stand.refusal(
+      "image", "pull", "--login", "\(stand.folder)/logins", "\(registry.authority)/basic/box:v1")
+    #expect(told.contains("wants a login"))
+    try #"{"credHelpers":{"\#(registry.authority)":"pass"}}"#.write(
+      toFile: "\(stand.folder)/logins", atomically: true, encoding: .utf8)
+    #expect(
+      try stand.refusal("image", "pull", "--login", "\(stand.folder)/logins", "\(registry.authority)/basic/box:v1")
+        .contains("docker-credential-pass"))
+    #expect(
+      try stand.refusal("image", "pull", "--login", "\(stand.folder)/none", "\(registry.authority)/basic/box:v1")
+        .contains(
+          "cannot read the logins in \(stand.folder)/none"))
+  }
+
+  @Test func optionsOfOtherWordsAreRefused() throws {
+    let stand = try ImageStand()
+    #expect(try stand.refusal("image", "list", "--ca", "/x", status: 2).contains("--ca is of image pull"))
+    #expect(try stand.refusal("image", "pull", "--blobs", "x", status: 2).contains("--blobs is of image prune"))
+    #expect(try stand.refusal("image", "pull", "--jobs", "0", "x", status: 2).contains("from 1 to 64"))
+    #expect(try stand.refusal("image", "pull", "Bad", status: 2).contains("capital letters"))
+    #expect(
+      try stand.refusal("image", "pull", "--ca", "/none", "localhost:1/x").contains("cannot read the certificates"))
+    #expect(try stand.refusal("image", "pull", "localhost:1/x").contains("ECONNREFUSED"))
+  }
+}
