@@ -152,6 +152,7 @@ final class RegistryTransport: Sendable {
       default: return broken(error.shortDescription)
       }
     case is NIOSSLError: return broken("TLS: \(shortened(text))")
+    case HTTPParserError.invalidEOFState: return broken("it closed the connection in the middle")
     case is HTTPParserError: return RegistryFailure("\(place) answers with what is no HTTP")
     default: return broken(shortened(text))
     }

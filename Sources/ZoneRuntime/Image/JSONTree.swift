@@ -55,7 +55,7 @@ extension JSONTree: JSONValue {
     switch self {
     case .null: json.plain("null")
     case .boolean(let value): value.write(to: &json)
-    case .integer(let value): try value.write(to: &json)
+    case .integer(let value): value.write(to: &json)
     case .number(let value): try value.write(to: &json)
     case .text(let value): try json.put(value)
     case .list(let elements): try elements.write(to: &json)

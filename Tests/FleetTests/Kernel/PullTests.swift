@@ -158,7 +158,7 @@ struct PullTests {
     ("loop", "more than 5 times"), ("file", "no plain URL of http or https"), ("nowhere", "does not say where"),
     ("refused", "known are basic and bearer"), ("realm", "no plain URL of http or https"), ("basic", "wants a login"),
     ("token", "wants a login"), ("wrong", "its bytes are"), ("short", "bytes, and"), ("long", "no more are promised"),
-    ("dropped", "came from"), ("lying", "and it sends"),
+    ("dropped", "closed the connection in the middle"), ("lying", "and it sends"),
   ]) func whatARegistryDoesIsToldAndLeavesNothing(mode: String, words: String) throws {
     let stand = try ImageStand()
     let registry = try BadRegistry(stand)
