@@ -3,9 +3,32 @@ import Glibc
 import LinuxNS
 import Testing
 
+/// A program that runs beside a case, and ends with it. It inherits nothing: what it held open would keep others waiting.
+final class SideProcess {
+  let pid: Int32
+  private let process: Pidfd
+
+  init(_ program: String, _ arguments: [String]) throws {
+    let nowhere = try OwnedFD.open("/dev/null", O_RDWR)
+    let started = try spawn(
+      ProgramStart(
+        path: program, arguments: [program] + arguments, environment: Environment.all,
+        fds: [nowhere.raw, nowhere.raw, nowhere.raw]))
+    pid = started.pid
+    process = Pidfd(OwnedFD(raw: started.pidfd))
+  }
+
+  deinit {
+    try? process.signal(SIGKILL)
+    _ = try? process.reap()
+  }
+
+  func kill() throws { try process.signal(SIGKILL) }
+}
+
 /// Tests/images/registry.py: a registry of this machine that is bad in as many ways as there are names.
 final class BadRegistry {
-  private let process = Process()
+  private let process: SideProcess
   let folder: String
   let port: Int
   var authority: String { "localhost:\(port)" }
@@ -14,12 +37,9 @@ final class BadRegistry {
   init(_ stand: ImageStand, layout: String = "box", other: String? = nil) throws {
     folder = "\(stand.folder)/registry\(UInt32.random(in: 0 ... .max))"
     mkdir(folder, 0o755)
-    process.executableURL = URL(fileURLWithPath: "/usr/bin/python3")
-    process.arguments =
-      ["\(Command.root)/Tests/images/registry.py", "\(stand.made)/\(layout)", folder] + (other.map { [$0] } ?? [])
-    process.standardInput = FileHandle.nullDevice
-    process.standardError = FileHandle.nullDevice
-    try process.run()
+    process = try SideProcess(
+      "/usr/bin/python3",
+      ["\(Command.root)/Tests/images/registry.py", "\(stand.made)/\(layout)", folder] + (other.map { [$0] } ?? []))
     let path = "\(folder)/port"
     let begun = eventually(20) { FileSystem.exists(path) }
     guard begun, let port = Int(try FileSystem.readLine(path)) else { throw FailedToStart() }
@@ -27,11 +47,6 @@ final class BadRegistry {
   }
 
   struct FailedToStart: Error {}
-
-  deinit {
-    process.terminate()
-    process.waitUntilExit()
-  }
 
   /// What it was asked, a line each: METHOD PATH RANGE AUTHORIZATION.
   func log() throws -> [String] {
@@ -45,7 +60,7 @@ final class BadRegistry {
 
 /// Debian's docker-registry, in a folder of its own.
 final class RealRegistry {
-  private let process = Process()
+  private let process: SideProcess
   let port: Int
   /// With TLS the certificate is for this name.
   var authority: String { "localhost:\(port)" }
@@ -68,19 +83,9 @@ final class RealRegistry {
     if let certificate { text += "  tls: {certificate: \(certificate.0), key: \(certificate.1)}\n" }
     if let passwords { text += "auth: {htpasswd: {realm: here, path: \(passwords)}}\n" }
     try text.write(toFile: "\(folder)/config.yml", atomically: true, encoding: .utf8)
-    process.executableURL = URL(fileURLWithPath: "/usr/bin/docker-registry")
-    process.arguments = ["serve", "\(folder)/config.yml"]
-    process.standardInput = FileHandle.nullDevice
-    process.standardOutput = FileHandle.nullDevice
-    process.standardError = FileHandle.nullDevice
-    try process.run()
+    process = try SideProcess("/usr/bin/docker-registry", ["serve", "\(folder)/config.yml"])
     let port = port
     guard eventually(20, { Self.answers(port) }) else { throw BadRegistry.FailedToStart() }
-  }
-
-  deinit {
-    process.terminate()
-    process.waitUntilExit()
   }
 
   private static func socket() -> CInt { Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0) }
