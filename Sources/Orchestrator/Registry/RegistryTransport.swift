@@ -140,9 +140,9 @@ final class RegistryTransport: Sendable {
     case is CancellationError: return RegistryFailure("\(place): it took too long")
     case let error as NIOConnectionError:
       if let failed = error.connectionErrors.first?.error { return Self.failure(failed, url) }
-      return RegistryFailure("no machine is called \(url.host)", isPassing: true)
+      return RegistryFailure("no machine is called \(url.host)")
     case let error as IOError: return broken(SyscallError.describe(error.errnoCode))
-    case is SocketAddressError: return RegistryFailure("no machine is called \(url.host)", isPassing: true)
+    case is SocketAddressError: return RegistryFailure("no machine is called \(url.host)")
     case let error as HTTPClientError:
       switch error {
       case .connectTimeout, .tlsHandshakeTimeout, .httpProxyHandshakeTimeout:

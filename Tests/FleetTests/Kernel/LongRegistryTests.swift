@@ -23,11 +23,10 @@ struct LongRegistryTests {
     let expected = try stand.imported(as: name)
     try stand.sh(
       """
-      for form in oci v2s2; do
-        skopeo copy -q --insecure-policy --dest-tls-verify=false --dest-creds me:se:cret --format $form \
-          oci:made/box docker://\(registry.authority)/a/box:$([ $form = oci ] && echo v1 || echo docker)
-      done
-      skopeo login -q --tls-verify=false --authfile logins -u me -p se:cret \(registry.authority) >/dev/null
+      push() { skopeo copy -q --insecure-policy --dest-tls-verify=false --dest-creds me:se:cret "$@"; }
+      push --preserve-digests oci:made/box docker://\(registry.authority)/a/box:v1
+      push --format v2s2 oci:made/box docker://\(registry.authority)/a/box:docker
+      skopeo login --tls-verify=false --authfile logins -u me -p se:cret \(registry.authority) >/dev/null
       """)
     let (ca, logins) = ("\(stand.folder)/cert.pem", "\(stand.folder)/logins")
     #expect(try stand.refusal("image", "pull", name).contains("--ca FILE"))

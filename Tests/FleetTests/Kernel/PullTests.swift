@@ -65,7 +65,7 @@ struct PullTests {
     let told = try stand.sh(
       "http_proxy=http://127.0.0.1:\(registry.port) REGISTRY_AUTH_FILE=\(stand.folder)/logins \(script)")
     #expect(told.contains("registry.invalid/basic/box:v1@"))
-    #expect(try registry.log().contains { $0.hasPrefix("GET http://registry.invalid/v2/basic/box/manifests/v1") })
+    #expect(try registry.log().contains { $0.hasPrefix("CONNECT registry.invalid:80") })
     let without = try stand.sh(
       "http_proxy=http://127.0.0.1:\(registry.port) no_proxy=.invalid \(script) | sed 's/basic/well/' || true")
     #expect(without.contains("no machine is called registry.invalid"))
@@ -128,19 +128,19 @@ struct PullTests {
     #expect(Set(fetched).count == fetched.count, "\(fetched)")
   }
 
-  @Test func aFullDiskLeavesWhatItFinds() throws {
+  @Test func aFullDiskLeavesNoName() throws {
     let stand = try ImageStand()
     let registry = try BadRegistry(stand)
     let script = """
-      mkdir small; mount -t tmpfs -o size=100k none small
-      '\(Command.zonectl)' --root \(stand.folder)/small image pull \(registry.authority)/well/large:v1 2>&1 || echo "status $?"
-      find small -type f -path '*/refs/*'
+      cd \(stand.folder)
+      for size in 16 24 32 40 48 56 64 80; do
+        mkdir small$size; mount -t tmpfs -o size=${size}k none small$size
+        "\(Command.zonectl)" --root \(stand.folder)/small$size image pull -q \(registry.authority)/well/box:v1 2>&1 && continue
+        find small$size -type f -path "*/refs/*" | sed "s/^/left: /"
+      done
       """
-    try stand.sh("head -c 300000 /dev/urandom >noise")
-    let told = try stand.sh(
-      "unshare --mount --propagation private sh -ec '\(script.replacingOccurrences(of: "'", with: "'\\''"))'")
-    #expect(told.contains("ENOSPC") || told.contains("status 1"), "\(told)")
-    #expect(!told.contains("/refs/"))
+    let told = try stand.sh("unshare --mount --propagation private sh -c '\(script)'")
+    #expect(told.contains("ENOSPC") && !told.contains("left: "), "\(told)")
   }
 
   // MARK: hostile
