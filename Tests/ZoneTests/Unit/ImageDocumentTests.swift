@@ -42,7 +42,7 @@ import Testing
       #"{"schemaVersion":2,"manifests":[],"mediaType":"application/vnd.oci.image.manifest.v1+json"}"#, nil,
       "an image, and"
     ),
-    (#"{"schemaVersion":2,"schemaVersion":2,"manifests":[]}"#, nil, "duplicate"),
+    (#"{"schemaVersion":2,"schemaVersion":2,"manifests":[]}"#, nil, "twice"),
     (#"{"schemaVersion":1,"fsLayers":[]}"#, nil, "first format"),
     (manifest, "application/vnd.docker.distribution.manifest.v1+prettyjws", "first format"),
     (#"{"schemaVersion":3,"manifests":[]}"#, nil, "schema version 3"),

@@ -1,3 +1,4 @@
+import Foundation
 import Glibc
 import LinuxNS
 import Testing
@@ -184,8 +185,11 @@ import Testing
       }
       let write = { (text: String) in try FileSystem.replace(path, with: Array(text.utf8)) }
       try expect("key 'layers' is missing") { try write(#"{"version":1}"#) }
-      try expect("of version 2") { try write(#"{"layers":[],"snapshots":[],"version":2}"#) }
-      try expect("number 0") { try write(#"{"layers":[0],"snapshots":[],"version":1}"#) }
+      let whole = String(decoding: try JSON.encode(RootRecord(image: nil, layers: [7])), as: UTF8.self)
+      try expect("of version 2") {
+        try write(whole.replacingOccurrences(of: #""version":1"#, with: #""version":2"#))
+      }
+      try expect("number 0") { try write(whole.replacingOccurrences(of: "[7]", with: "[0]")) }
       try expect("no regular file") { mkfifo(path, 0o600) }
       try expect("ELOOP") { symlink("/etc/passwd", path) }
       try expect("line 1") { try write("") }
