@@ -27,14 +27,14 @@ private func handOver(_ words: [String], for verb: String) throws(ZoneError) -> 
 /// - Returns: whether it did what it was told to; otherwise it has said why.
 func runOrchestrator(_ words: [String], for verb: String) throws(ZoneError) -> Bool {
   let path = try orchestrator(for: verb)
-  return try attempt("start '\(verb)'") { () throws(SyscallError) in
+  do throws(SyscallError) {
     let nowhere = try OwnedFD.open("/dev/null", O_WRONLY)
     let started = try spawn(
       ProgramStart(
         path: path, arguments: ["orchestrator"] + words, environment: Environment.all,
         fds: [0, nowhere.raw, 2]))
     return try Pidfd(OwnedFD(raw: started.pidfd)).reap() == .exited(0)
-  }
+  } catch { throw .call("start '\(verb)'", error) }
 }
 
 /// Beside our own file, then on PATH.
