@@ -56,7 +56,7 @@ let staticExecutable: [LinkerSetting] = [
       "-enable-experimental-feature", "Embedded", "-Xclang-linker", "-static", "-use-ld=lld",
       // musl's beginning and, last, its library; the driver's own -pie is then unused.
       "-Xclang-linker", "-nostdlib", "-Xclang-linker", "-Qunused-arguments", "-Xlinker", "\(musl.libraries)/crt1.o",
-      "-Xlinker", "--gc-sections",
+      "-Xlinker", "--gc-sections", "-Xlinker", "--icf=all",
       // What a start comes by lies side by side (scripts/order).
       "-Xlinker", "--symbol-ordering-file=\(Context.packageDirectory)/Sources/zonectl/functions.order",
       "-Xlinker", "--no-warn-symbol-ordering",
