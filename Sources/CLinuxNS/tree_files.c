@@ -6,8 +6,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -34,6 +36,7 @@ long zns_tree_facts(int directory, const char *name, struct zns_tree_facts *fact
   facts->changed = nanoseconds(status.st_ctim);
   facts->mode = status.st_mode;
   facts->uid = status.st_uid;
+  facts->gid = status.st_gid;
   return 0;
 }
 
@@ -70,6 +73,8 @@ long zns_set_modified(int directory, const char *name, int64_t modified) {
   }
   return RESULT(utimensat(directory, name, times, AT_SYMLINK_NOFOLLOW));
 }
+
+long zns_share_content(int to, int from) { return RESULT(ioctl(to, FICLONE, from)); }
 
 long zns_make_whiteout(int directory, const char *name) { return RESULT(mknodat(directory, name, S_IFCHR, makedev(0, 0))); }
 long zns_make_fifo(int directory, const char *name) { return RESULT(mkfifoat(directory, name, 0600)); }

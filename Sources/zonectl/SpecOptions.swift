@@ -18,7 +18,8 @@ enum SpecOptions {
       case "env": values = try environment(invocation)
       case "volume": values = try values.map(absoluteSource)
       case "secret": values = try values.map { word throws(ZoneError) in try absoluteAfter("=", word) }
-      case "image": values = try values.map(absoluteFolder)
+      case "image":
+        values = try values.map { word throws(ZoneError) in try broughtBrand(absoluteFolder(word), context) }
       default: if zonectlTable.option(key.name)?.takesValue == false { values = ["true"] }
       }
       try spelled(key.write(options: values, into: &spec))
@@ -71,7 +72,7 @@ enum SpecOptions {
 
   /// `dir:./tree`, unlike an image's name.
   private static func absoluteFolder(_ text: String) throws(ZoneError) -> String {
-    text.hasPrefix("dir:") ? try absoluteAfter(":", text) : text
+    text.hasPrefix("dir:") || text.hasPrefix("tar:") ? try absoluteAfter(":", text) : text
   }
 
   private static func absoluteAfter(_ mark: Character, _ text: String) throws(ZoneError) -> String {

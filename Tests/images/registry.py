@@ -2,15 +2,18 @@
 """registry.py LAYOUT FOLDER: a registry on 127.0.0.1 that serves one OCI layout under many names, and is for each name
 another kind of bad. The part of the name before the first slash says which: well, cut, whole, busy, ...
 
-FOLDER/port has its port, and FOLDER/log a line a request: METHOD PATH RANGE AUTHORIZATION. What it waits for in `stall`
+FOLDER/port has its port, and FOLDER/log a line a request: METHOD PATH RANGE AUTHORIZATION. What is pushed lies in
+FOLDER/pushed/REPOSITORY/{blobs,manifests}. What it waits for in `stall`
 is FOLDER/go. With OTHER as a third argument, `offsite` sends to that authority for blobs."""
 import base64
+import hashlib
 import http.server
 import json
 import os
 import sys
 import threading
 import time
+import urllib.parse
 
 layout, folder = sys.argv[1], sys.argv[2]
 other = sys.argv[3] if len(sys.argv) > 3 else ""
@@ -49,7 +52,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         else:
             self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
     def error(self, status, code, headers=()):
         body = json.dumps({"errors": [{"code": code.upper(), "message": code}]}).encode()
@@ -77,7 +81,108 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_response_only(200)
         self.end_headers()
 
+    # What is pushed.
+
+    def parts(self):
+        """Mode, repository and what stands behind it, of a path of the API."""
+        words = self.path.partition("?")[0].split("/")
+        at = max(i for i, word in enumerate(words) if word in ("blobs", "manifests"))
+        return words[2], "/".join(words[2:at]), words[at:]
+
+    def place(self, repository, kind, name):
+        path = f"{folder}/pushed/{repository}/{kind}"
+        os.makedirs(path, exist_ok=True)
+        return f"{path}/{name.replace(':', '-')}"
+
+    def do_HEAD(self):
+        self.note()
+        mode, repository, words = self.parts()
+        if not self.may(mode):
+            return
+        if not os.path.exists(self.place(repository, words[0], words[1])):
+            self.send_response(404)
+            self.send_header("Content-Length", "0")
+            return self.end_headers()
+        self.send_response(200)
+        self.send_header("Content-Length", str(os.path.getsize(self.place(repository, words[0], words[1]))))
+        self.end_headers()
+
+    def upload(self, mode, repository):
+        query = dict(pair.split("=") for pair in self.path.partition("?")[2].split("&") if "=" in pair)
+        if "mount" in query:
+            digest, source = urllib.parse.unquote(query["mount"]), urllib.parse.unquote(query["from"])
+            there = self.place(source, "blobs", digest)
+            if mode != "unmounted" and os.path.exists(there):
+                os.link(there, self.place(repository, "blobs", digest))
+                return self.answer(201)
+        if mode == "denied":
+            return self.error(403, "denied")
+        if mode == "lost":
+            return self.answer(202)
+        number = count("upload")
+        open(self.place(repository, "uploads", str(number)), "wb").close()
+        where = f"/v2/{repository}/blobs/uploads/{number}?state=a%2Bb"
+        if mode == "away":
+            where = f"http://{other}{where}"
+        self.answer(202, headers=[("Location", where)])
+
+    def do_PATCH(self):
+        self.note(self.headers.get("Content-Range", ""))
+        mode, repository, words = self.parts()
+        left = int(self.headers.get("Content-Length", 0))
+        if not self.may(mode):
+            return
+        path = self.place(repository, "uploads", words[2])
+        have = os.path.getsize(path) if os.path.exists(path) else 0
+        first = int(self.headers.get("Content-Range", "0-").partition("-")[0])
+        if first != have:
+            return self.error(416, "range invalid")
+        # Half of what is left each time, until little is.
+        most = left if mode not in ("halts", "forgets") or left < 64 else left // 2
+        if mode == "forgets" and count(f"{repository} {left}") > 1:
+            most = left
+        with open(path, "ab") as file:
+            file.write(self.rfile.read(most))
+        if most < left:
+            return self.cut()
+        self.answer(202, headers=[("Location", self.path), ("Range", f"0-{os.path.getsize(path) - 1}")])
+
+    def do_PUT(self):
+        self.note()
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        mode, repository, words = self.parts()
+        if not self.may(mode):
+            return
+        found = "sha256:" + hashlib.sha256(body).hexdigest()
+        if words[0] == "manifests":
+            if mode == "refuses":
+                return self.error(400, "manifest invalid")
+            if mode == "busy" and count("busy put") <= 2:
+                return self.error(503, "busy", [("Retry-After", "0")])
+            for blob in json.loads(body)["layers"] + [json.loads(body)["config"]]:
+                if not os.path.exists(self.place(repository, "blobs", blob["digest"])):
+                    return self.error(404, "manifest blob unknown")
+            for name in (words[1], found):
+                with open(self.place(repository, "manifests", name), "wb") as file:
+                    file.write(body)
+            return self.answer(201, headers=[("Docker-Content-Digest", "sha256:" + "0" * 64 if mode == "liar" else found)])
+        path = self.place(repository, "uploads", words[2])
+        digest = urllib.parse.unquote(self.path.partition("digest=")[2])
+        if "state=a%2Bb" not in self.path:
+            return self.error(400, "state lost")
+        with open(path, "rb") as file:
+            if "sha256:" + hashlib.sha256(file.read()).hexdigest() != digest:
+                return self.error(400, "digest invalid")
+        os.rename(path, self.place(repository, "blobs", digest))
+        self.answer(201)
+
     def do_POST(self):
+        if "/blobs/uploads/" in self.path:
+            self.note()
+            mode, repository, _ = self.parts()
+            if self.may(mode):
+                self.upload(mode, repository)
+            return
         body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
         self.note(body)
         if "grant_type=refresh_token" in body and "refresh_token=an.identity" in body:
@@ -102,8 +207,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 return self.error(401, "unauthorized")
             return self.answer(200, json.dumps({"token": "good", "expires_in": 60}).encode())
         parts = path.split("/")
-        if len(parts) < 6 or parts[1] != "v2" or parts[-2] not in ("manifests", "blobs"):
+        if len(parts) < 6 or parts[1] != "v2" or parts[-2] not in ("manifests", "blobs", "uploads"):
             return self.error(404, "name unknown")
+        if parts[-2] == "uploads":
+            mode, repository, words = self.parts()
+            if mode == "forgets":
+                return self.error(404, "upload unknown")
+            have = os.path.getsize(self.place(repository, "uploads", words[2]))
+            return self.answer(204, headers=[("Location", self.path), ("Range", f"0-{max(have - 1, 0)}")])
         mode, kind, pointer = parts[2], parts[-2], parts[-1]
         if not self.may(mode):
             return

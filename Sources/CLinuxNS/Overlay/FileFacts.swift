@@ -20,10 +20,11 @@ public struct FileFacts: Equatable, Sendable {
   public var modified: Int64
   public var changed: Int64
   public var uid: UInt32
+  public var gid: UInt32
 
   public init(
     kind: Kind, mode: UInt32 = 0o644, inode: UInt64 = 0, device: UInt64 = 0, special: UInt64 = 0, links: UInt64 = 1,
-    size: Int64 = 0, modified: Int64 = 0, changed: Int64 = 0, uid: UInt32 = 0
+    size: Int64 = 0, modified: Int64 = 0, changed: Int64 = 0, uid: UInt32 = 0, gid: UInt32 = 0
   ) {
     self.kind = kind
     self.mode = mode
@@ -35,6 +36,7 @@ public struct FileFacts: Equatable, Sendable {
     self.modified = modified
     self.changed = changed
     self.uid = uid
+    self.gid = gid
   }
 
   /// - Parameter name: one name in the directory; the empty one is the descriptor's own file.
@@ -65,7 +67,7 @@ public struct FileFacts: Equatable, Sendable {
       }
     self.init(
       kind: kind, mode: raw.mode & 0o7777, inode: raw.inode, device: raw.device, special: raw.special,
-      links: raw.links, size: raw.size, modified: raw.modified, changed: raw.changed, uid: raw.uid)
+      links: raw.links, size: raw.size, modified: raw.modified, changed: raw.changed, uid: raw.uid, gid: raw.gid)
   }
 
   /// A character device 0:0: what overlayfs leaves for a deleted name.

@@ -159,7 +159,13 @@ public enum FileSystem {
     _ = copy.take()  // the stream's now
     defer { closedir(stream) }
     var names: [String] = []
-    while let entry = readdir(stream) {
+    while true {
+      errno = 0
+      guard let entry = readdir(stream) else {
+        let error = errno
+        guard error == 0 else { throw SyscallError(call: "getdents64", errno: error, path: name) }
+        break
+      }
       let entryName = withUnsafePointer(to: &entry.pointee.d_name) {
         $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
       }

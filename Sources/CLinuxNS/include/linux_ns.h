@@ -235,6 +235,10 @@ long zns_end_with_parent(void);
 /// it but a read-only tmpfs, `directory` as /layer (links are not followed there) and a /proc of processes alone. /layer,
 /// opened (CLOEXEC); or -errno, with the call in *step.
 long zns_wall_in(int directory, const char **step);
+/// What layers show together, read-only, in a mount namespace of the caller's own. O_PATH (CLOEXEC); or -errno, with the call
+/// in *step.
+/// - layers: names in the directory `links`, the uppermost first, with colons between.
+long zns_merge_layers(const char *links, const char *layers, const char **step);
 /// RLIMIT_AS in bytes, RLIMIT_NOFILE, and no core.
 long zns_bound_process(uint64_t address_space, unsigned descriptors);
 /// Leaves these capabilities, to the process alone: not to what it would execute. Sets no_new_privs.
@@ -281,7 +285,7 @@ struct zns_tree_facts {
   uint64_t inode, device, special, links;
   int64_t size;
   int64_t modified, changed;  // nanoseconds since 1970
-  uint32_t mode, uid;
+  uint32_t mode, uid, gid;
 };
 /// Of a name in a directory, no link followed; with "" of the descriptor itself.
 long zns_tree_facts(int directory, const char *name, struct zns_tree_facts *facts);
@@ -295,6 +299,8 @@ long zns_change_mode(int fd, uint32_t mode);
 long zns_reopen(int fd, int flags);
 /// Of a name in a directory, or with "" of the descriptor; the time of the last access stays.
 long zns_set_modified(int directory, const char *name, int64_t modified);
+/// FICLONE: the first has the second's content, by the same blocks. -EOPNOTSUPP, -EXDEV, -EINVAL where that cannot be.
+long zns_share_content(int to, int from);
 /// What overlayfs leaves for a name that was deleted; an ordinary user may make it.
 long zns_make_whiteout(int directory, const char *name);
 long zns_make_fifo(int directory, const char *name);

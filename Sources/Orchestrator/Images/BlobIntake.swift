@@ -87,6 +87,25 @@ struct BlobIntake {
     }
   }
 
+  /// A manifest or a configuration that is here.
+  func document(_ digest: ContentDigest, _ words: String) throws(ImageError) -> [UInt8] {
+    do throws(SyscallError) {
+      let file = try OwnedFD.open(store.blob(digest), O_RDONLY | O_NOFOLLOW)
+      return try FileSystem.read(file, limit: Int(ImageInstaller.mostConfig), name: digest.text)
+    } catch { throw ImageError("\(words): \(error)") }
+  }
+
+  /// A layer's bytes as they came.
+  func blob(_ layer: ImageDescriptor) throws(ImageError) -> ImportFile {
+    guard let here = try size(layer) else {
+      throw ImageError("its bytes are not here any more (zonectl image pull or import brings them again)")
+    }
+    guard here == layer.size else { throw ImageError("it has \(here) bytes, and the manifest says \(layer.size)") }
+    return ImportFile(
+      try called { () throws(SyscallError) in try OwnedFD.open(store.blob(layer.digest), O_RDONLY | O_NOFOLLOW) },
+      size: here)
+  }
+
   // MARK: parts
 
   private func size(_ blob: ImageDescriptor) throws(ImageError) -> Int64? {

@@ -36,7 +36,15 @@ public struct ImageImporter {
   ///   - name: of the image, or of all of them; otherwise as they say themselves.
   /// - Returns: the names that are there now, in their order.
   public func run(_ path: String, _ form: Form, name: String?) throws(ImageError) -> [Imported] {
-    let naming = try ImportNaming(name)
+    try run(path, form, ImportNaming(name))
+  }
+
+  /// A root in an archive, under the beginning of the archive's digest: each time the same name for the same bytes.
+  public func run(archive path: String) throws(ImageError) -> Imported {
+    try run(path, .tar, ImportNaming(byDigestIn: "localhost/tar"))[0]
+  }
+
+  private func run(_ path: String, _ form: Form, _ naming: ImportNaming) throws(ImageError) -> [Imported] {
     let lock = try stored { () throws(ZoneError) in try store.lock(.shared) }
     defer { withExtendedLifetime(lock) {} }
     if path == "-" {
@@ -104,8 +112,10 @@ public struct ImageImporter {
     throws(ImageError)
     -> Imported
   {
-    let name = try naming.only()
+    // Without a name nothing need be read.
+    if !naming.isByDigest { _ = try naming.only() }
     var layer = try intake.take(file)
+    let name = try naming.only(layer.digest)
     layer.mediaType = MediaType.layer(compression, isDistributable: true).name
     // The same archive was unpacked before: it is known what it is when it is decoded.
     let all = try stored { () throws(ZoneError) in try store.allImages() }
@@ -134,10 +144,6 @@ public struct ImageImporter {
     let blob = try intake.take(bytes, MediaType.manifest.name)
     _ = try installer.install(blob.digest, manifest, bytes: blob.size)
     return try named(name, blob.digest, nil)
-  }
-
-  private func encoded(_ document: some JSONValue) throws(ImageError) -> [UInt8] {
-    do throws(JSONError) { return try JSON.encode(document) } catch { throw ImageError("\(error)") }
   }
 
   private func named(_ name: ImageReference, _ manifest: ContentDigest, _ index: ContentDigest?) throws(ImageError)

@@ -46,7 +46,7 @@ struct ImageInstaller: Sendable {
 
   private func config(_ document: ImageManifest) throws(ImageError) -> ImageConfig {
     try Self.checkConfig(document.config.size)
-    let bytes = try read(document.config)
+    let bytes = try BlobIntake(store: store).document(document.config.digest, "its configuration")
     do throws(JSONError) { return try JSON.decode(ImageConfig.self, from: bytes, name: "configuration") } catch {
       throw ImageError("\(error)")
     }
@@ -58,14 +58,6 @@ struct ImageInstaller: Sendable {
     guard size <= mostConfig else {
       throw ImageError("its configuration has \(size) bytes, and at most \(mostConfig) are taken")
     }
-  }
-
-  /// A document in the store.
-  private func read(_ blob: ImageDescriptor) throws(ImageError) -> [UInt8] {
-    do throws(SyscallError) {
-      let file = try OwnedFD.open(store.blob(blob.digest), O_RDONLY | O_NOFOLLOW)
-      return try FileSystem.read(file, limit: Int(Self.mostConfig), name: blob.digest.text)
-    } catch { throw ImageError("\(error)") }
   }
 
   // MARK: layers

@@ -7,7 +7,18 @@ struct ImportNaming {
   /// It has a tag of its own, and so is one image's.
   private let isWhole: Bool
 
+  /// The repository of what is called by the digest of its archive.
+  private let byDigest: String?
+
+  var isByDigest: Bool { byDigest != nil }
+
+  /// - Parameter repository: what comes is a plain archive, and its tag is the beginning of its digest.
+  init(byDigestIn repository: String) {
+    (wanted, isWhole, byDigest) = (nil, false, repository)
+  }
+
   init(_ name: String?) throws(ImageError) {
+    byDigest = nil
     guard let name else {
       wanted = nil
       isWhole = false
@@ -22,7 +33,11 @@ struct ImportNaming {
   }
 
   /// Of an image that has none of its own.
-  func only() throws(ImageError) -> ImageReference {
+  /// - Parameter archive: its digest.
+  func only(_ archive: ContentDigest? = nil) throws(ImageError) -> ImageReference {
+    if let byDigest, let archive, let name = try? ImageReference(parsing: "\(byDigest):\(archive.short)") {
+      return name
+    }
     guard let wanted else {
       throw ImageError("it has no name of its own; give it one (zonectl image import FILE NAME)")
     }
@@ -30,7 +45,7 @@ struct ImportNaming {
   }
 
   /// containerd's, which has the whole name.
-  private static let fullName = "io.containerd.image.name"
+  static let fullName = "io.containerd.image.name"
 
   /// - Parameter others: all of its index.
   func name(ofLayout image: ImageDescriptor, among others: [ImageDescriptor]) throws(ImageError) -> ImageReference {

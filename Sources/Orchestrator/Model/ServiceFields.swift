@@ -20,7 +20,10 @@ extension Service {
   static let table = FieldTable<Draft>(
     "a service",
     [
-      Field("image", "text", "where the root comes from: sparse (the host's /usr, the default), dir:PATH or empty") {
+      Field(
+        "image", "text",
+        "where the root comes from: sparse (the host's /usr, the default), dir:PATH, oci:NAME (an image here) or empty"
+      ) {
         (node, draft, _) throws(ManifestProblem) in
         draft.service.image = try node.parsed { (text) throws(SyntaxError) in try Brand(parsing: text) }
       },

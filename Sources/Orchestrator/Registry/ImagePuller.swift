@@ -61,25 +61,6 @@ public struct ImagePuller: Sendable {
   /// The end of `run`'s connections.
   public func end() { waiting { await transport.end() } }
 
-  private func waiting<Value: Sendable>(_ body: @escaping @Sendable () async -> Result<Value, ImageError>)
-    throws(ImageError) -> Value
-  {
-    try waiting(body).get()
-  }
-
-  /// What unpacks begins with a process that has one thread's worth of state; what fetches needs tasks.
-  private func waiting<Value: Sendable>(_ body: @escaping @Sendable () async -> Value) -> Value {
-    let done = DispatchSemaphore(value: 0)
-    let value = NIOLockedValueBox<Value?>(nil)
-    Task {
-      let result = await body()
-      value.withLockedValue { $0 = result }
-      done.signal()
-    }
-    done.wait()
-    return value.withLockedValue { $0! }  // it was set before the signal
-  }
-
   // MARK: fetching
 
   private struct Fetched: Sendable {
@@ -150,29 +131,6 @@ public struct ImagePuller: Sendable {
     for (number, layer) in manifest.layers.enumerated() where seen.insert(layer.digest).inserted {
       rest.append((layer, "layer \(number + 1) of \(manifest.layers.count)"))
     }
-    let jobs = rest
-    let failure = await withTaskGroup(of: ImageError?.self) { group in
-      var next = 0
-      var failure: ImageError?
-      let add = { (group: inout TaskGroup<ImageError?>) in
-        guard next < jobs.count else { return }
-        let (layer, words) = jobs[next]
-        next += 1
-        group.addTask {
-          do throws(ImageError) { try await fetcher.fetch(layer, words) } catch { return error }
-          return nil
-        }
-      }
-      for _ in 0..<options.jobs { add(&group) }
-      for await ended in group {
-        if let ended, failure == nil {
-          failure = ended
-          group.cancelAll()
-        }
-        if failure == nil { add(&group) }
-      }
-      return failure
-    }
-    if let failure { throw failure }
+    try await beside(options.jobs, rest) { (layer, words) throws(ImageError) in try await fetcher.fetch(layer, words) }
   }
 }

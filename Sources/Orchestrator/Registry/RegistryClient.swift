@@ -8,6 +8,8 @@ actor RegistryClient {
   private let transport: RegistryTransport
   private let logins: RegistryLogins
   private let wantsPlain: Bool
+  /// Logins are asked for with the right to write.
+  private let isPushing: Bool
   /// Without TLS; nil: it is to be found out.
   private var isPlain: Bool?
   /// What stands in `Authorization`.
@@ -19,7 +21,11 @@ actor RegistryClient {
   static let mostRedirects = 5
   private static let mostSeconds = 120.0
 
-  init(_ image: ImageReference, _ options: RegistryOptions, _ transport: RegistryTransport, _ logins: RegistryLogins) {
+  init(
+    _ image: ImageReference, _ options: RegistryOptions, _ transport: RegistryTransport, _ logins: RegistryLogins,
+    isPushing: Bool = false
+  ) {
+    self.isPushing = isPushing
     self.image = image
     self.transport = transport
     self.logins = logins
@@ -69,28 +75,42 @@ actor RegistryClient {
 
   // MARK: how
 
-  /// Logs in where that is asked for, and goes where it is sent.
   private func get(_ path: String, _ headers: [(String, String)]) async throws(RegistryFailure) -> RegistryAnswer {
-    let home = RegistryURL(image, path, isPlain: try await scheme())
-    var url = home
+    try await send(.GET, home(path), headers)
+  }
+
+  /// A place of the registry's API.
+  func home(_ path: String) async throws(RegistryFailure) -> RegistryURL {
+    RegistryURL(image, path, isPlain: try await scheme())
+  }
+
+  /// Logs in where that is asked for; goes where it is sent, but with no body.
+  func send(
+    _ method: HTTPMethod, _ first: RegistryURL, _ headers: [(String, String)] = [], body: RegistryBody = .none
+  ) async throws(RegistryFailure) -> RegistryAnswer {
+    let registry = try await home("")
+    var url = first
+    // An upload's `Accepted` has a Location that is no redirect.
+    let isFollowing = method == .GET || method == .HEAD
     var hasLoggedIn = false
     var redirects = 0
     while true {
       // Nobody but the registry hears who we are (CVE-2020-15157).
-      let isHome = url.isSamePlace(as: home)
+      let isHome = url.isSamePlace(as: registry)
       let login = logged
       let own = isHome ? authorization.map { [("Authorization", $0)] } ?? [] : []
-      let answer = try await transport.send(.GET, url, headers + own)
+      let answer = try await transport.send(method, url, headers + own, body: body)
       switch answer.status {
       case 401 where isHome && !hasLoggedIn:
         hasLoggedIn = true
         try await logIn(answer.headers["WWW-Authenticate"], after: login)
-      case 301, 302, 303, 307, 308:
+      case 301, 302, 303, 307,
+        308 where isFollowing:
         redirects += 1
         guard redirects <= Self.mostRedirects, let location = answer.value("Location") else {
           throw RegistryFailure(
             redirects > Self.mostRedirects
-              ? "\(home.authority) sends us on more than \(Self.mostRedirects) times"
+              ? "\(registry.authority) sends us on more than \(Self.mostRedirects) times"
               : "\(url.authority) sends us on and does not say where")
         }
         do throws(ImageError) { url = try url.following(location) } catch { throw RegistryFailure(error) }
@@ -169,7 +189,7 @@ actor RegistryClient {
 
   /// From whoever the registry sends us to.
   private func token(_ service: TokenService, _ found: RegistryLogins.Found) async throws(RegistryFailure) -> String {
-    let scopes = service.scopes.isEmpty ? [TokenService.scope(of: image, push: false)] : service.scopes
+    let scopes = service.scopes.isEmpty ? [TokenService.scope(of: image, push: isPushing)] : service.scopes
     let isPlain = isPlain ?? false
     do {
       return try await within(seconds: Self.mostSeconds) {
@@ -181,9 +201,9 @@ actor RegistryClient {
             ("grant_type", "refresh_token"), ("client_id", "zones"), ("service", service.service ?? ""),
             ("scope", scopes.joined(separator: " ")), ("refresh_token", refresh),
           ]
+          let form = fields.map { "\($0.0)=\(TokenService.escaped($0.1))" }.joined(separator: "&")
           answer = try await self.transport.send(
-            .POST, url, [("Content-Type", "application/x-www-form-urlencoded")],
-            body: Array(fields.map { "\($0.0)=\(TokenService.escaped($0.1))" }.joined(separator: "&").utf8))
+            .POST, url, [("Content-Type", "application/x-www-form-urlencoded")], body: .bytes(Array(form.utf8)))
         } else {
           var headers: [(String, String)] = []
           if case .login(.password(let name, let password)) = found {

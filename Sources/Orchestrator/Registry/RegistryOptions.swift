@@ -45,8 +45,8 @@ struct RegistryPatience {
   mutating func wait(after failure: RegistryFailure) async throws(ImageError) {
     failures += 1
     guard failure.isPassing, failures < Self.most else { throw failure.error }
-    // 0.2, 0.8, 3.2 and 12.8 s, and a little that others who failed with us do not have.
-    let pause = failure.wait.map { min($0, 60) } ?? 0.05 * Double(1 << (2 * failures)) * .random(in: 0.9...1.1)
+    // 0.1, 0.4, 1.6 and 6.4 s, and a little that others who failed with us do not have.
+    let pause = failure.wait.map { min($0, 60) } ?? 0.025 * Double(1 << (2 * failures)) * .random(in: 0.9...1.1)
     do { try await Task.sleep(nanoseconds: UInt64(pause * 1e9)) } catch { throw failure.error }
   }
 }

@@ -48,6 +48,41 @@ struct RegistryAnswer: Sendable {
   }
 }
 
+/// What a request brings along. It can be sent again.
+enum RegistryBody: Sendable {
+  case none
+  case bytes([UInt8])
+  case file(FileChunks)
+}
+
+/// Bytes of a file, a piece at a time.
+struct FileChunks: AsyncSequence, Sendable {
+  let file: ImportFile
+  let (start, end): (Int64, Int64)
+  /// Is told how far it is.
+  let tell: @Sendable (Int64) -> Void
+
+  func makeAsyncIterator() -> Iterator { Iterator(chunks: self, at: start) }
+
+  struct Iterator: AsyncIteratorProtocol {
+    let chunks: FileChunks
+    var at: Int64
+
+    mutating func next() async throws -> ByteBuffer? {
+      guard at < chunks.end else { return nil }
+      var buffer = ByteBuffer()
+      let (file, place) = (chunks.file, at)
+      let wanted = Int(Swift.min(1 << 18, chunks.end - at))
+      let got = try buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: wanted) { room in
+        try file.read(at: place, into: UnsafeMutableRawBufferPointer(rebasing: room[..<wanted]))
+      }
+      chunks.tell(at)
+      at += Int64(got)
+      return buffer
+    }
+  }
+}
+
 /// Requests of HTTP, one at a time or beside each other: connections, TLS, proxies. Nothing is followed and nothing is sent
 /// along that its caller does not know of.
 final class RegistryTransport: Sendable {
@@ -104,14 +139,18 @@ final class RegistryTransport: Sendable {
   }
 
   /// - Throws: where no answer came; one of any status is an answer.
-  func send(_ method: HTTPMethod, _ url: RegistryURL, _ headers: [(String, String)], body: [UInt8]? = nil)
+  func send(_ method: HTTPMethod, _ url: RegistryURL, _ headers: [(String, String)], body: RegistryBody = .none)
     async throws(RegistryFailure) -> RegistryAnswer
   {
     var request = HTTPClientRequest(url: url.text)
     request.method = method
     request.headers.add(name: "User-Agent", value: "zones")
     request.headers.add(contentsOf: headers)
-    if let body { request.body = .bytes(ByteBuffer(bytes: body)) }
+    switch body {
+    case .none: break
+    case .bytes(let bytes): request.body = .bytes(ByteBuffer(bytes: bytes))
+    case .file(let chunks): request.body = .stream(chunks, length: .known(chunks.end - chunks.start))
+    }
     do {
       let response = try await client(for: url).execute(request, deadline: .distantFuture)
       return RegistryAnswer(

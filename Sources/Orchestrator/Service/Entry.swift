@@ -9,8 +9,13 @@ internal import Orchestrator
   static func main() {
     let words = CommandLine.arguments
     if words.count > 1, words[1] == "unpack" { exit(UnpackProgram.run(Array(words.dropFirst(2)))) }
-    if words.count > 1, words[1] == "joint" { exit(JointProgram.run(Array(words.dropFirst(2)))) }
+    if words.count > 1, words[1] == "joint" { exit(JointProgram.run()) }
+    if words.count > 1, words[1] == "pack" { exit(PackProgram.run()) }
+    if words.count > 1, words[1] == "copy" { exit(PackProgram.copy()) }
+    if words.count > 1, words[1] == "compare" { exit(CompareProgram.run()) }
+    if words.count > 1, words[1] == "hold" { exit(HoldProgram.run(Array(words.dropFirst(2)))) }
     if words.count > 1, words[1] == "decode" { exit(DecodeProgram.run()) }
+    if words.count > 1, words[1] == "bring" { exit(BringProgram.run(Array(words.dropFirst(2)))) }
     if words.count > 1, words[1] == "zonectl" { exit(HandedOver.run(Array(words.dropFirst(2)))) }
     Task {
       await OrchestratorCommand.main()

@@ -18,6 +18,10 @@ enum HandedOver {
       switch invocation.zonectlVerb {
       case .image: return try ImageVerbs(invocation).run()
       case .df: return try ImageVerbs(invocation).diskUsage()
+      case .snapshot: return try LayerVerbs(invocation).snapshot()
+      case .clone: return try LayerVerbs(invocation).clone()
+      case .commit: return try LayerVerbs(invocation).commit()
+      case .diff: return try LayerVerbs(invocation).difference()
       default: throw ZoneError.commandLine("'\(invocation.verb.name)' is zonectl's own")
       }
     } catch let error as UsageError {
@@ -63,7 +67,13 @@ struct ImageVerbs {
     case "import":
       let words = try self.words(words, 1...2, "import FILE|-|DIR [NAME]")
       return try importing(words[0], name: words.count > 1 ? words[1] : nil)
+    case "export":
+      let words = try self.words(words, 2...2, "export NAME FILE|-")
+      return try export(words[0], to: words[1])
     case "pull": return try pull(try self.words(words, 1...Int.max, "pull NAME…"))
+    case "push":
+      let words = try self.words(words, 1...2, "push NAME [NEW]")
+      return try push(words[0], as: words.count > 1 ? words[1] : nil)
     case let other:
       throw ZoneError.commandLine(
         "image: '\(other)' is not one of \(Self.options.map { $0.word }.joined(separator: ", "))")
@@ -74,7 +84,8 @@ struct ImageVerbs {
   private static let options: [(word: String, options: [ZonectlOption])] = [
     ("list", [.output, .digests, .quiet]), ("show", [.output]), ("tag", []), ("delete", [.force]),
     ("prune", [.output, .all, .blobs, .dryRun, .yes]), ("import", [.platform, .from]),
-    ("pull", [.platform, .quiet, .plainHttp, .ca, .login, .jobs]),
+    ("export", [.quiet]), ("pull", [.platform, .quiet, .plainHttp, .ca, .login, .jobs]),
+    ("push", [.quiet, .plainHttp, .ca, .login, .jobs]),
   ]
 
   private func checkOptions() throws(ZoneError) {
@@ -178,20 +189,24 @@ struct ImageVerbs {
     do throws(SyntaxError) { return try Platform(parsing: text) } catch { throw .commandLine(error.description) }
   }
 
-  /// Tells every failure and goes on.
-  private func pull(_ texts: [String]) throws -> Int32 {
+  private func registryOptions() throws(UsageError) -> RegistryOptions {
     var options = RegistryOptions()
     options.isPlain = invocation.has(.plainHttp)
     options.authorities = invocation.value(.ca)
     options.logins = invocation.value(.login)
     options.jobs = try invocation.number(.jobs, in: 1...64) ?? options.jobs
+    return options
+  }
+
+  static func reference(_ text: String) throws(ZoneError) -> ImageReference {
+    do throws(SyntaxError) { return try ImageReference(parsing: text) } catch { throw .commandLine(error.description) }
+  }
+
+  /// Tells every failure and goes on.
+  private func pull(_ texts: [String]) throws -> Int32 {
+    let options = try registryOptions()
     let platform = try platform()
-    var names: [ImageReference] = []
-    for text in texts {
-      do throws(SyntaxError) { names.append(try ImageReference(parsing: text)) } catch {
-        throw ZoneError.commandLine(error.description)
-      }
-    }
+    let names = try texts.map(Self.reference)
     let lines = PullLines(isQuiet: invocation.has(.quiet))
     var status: Int32 = 0
     for name in names {
@@ -213,6 +228,51 @@ struct ImageVerbs {
       }
     }
     return status
+  }
+
+  private func push(_ text: String, as new: String?) throws -> Int32 {
+    let options = try registryOptions()
+    let store = try store(for: text)
+    let image = try store.find(text)
+    guard let name = try new.map(Self.reference) ?? image.name else {
+      throw ZoneError.commandLine("image push: an id is no name; say as which: image push \(text) NAME")
+    }
+    guard name.digest == nil else {
+      throw ZoneError.commandLine("image push: \(name.familiar) has a digest, which nobody can give")
+    }
+    let lines = PullLines(isQuiet: invocation.has(.quiet))
+    do throws(ImageError) {
+      let pusher = try ImagePusher(
+        store, options, environment: ProcessInfo.processInfo.environment, notice: { lines.say($0) },
+        tell: { lines.show($0) })
+      defer { pusher.end() }
+      try pusher.run(image.record, as: name)
+      lines.end()
+    } catch {
+      lines.end()
+      throw ZoneError.refused("cannot push \(name.familiar): \(error)")
+    }
+    Terminal.print("\(name.familiar)@\(image.record.manifest.text)")
+    return 0
+  }
+
+  private func export(_ text: String, to path: String) throws -> Int32 {
+    guard path != "-" || isatty(STDOUT_FILENO) == 0 else {
+      throw ZoneError.refused(
+        "cannot export \(shortened(text)) to a terminal (name a file, or lead it on: … - | podman load)")
+    }
+    let store = try store(for: text)
+    let image = try store.find(text)
+    let lines = PullLines(isQuiet: invocation.has(.quiet))
+    do throws(ImageError) {
+      try ImageExporter(store) { lines.show($0) }.run(
+        image.record, name: image.name.flatMap { $0.digest == nil ? $0 : nil }, to: path)
+      lines.end()
+    } catch {
+      lines.end()
+      throw ZoneError.refused("cannot export \(shortened(text)) to \(path): \(error)")
+    }
+    return 0
   }
 
   private func importing(_ path: String, name: String?) throws -> Int32 {

@@ -77,7 +77,15 @@ extension Zones {
     guard let store = try ImageStore.open(directories) else {
       throw .refused("cannot use zone \(spec.name): the images in \(directories.images) are gone")
     }
-    let root = try root(of: spec, files)
+    var root = try root(of: spec, files)
+    if root.isTemplate {
+      throw .refused("cannot start zone \(spec.name): it is a template (zonectl clone \(spec.name) NEW)")
+    }
+    if root.pending != nil {
+      let lock = try store.lock(.shared) { notice("waiting for who removes images") }
+      root = try settled(files, root, in: store)
+      withExtendedLifetime(lock) {}
+    }
     facts.layers = RootLayers(
       links: store.mountLinks, names: root.layers.map(store.mountLink), topMode: root.top.mode)
   }

@@ -54,7 +54,10 @@ public struct Zones: Sendable {
   }
 
   /// none or configured -> installed.
-  public func create(_ spec: ZoneSpec) throws(ZoneError) {
+  public func create(_ spec: ZoneSpec) throws(ZoneError) { try create(spec, of: nil) }
+
+  /// - Parameter root: what it is made of, where that is not to be found by the spec.
+  func create(_ spec: ZoneSpec, of root: RootRecord?) throws(ZoneError) {
     try checked(spec)
     try directories.make()
     let files = try files(spec.name)
@@ -63,7 +66,7 @@ public struct Zones: Sendable {
       let state = try state(of: zone.files, whole: true)
       guard state == .configured else { throw .exists(spec.name) }
       try files.writeSpec(spec)
-      try install(zone.files, spec)
+      try install(zone.files, spec, of: root)
       note(.created, spec.name)
       return warnOfReach(spec)
     }
@@ -72,7 +75,7 @@ public struct Zones: Sendable {
       let zone = try locked(spec.name)
       do throws(ZoneError) {
         try files.writeSpec(spec)
-        try install(zone.files, spec)
+        try install(zone.files, spec, of: root)
       } catch {
         unmake(zone.files)
         throw error
@@ -150,13 +153,19 @@ public struct Zones: Sendable {
   }
 
   /// The root of a zone: for a sparse one, the directories that last.
-  func install(_ files: ZoneFiles, _ spec: ZoneSpec) throws(ZoneError) {
+  func install(_ files: ZoneFiles, _ spec: ZoneSpec, of root: RootRecord? = nil) throws(ZoneError) {
     try attempt("mark zone \(spec.name) incomplete") { () throws(SyscallError) in
       try FileSystem.replace(files.incomplete, with: [])
     }
     switch spec.brand {
     case .sparse: try SparseData.make(at: files.root)
-    case .image(let name): try makeLayer(files, fixImage(name, in: files.data).top)
+    case .image(let name):
+      if let root {
+        try root.write(in: files.data)
+        try makeLayer(files, root.top)
+      } else {
+        try makeLayer(files, fixImage(name, in: files.data).top)
+      }
     case .directory, .empty: break
     }
     try attempt("install zone \(spec.name)") { () throws(SyscallError) in

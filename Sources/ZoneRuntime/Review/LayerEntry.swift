@@ -20,9 +20,9 @@ struct LayerEntry: Sendable, Equatable {
 }
 
 extension LayerEntry {
-  private static let own = "user.overlay."
+  static let own = "user.overlay."
   /// What the command itself wrote as `user.overlay.*`.
-  private static let escaped = "user.overlay.overlay."
+  static let escaped = "user.overlay.overlay."
   /// Ours: a directory's true time and, of what its owner could not read, the true mode.
   static let timeNote = "user.overlay.zonectl-time"
   static let modeNote = "user.overlay.zonectl-mode"

@@ -26,8 +26,13 @@ extension Brand {
       }
       self = .directory(parts[1])
     case let parts where parts.count == 2 && parts[0] == "oci": self = .image(try ImageReference(parsing: parts[1]))
+    case let parts where parts.count == 2 && ["tar", "debootstrap"].contains(parts[0]):
+      throw SyntaxError(
+        what: "image", value: text, why: "zonectl create and run make an image of it, and nobody else does")
     default:
-      throw SyntaxError(what: "image", value: text, why: "not one of sparse, dir:PATH, oci:NAME[:TAG|@DIGEST], empty")
+      throw SyntaxError(
+        what: "image", value: text,
+        why: "not one of sparse, dir:PATH, oci:NAME[:TAG|@DIGEST], empty")
     }
   }
 

@@ -18,5 +18,22 @@ func bringImage(of spec: ZoneSpec, _ context: Context) throws(ZoneError) -> Bool
   }
   var words = ["zonectl"]
   if let root = invocation.value(.root) { words += ["--root", root] }
-  return try runOrchestrator(words + ["image", "pull", name.familiar], for: "image pull")
+  return try runOrchestrator(words + ["image", "pull", name.familiar], for: "image pull").isDone
+}
+
+/// What is no image yet: `tar:FILE` and `debootstrap:SUITE` are made one before the zone is.
+/// - Returns: the brand of what it is then; what is none of them is returned as it is.
+func broughtBrand(_ text: String, _ context: Context) throws(ZoneError) -> String {
+  guard text.hasPrefix("tar:") || text.hasPrefix("debootstrap:") else { return text }
+  switch context.invocation.zonectlVerb {
+  case .create, .run: break
+  default: return text
+  }
+  let root = context.invocation.value(.root).map { [$0] } ?? []
+  let answer = try runOrchestrator(["bring", text] + root, for: "--image \(text)")
+  let said = String(decoding: answer.said, as: UTF8.self)
+  guard answer.isDone else {
+    throw .refused(said.isEmpty ? "cannot make an image of \(text): who was to do it ended" : said)
+  }
+  return "oci:\(said)"
 }

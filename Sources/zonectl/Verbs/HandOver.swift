@@ -23,17 +23,17 @@ private func handOver(_ words: [String], for verb: String) throws(ZoneError) -> 
   throw .call("hand '\(verb)' over", SyscallError(call: "execve", errno: error, path: path))
 }
 
-/// Runs it beside us, with our standard input and error; what it prints is nobody's.
-/// - Returns: whether it did what it was told to; otherwise it has said why.
-func runOrchestrator(_ words: [String], for verb: String) throws(ZoneError) -> Bool {
+/// Runs it beside us, with our standard input and error.
+/// - Returns: whether it did what it was told to, and what it printed.
+func runOrchestrator(_ words: [String], for verb: String) throws(ZoneError) -> (isDone: Bool, said: [UInt8]) {
   let path = try orchestrator(for: verb)
   do throws(SyscallError) {
-    let nowhere = try OwnedFD.open("/dev/null", O_WRONLY)
+    let pipe = try OwnedFD.pipe()
     let started = try spawn(
       ProgramStart(
-        path: path, arguments: ["orchestrator"] + words, environment: Environment.all,
-        fds: [0, nowhere.raw, 2]))
-    return try Pidfd(OwnedFD(raw: started.pidfd)).reap() == .exited(0)
+        path: path, arguments: ["orchestrator"] + words, environment: Environment.all, fds: [0, pipe.second.raw, 2]))
+    let said = try FileSystem.read(pipe.takeFirst(), limit: 1 << 16, name: "answer")
+    return (try Pidfd(OwnedFD(raw: started.pidfd)).reap() == .exited(0), said)
   } catch { throw .call("start '\(verb)'", error) }
 }
 

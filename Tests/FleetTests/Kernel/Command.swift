@@ -1,6 +1,7 @@
 import Foundation
 import Glibc
 import LinuxNS
+import Testing
 
 /// A program run to its end, or killed when its time is over.
 struct Command: Sendable, CustomStringConvertible {
@@ -22,7 +23,7 @@ struct Command: Sendable, CustomStringConvertible {
   static func run(_ program: String, _ arguments: [String], timeout: Double = 60) throws -> Command {
     let process = Process()
     process.executableURL = URL(fileURLWithPath: "/usr/bin/timeout")
-    process.arguments = ["-s", "KILL", String(timeout), program] + arguments
+    process.arguments = ["-s", "KILL", String(timeout * patience), program] + arguments
     // Files, not pipes: what a daemon inherits must not keep us waiting.
     let folder = Folder()
     let (out, err) = ("\(folder.path)/out", "\(folder.path)/err")
@@ -41,6 +42,11 @@ struct Command: Sendable, CustomStringConvertible {
 
 /// How much longer than usual to wait for things: an emulated machine (scripts/guest) is ten times slower.
 let patience = ProcessInfo.processInfo.environment["ZONES_PATIENCE"].flatMap(Double.init) ?? 1
+
+extension Trait where Self == TimeLimitTrait {
+  /// - Parameter minutes: of a usual machine.
+  static func ends(within minutes: Int) -> Self { .timeLimit(.minutes(minutes * Int(patience.rounded(.up)))) }
+}
 
 /// Looks again and again until it is so; false where that many seconds passed first. The way to wait for a state.
 func eventually(_ seconds: Double, _ isSo: () throws -> Bool) rethrows -> Bool {

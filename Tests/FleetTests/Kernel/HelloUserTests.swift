@@ -75,7 +75,7 @@ struct HelloUserTests {
     return try JSONDecoder().decode([ZoneRow].self, from: Data(shown.output.utf8))
   }
 
-  @Test(.timeLimit(.minutes(5))) func helloWithoutLimits() throws {
+  @Test(.ends(within: 5)) func helloWithoutLimits() throws {
     let stand = try Stand()
     let before = try Traces.now([stand.folder])
     let applied = try stand.orchestrator("apply", try write(stand, limits: false))

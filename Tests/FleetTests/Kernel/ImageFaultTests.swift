@@ -6,7 +6,7 @@ import ZoneRuntime
 
 /// An import and a prune that are killed, fail, run beside each other or find the disk full: the next try makes a store equal
 /// to one that was never disturbed.
-@Suite(.serialized, .enabled(if: geteuid() == 0, "files of others are root's to make"), .timeLimit(.minutes(10)))
+@Suite(.serialized, .enabled(if: geteuid() == 0, "files of others are root's to make"), .ends(within: 10))
 struct ImageFaultTests {
   /// What is done, at whose Nth call something happens.
   enum Verb: String, CaseIterable, CustomStringConvertible {
@@ -59,10 +59,14 @@ struct ImageFaultTests {
       try tracer(stand), ["-a", "-o", "\(stand.folder)/told", "--", Command.orchestrator] + verb.words(stand),
       timeout: 120)
     try #require(outcome.status == 0, "\(outcome)")
-    let told = try String(contentsOfFile: "\(stand.folder)/told", encoding: .utf8).split(separator: "\n")
-    // Before it is the C and Swift libraries' own beginning.
-    let first = told.firstIndex { Self.making.contains($0.split(separator: " ")[1]) } ?? told.count / 3
-    return (first + 1)..<(told.count + 1)
+    return Self.own(try String(contentsOfFile: "\(stand.folder)/told", encoding: .utf8))
+  }
+
+  /// Of what the tracer told the program's own calls: before them is the C and Swift libraries' beginning.
+  static func own(_ told: String) -> Range<Int> {
+    let calls = told.split(separator: "\n")
+    let first = calls.firstIndex { making.contains($0.split(separator: " ")[1]) } ?? calls.count / 3
+    return (first + 1)..<(calls.count + 1)
   }
 
   private func walk(_ verb: Verb, _ option: String, count: Int) throws {
@@ -98,14 +102,14 @@ struct ImageFaultTests {
   }
 
   @Test(arguments: Verb.allCases) func whatIsKilledIsDoneByTheNextTry(_ verb: Verb) throws {
-    try walk(verb, "-k", count: 10)
+    try walk(verb, "-k", count: 5)
   }
 
   @Test(arguments: Verb.allCases) func whatFailsIsDoneByTheNextTry(_ verb: Verb) throws {
-    try walk(verb, "-e", count: 6)
+    try walk(verb, "-e", count: 3)
   }
 
-  @Suite(.serialized, .enabled(if: geteuid() == 0, "files of others are root's to make"), .timeLimit(.minutes(60)))
+  @Suite(.serialized, .enabled(if: geteuid() == 0, "files of others are root's to make"), .ends(within: 60))
   struct LongImageFaultTests {
     @Test(arguments: Verb.allCases, ["-k", "-e"]) func everyCall(_ verb: Verb, _ option: String) throws {
       try ImageFaultTests().walk(verb, option, count: 150)

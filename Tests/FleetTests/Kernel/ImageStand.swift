@@ -4,6 +4,9 @@ import LinuxNS
 import Testing
 import ZoneRuntime
 
+/// To be removed with the process.
+nonisolated(unsafe) private var madeOnce: String?
+
 /// Images in every form, made by Tests/images/layouts.py, and a place of zones to bring them to.
 final class ImageStand: Sendable {
   let folder: String
@@ -14,12 +17,23 @@ final class ImageStand: Sendable {
   /// What the script has made.
   var made: String { "\(folder)/made" }
 
-  init(user: String? = nil) throws {
+  /// What the script makes is the same each time: it is made once.
+  private static let layouts = Result<String, any Error> {
+    var template = Array("/var/tmp/zones-layouts.XXXXXX".utf8CString)
+    let folder = String(cString: try #require(mkdtemp(&template)))
+    madeOnce = folder
+    atexit { if let madeOnce { try? FileSystem.removeTree(madeOnce) } }
+    let outcome = try Command.run("/usr/bin/python3", ["\(Command.root)/Tests/images/layouts.py", "\(folder)/made"])
+    try #require(outcome.status == 0, "\(outcome)")
+    return "\(folder)/made"
+  }
+
+  init(user: String? = nil, layouts hasLayouts: Bool = true) throws {
     var template = Array("/var/tmp/zones-images.XXXXXX".utf8CString)
     folder = String(cString: try #require(mkdtemp(&template)))
     self.user = user
     chmod(folder, 0o755)
-    try sh("python3 '\(Command.root)/Tests/images/layouts.py' made")
+    if hasLayouts { try sh("cp -a '\(Self.layouts.get())' made") }
     guard let user else { return }
     let found = try #require(getpwnam(user)).pointee
     try #require(chown(folder, found.pw_uid, found.pw_gid) == 0)
@@ -126,7 +140,13 @@ final class ImageStand: Sendable {
     return try sh(
       """
       cd '\(path)'; find . \\( -type d -o -type c \\) -printf '\(format) \(ofMaking ? "%T@" : "")\\n' -o -printf '\(format) %s %T@ %l\\n'
-      find . -type f -exec sha256sum {} +; find . -type d -exec getfattr -h -m - --only-values {} + 2>/dev/null || true
+      find . -type f -exec sha256sum {} +
+      python3 -c '
+      import os
+      for top, folders, files in os.walk(b"."):
+        for path in [top] + [os.path.join(top, name) for name in files]:
+          for name in sorted(os.listxattr(path, follow_symlinks=False)):
+            print(path, name, os.getxattr(path, name, follow_symlinks=False))'
       """
     ).split(separator: "\n").map(String.init).sorted()
   }

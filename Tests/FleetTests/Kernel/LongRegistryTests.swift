@@ -5,7 +5,7 @@ import Testing
 import ZoneRuntime
 
 /// `zonectl image pull` from Debian's own registry, whose package begins a service where there is a systemd.
-@Suite(.serialized, .enabled(if: geteuid() == 0, "files of others are root's to make"), .timeLimit(.minutes(10)))
+@Suite(.serialized, .enabled(if: geteuid() == 0, "files of others are root's to make"), .ends(within: 10))
 struct LongRegistryTests {
   /// Debian's registry, skopeo's pushes: TLS by an authority of our own, a login by bcrypt.
   @Test func aRealRegistryOfOthersWithTLSAndLogin() throws {

@@ -62,7 +62,7 @@ private let wrongs: [WrongManifest] = [
   .init("bad name", "  services: {A_b: {}}\n", "fleet.yaml:5:14: 'A_b' is not a name (a-z, 0-9 and -, at most 63)"),
   .init(
     "unknown image", "  services: {a: {image: spars}}\n",
-    "fleet.yaml:5:25: spec.services.a.image 'spars': not one of sparse, dir:PATH, empty"),
+    "fleet.yaml:5:25: spec.services.a.image 'spars': not one of sparse, dir:PATH, oci:NAME[:TAG|@DIGEST], empty"),
   .init(
     "port clash between services", "  services:\n    a: {ports: [\"80:80\"]}\n    b: {ports: [\"1.2.3.4:80:81\"]}\n",
     "fleet.yaml:7:17: host port 80/tcp is published twice, first on line 6"),

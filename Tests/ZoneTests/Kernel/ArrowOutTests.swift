@@ -3,7 +3,7 @@ import Glibc
 import Testing
 
 /// The two states that are accidents, `unavailable` and `incomplete`, and the ways out of them.
-@Suite(.serialized, .machine, .needs(.root, .program("gcc")), .timeLimit(.minutes(5))) struct ArrowOutTests {
+@Suite(.serialized, .machine, .needs(.root, .program("gcc")), .ends(within: 5)) struct ArrowOutTests {
   /// A zone whose keeper was killed while nobody looked.
   private func wounded(_ zones: Zonectl, _ state: String) throws {
     try zones.make("a", state)

@@ -3,7 +3,7 @@ import Glibc
 import Testing
 
 /// Several commands at once: the lock of a zone makes one win, and nothing is done twice.
-@Suite(.serialized, .machine, .needs(.root), .timeLimit(.minutes(5))) struct ArrowRaceTests {
+@Suite(.serialized, .machine, .needs(.root), .ends(within: 5)) struct ArrowRaceTests {
   private func atOnce(_ zones: Zonectl, _ commands: [[String]]) throws -> [Outcome] {
     let running = try commands.map { try zones.command($0).start() }
     return try running.map { try $0.finish(timeout: 60) }

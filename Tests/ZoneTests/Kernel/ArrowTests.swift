@@ -4,7 +4,7 @@ import Testing
 
 /// Every arrow of the table of states: from each state by each verb to where the table says, and what the table does
 /// not have is refused without a change.
-@Suite(.serialized, .machine, .needs(.root), .timeLimit(.minutes(5))) struct ArrowTests {
+@Suite(.serialized, .machine, .needs(.root), .ends(within: 5)) struct ArrowTests {
   // MARK: to installed
 
   @Test func configureWritesASpecAndCreateMakesIt() throws {

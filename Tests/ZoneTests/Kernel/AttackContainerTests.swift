@@ -3,7 +3,7 @@ import Glibc
 import Testing
 
 /// What broke other OCI runtimes, tried against `zone-oci`: hostile trees, hostile configurations, foreign code on our way.
-@Suite(.serialized, .machine, .needs(.root, .program("busybox"), .program("gcc")), .timeLimit(.minutes(5)))
+@Suite(.serialized, .machine, .needs(.root, .program("busybox"), .program("gcc")), .ends(within: 5))
 struct AttackContainerTests {
   /// CVE-2019-19921: the image's /proc is a link.
   @Test(arguments: ["proc", "sys"]) func aLinkForAKernelViewIsRefused(name: String) throws {

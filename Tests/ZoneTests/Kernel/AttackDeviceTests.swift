@@ -4,7 +4,7 @@ import Testing
 
 /// Device nodes in what a zone is given: none may be opened, wherever it lies.
 @Suite(
-  .serialized, .machine, .needs(.root, .ordinaryUser, .program("busybox"), .program("gcc")), .timeLimit(.minutes(5)))
+  .serialized, .machine, .needs(.root, .ordinaryUser, .program("busybox"), .program("gcc")), .ends(within: 5))
 struct AttackDeviceTests {
   private static func plant(_ paths: String...) throws {
     for path in paths {

@@ -6,7 +6,7 @@ import Testing
 /// where `..` leads to the host. The kernel resolves the program, a script's interpreter and an ELF's while descriptors
 /// that are merely marked close-on-exec are still open.
 @Suite(
-  .serialized, .machine, .needs(.root, .ordinaryUser, .program("busybox"), .program("gcc")), .timeLimit(.minutes(10)))
+  .serialized, .machine, .needs(.root, .ordinaryUser, .program("busybox"), .program("gcc")), .ends(within: 10))
 struct AttackExecTests {
   /// How a program of the tree leads to the link `/bin/way-NNN`.
   enum Way: String, CaseIterable, Sendable {

@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 /// The keys of whoever starts a zone or executes in it.
-@Suite(.serialized, .machine, .needs(.root, .ordinaryUser, .program("gcc")), .timeLimit(.minutes(5)))
+@Suite(.serialized, .machine, .needs(.root, .ordinaryUser, .program("gcc")), .ends(within: 5))
 struct AttackKeyringTests {
   /// A verb run by somebody who has keys; `@key@` is the number of one.
   private func withKeys(_ zones: Zonectl, _ words: [String]) throws -> Outcome {

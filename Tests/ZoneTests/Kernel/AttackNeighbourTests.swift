@@ -3,7 +3,7 @@ import Glibc
 import Testing
 
 /// Who may speak to a keeper: root, and the zone's owner.
-@Suite(.serialized, .machine, .needs(.root, .ordinaryUser, .program("gcc")), .timeLimit(.minutes(5)))
+@Suite(.serialized, .machine, .needs(.root, .ordinaryUser, .program("gcc")), .ends(within: 5))
 struct AttackNeighbourTests {
   @Test func aNeighbourOnTheKeepersSocketIsRefused() throws {
     try Zonectl.with { zones in

@@ -4,7 +4,7 @@ import Testing
 /// The attacks of `PeerAttack.all`, each against zone-oci. They end as docs/ATTACKS.md says.
 @Suite(
   .serialized, .machine, .needs(.root, .cgroupV1("pids"), .program("busybox"), .program("gcc")),
-  .timeLimit(.minutes(5)))
+  .ends(within: 5))
 struct AttackPeerTests {
   @Test(arguments: PeerAttack.all) func anAttackEndsAsTheTableSays(attack: PeerAttack) throws {
     let found = try attack.run(against: .zoneOCI, .asItStands)
@@ -15,7 +15,7 @@ struct AttackPeerTests {
 /// The same against runc of Debian 12 with the same bundles: where runc is open to one, the case is known to notice it.
 @Suite(
   .serialized, .machine,
-  .needs(.root, .runcOfDebian12, .cgroupV1("pids"), .program("busybox"), .program("gcc")), .timeLimit(.minutes(10)))
+  .needs(.root, .runcOfDebian12, .cgroupV1("pids"), .program("busybox"), .program("gcc")), .ends(within: 10))
 struct LongAttackPeerTests {
   @Test(arguments: PeerAttack.all) func anAttackEndsAsTheTableSays(attack: PeerAttack) throws {
     let found = try attack.run(against: .runc, .asItStands)

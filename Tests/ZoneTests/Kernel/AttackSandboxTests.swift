@@ -5,7 +5,7 @@ import Testing
 /// A hostile command in a sandbox, carried out against the program as it is released, and the same one in bubblewrap.
 @Suite(
   .serialized, .machine, .needs(.root, .ordinaryUser, .program("gcc"), .program("git"), .program("bwrap")),
-  .timeLimit(.minutes(5)))
+  .ends(within: 5))
 struct AttackSandboxTests {
   @Test(arguments: [Zonectl.Who.ordinaryUser, .userOfOneId, .root]) func everyAttemptEndsAsTheTableSays(
     who: Zonectl.Who
@@ -45,7 +45,7 @@ struct AttackSandboxTests {
 /// The same in firejail, a setuid program, which only the long run installs.
 @Suite(
   .serialized, .machine, .needs(.root, .ordinaryUser, .program("gcc"), .program("git"), .program("firejail")),
-  .timeLimit(.minutes(5)))
+  .ends(within: 5))
 struct LongAttackSandboxTests {
   @Test func theSameInFirejail() throws {
     let home = try #require(OrdinaryUser.found).home

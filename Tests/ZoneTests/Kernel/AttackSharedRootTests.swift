@@ -4,7 +4,7 @@ import Testing
 
 /// A host whose mounts are shared, as systemd makes all of them: what a zone mounts appears nowhere on it, and a zone that
 /// is root inside puts no program in root's way.
-@Suite(.serialized, .machine, .needs(.root, .program("busybox")), .timeLimit(.minutes(5)))
+@Suite(.serialized, .machine, .needs(.root, .program("busybox")), .ends(within: 5))
 struct AttackSharedRootTests {
   /// Runs a script in a mount namespace whose mounts are all shared; what it printed.
   private func shared(_ command: Command, _ script: String) throws -> Outcome {

@@ -3,7 +3,7 @@ import Glibc
 import Testing
 
 /// Each rule of the security bar that the launch keeps, with its attack carried out by the root of a zone.
-@Suite(.serialized, .machine, .needs(.root, .ordinaryUser, .program("gcc")), .timeLimit(.minutes(5)))
+@Suite(.serialized, .machine, .needs(.root, .ordinaryUser, .program("gcc")), .ends(within: 5))
 struct AttackTests {
   static let everybody: [Zonectl.Who] = [.root, .ordinaryUser, .userOfOneId]
 

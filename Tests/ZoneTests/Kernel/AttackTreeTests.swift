@@ -4,7 +4,7 @@ import Testing
 
 /// The zone's file tree is hostile: everything in it may be a link to where it hurts, and what enters is watched.
 @Suite(
-  .serialized, .machine, .needs(.root, .ordinaryUser, .program("busybox"), .program("gcc")), .timeLimit(.minutes(5)))
+  .serialized, .machine, .needs(.root, .ordinaryUser, .program("busybox"), .program("gcc")), .ends(within: 5))
 struct AttackTreeTests {
   /// A tree whose `path` is a link to the host's `victim`, by several spellings.
   private func hostile(_ zones: Zonectl, _ path: String, to victim: String) throws -> String {

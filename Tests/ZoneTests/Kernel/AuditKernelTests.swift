@@ -8,7 +8,7 @@ import Testing
 /// `zonectl audit`: a zone as it was made gives 0, and what is changed behind its back in the kernel is told.
 @Suite(
   .serialized, .machine, .needs(.root, .ordinaryUser, .program("gcc"), .program("nsenter"), .program("busybox")),
-  .timeLimit(.minutes(10)))
+  .ends(within: 10))
 struct AuditKernelTests {
   static let everybody: [Zonectl.Who] = [.root, .ordinaryUser]
 

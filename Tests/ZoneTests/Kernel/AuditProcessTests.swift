@@ -3,7 +3,7 @@ import Glibc
 import Testing
 
 /// `zonectl audit --pid`: which walls stand around a process that somebody else started.
-@Suite(.serialized, .machine, .needs(.root, .ordinaryUser), .timeLimit(.minutes(3)))
+@Suite(.serialized, .machine, .needs(.root, .ordinaryUser), .ends(within: 3))
 struct AuditProcessTests {
   struct Report: Decodable {
     struct Finding: Decodable { var name: String, seen: String, state: String?, asAsked: Bool }

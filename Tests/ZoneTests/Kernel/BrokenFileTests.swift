@@ -4,7 +4,7 @@ import LinuxNS
 import Testing
 
 /// The same through `zonectl`: what is no file, no text, of another version, or larger than memory should bear.
-@Suite(.serialized, .needs(.root), .timeLimit(.minutes(2))) struct BrokenFileTests {
+@Suite(.serialized, .needs(.root), .ends(within: 2)) struct BrokenFileTests {
   enum Break: String, CaseIterable { case empty, zeros, binary, huge, deep, version, directory, pipe, link }
 
   private func make(_ how: Break, _ path: String) throws {

@@ -4,7 +4,7 @@ import LinuxNS
 import Testing
 
 /// A zone that lives while a file of it breaks: `halt` ends it and takes away what it made, found by the zone's name.
-@Suite(.serialized, .machine, .needs(.root), .timeLimit(.minutes(3))) struct BrokenLiveTests {
+@Suite(.serialized, .machine, .needs(.root), .ends(within: 3)) struct BrokenLiveTests {
   @Test(arguments: ["data/a/spec.json", "run/a/state.json", "run/a/keeper.json"])
   func haltEndsIt(file: String) throws {
     try Zonectl.with { zones in

@@ -9,7 +9,7 @@ import Testing
 
 /// Files of a zone's that were cut, overwritten or made up: that zone is `unavailable` and says why, every other is as it
 /// was, and `halt` and `delete --force` lead out. In-process, since there are thousands of cases; nothing runs.
-@Suite(.serialized, .needs(.root), .timeLimit(.minutes(3))) struct BrokenStateTests {
+@Suite(.serialized, .needs(.root), .ends(within: 3)) struct BrokenStateTests {
   /// Two zones that have run: `a`, of which a file is broken, and `b`.
   private struct Place {
     let folder: String

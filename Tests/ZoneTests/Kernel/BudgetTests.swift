@@ -7,7 +7,7 @@ import Testing
 /// docs/SPECIFICATION.md's budgets: counts, which are the same on a busy machine and on an idle one.
 @Suite(
   .serialized, .machine, .needs(.root, .program("gcc"), .program("busybox")),
-  .timeLimit(.minutes(5)))
+  .ends(within: 5))
 struct BudgetTests {
   /// The rows of the document's tables: `| what | of what | at most |`.
   private static let budgets: [String: Int] = {

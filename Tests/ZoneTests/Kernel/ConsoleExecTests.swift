@@ -3,7 +3,7 @@ import Glibc
 import Testing
 
 /// What goes in and out of a zone's processes: statuses, streams, terminals, logs.
-@Suite(.serialized, .machine, .needs(.root), .timeLimit(.minutes(5))) struct ConsoleExecTests {
+@Suite(.serialized, .machine, .needs(.root), .ends(within: 5)) struct ConsoleExecTests {
   @Test(arguments: ["run", "exec"]) func statusesArePassedOn(verb: String) throws {
     try Zonectl.with { zones in
       try zones.make("a")

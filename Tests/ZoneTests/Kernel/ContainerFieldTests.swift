@@ -4,7 +4,7 @@ import LinuxNS
 import Testing
 
 /// Each field of config.json does what it says, seen from inside (docs/OCI.md names these cases).
-@Suite(.serialized, .machine, .needs(.root, .program("busybox")), .timeLimit(.minutes(10)))
+@Suite(.serialized, .machine, .needs(.root, .program("busybox")), .ends(within: 10))
 struct ContainerFieldTests {
   // MARK: process
 

@@ -3,7 +3,7 @@ import Glibc
 import Testing
 
 /// The six hooks: where each runs, in which order, with what state; and what a failure of one means.
-@Suite(.serialized, .machine, .needs(.root, .program("busybox")), .timeLimit(.minutes(5)))
+@Suite(.serialized, .machine, .needs(.root, .program("busybox")), .ends(within: 5))
 struct ContainerHookTests {
   /// A hook that notes its name, the state's status and pid, and which hostname it sees.
   private func hook(_ name: String, _ bundle: OCIBundle, inside: Bool = false, end: String = "") -> [String: Any] {

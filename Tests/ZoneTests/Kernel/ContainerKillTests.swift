@@ -3,14 +3,14 @@ import Glibc
 import Testing
 
 /// `zone-oci` killed in the midst of its calls: `list` is right afterwards, `delete` works, and nothing is left.
-@Suite(.serialized, .machine, .needs(.root, .program("busybox"), .program("gcc")), .timeLimit(.minutes(5)))
+@Suite(.serialized, .machine, .needs(.root, .program("busybox"), .program("gcc")), .ends(within: 5))
 struct ContainerKillTests {
   @Test(arguments: ["create", "run", "start", "delete"]) func aSpreadOfCalls(verb: String) throws {
     try ContainerKilled.walk(verb) { $0.spread(20) }
   }
 }
 
-@Suite(.serialized, .machine, .needs(.root, .program("busybox"), .program("gcc")), .timeLimit(.minutes(30)))
+@Suite(.serialized, .machine, .needs(.root, .program("busybox"), .program("gcc")), .ends(within: 30))
 struct LongContainerKillTests {
   @Test(arguments: ["create", "run", "start", "delete"]) func everyCall(verb: String) throws {
     try ContainerKilled.walk(verb) { $0 }
@@ -20,7 +20,7 @@ struct LongContainerKillTests {
 /// Of a container whose group systemd has made, its unit goes as well.
 @Suite(
   .serialized, .machine, .needs(.root, .program("busybox"), .program("gcc"), .path("/run/systemd/system")),
-  .timeLimit(.minutes(20)))
+  .ends(within: 20))
 struct ContainerUnitKillTests {
   @Test(arguments: ["create", "delete"]) func aUnitGoesWithItsContainer(verb: String) throws {
     try ContainerKilled.walk(verb, options: ["--systemd-cgroup"]) { $0.spread(20) }

@@ -4,7 +4,7 @@ import Testing
 
 /// `zone-oci`'s verbs, from nothing to running and back.
 @Suite(
-  .serialized, .machine, .needs(.root, .ordinaryUser, .program("busybox"), .program("strace")), .timeLimit(.minutes(5)))
+  .serialized, .machine, .needs(.root, .ordinaryUser, .program("busybox"), .program("strace")), .ends(within: 5))
 struct ContainerLifeTests {
   @Test func whatIsSaidIsOneLineWhateverItIsMadeOf() throws {
     try OCIBundle.with { (bundle) throws in

@@ -5,7 +5,7 @@ import LinuxNS
 import Testing
 
 /// The fields that came with versions 1.1 to 1.3 of the specification, seen from inside as those of ContainerFieldTests.
-@Suite(.serialized, .machine, .needs(.root, .program("busybox"), .program("ip")), .timeLimit(.minutes(10)))
+@Suite(.serialized, .machine, .needs(.root, .program("busybox"), .program("ip")), .ends(within: 10))
 struct ContainerNewFieldTests {
   // MARK: process
 

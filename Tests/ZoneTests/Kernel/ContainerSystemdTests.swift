@@ -31,7 +31,7 @@ enum SystemdUnits {
 @Suite(
   .serialized, .machine,
   .needs(.root, .ordinaryUser, .program("busybox"), .program("busctl"), .path("/run/systemd/system")),
-  .timeLimit(.minutes(10)))
+  .ends(within: 10))
 struct ContainerSystemdTests {
   /// A bundle whose container is `zonestest-ID.scope`; nothing of it is loaded or in the tree afterwards.
   private func with(_ who: Zonectl.Who = .root, _ body: (OCIBundle, _ unit: String) throws -> Void) throws {

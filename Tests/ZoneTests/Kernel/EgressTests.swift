@@ -13,7 +13,7 @@ import Testing
     .root, .ordinaryUser, .program("busybox"), .program("curl"), .program("openssl"), .program("nsenter"),
     .program("perl")))
 struct EgressTests {
-  @Test(.timeLimit(.minutes(1))) func whatIsAllowedWorksInEachWay() throws {
+  @Test(.ends(within: 1)) func whatIsAllowedWorksInEachWay() throws {
     try EgressStand.with("good.test,*.good.test:443,192.0.2.7:80") { stand in
       #expect(stand.port == 3128)
       #expect(try stand.inside("cat", "/proc/net/route").lines.count == 1, "the zone has a route")
@@ -33,7 +33,7 @@ struct EgressTests {
     }
   }
 
-  @Test(.timeLimit(.minutes(1))) func whatIsNotAllowedIsRefusedAndToldOnce() throws {
+  @Test(.ends(within: 1)) func whatIsNotAllowedIsRefusedAndToldOnce() throws {
     try EgressStand.with("good.test:443,*.good.test:443") { stand in
       for _ in 0..<2 {
         #expect(try stand.curl("https://other.test/").err.contains("403"))
@@ -52,7 +52,7 @@ struct EgressTests {
     }
   }
 
-  @Test(.timeLimit(.minutes(1))) func aFalseNameInTLSIsRefused() throws {
+  @Test(.ends(within: 1)) func aFalseNameInTLSIsRefused() throws {
     try EgressStand.with("good.test,192.0.2.7:443") { stand in
       func shown(_ name: String, to host: String, _ port: Int = 443, _ scheme: String = "http") throws -> Outcome {
         try stand.curl(
@@ -70,7 +70,7 @@ struct EgressTests {
     }
   }
 
-  @Test(.timeLimit(.minutes(1))) func aServerThatAsksForAnotherHelloGetsIt() throws {
+  @Test(.ends(within: 1)) func aServerThatAsksForAnotherHelloGetsIt() throws {
     try EgressStand.with("good.test:444") { stand in
       #expect(try stand.curl("https://good.test:444/index.html").text == "good")
       let other = try stand.curl("--connect-to", "evil.test:444:good.test:444", "https://evil.test:444/index.html")
@@ -80,7 +80,7 @@ struct EgressTests {
   }
 
   /// The hello is split over records and pieces, and still read before any of it goes on.
-  @Test(.timeLimit(.minutes(1))) func aNameInPiecesIsReadAsAWhole() throws {
+  @Test(.ends(within: 1)) func aNameInPiecesIsReadAsAWhole() throws {
     try EgressStand.with("good.test:7000") { stand in
       let socket = try stand.connection()
       socket.say("CONNECT good.test:7000 HTTP/1.1\r\n\r\n")
@@ -92,7 +92,7 @@ struct EgressTests {
     }
   }
 
-  @Test(.timeLimit(.minutes(1))) func aNameThatLeadsHomeIsRefused() throws {
+  @Test(.ends(within: 1)) func aNameThatLeadsHomeIsRefused() throws {
     try EgressStand.with("rebind.test,private.test,localhost:8080,0.0.0.0/0") { stand in
       #expect(try stand.curl("http://localhost:8080/").text == "loopback")
       for host in ["rebind.test", "private.test"] {
@@ -120,7 +120,7 @@ struct EgressTests {
     }
   }
 
-  @Test(.timeLimit(.minutes(1))) func whatCannotBeReachedIsSaid() throws {
+  @Test(.ends(within: 1)) func whatCannotBeReachedIsSaid() throws {
     try EgressStand.with("good.test,nowhere.test") { stand in
       let closed = try stand.curl("-i", "http://good.test:9/")
       #expect(closed.out.contains("502 Bad Gateway") && closed.out.contains("ECONNREFUSED"), "\(closed)")
@@ -132,7 +132,7 @@ struct EgressTests {
     }
   }
 
-  @Test(.timeLimit(.minutes(1))) func theEndOfOneDirectionIsPassedOn() throws {
+  @Test(.ends(within: 1)) func theEndOfOneDirectionIsPassedOn() throws {
     try EgressStand.with("good.test") { stand in
       let socket = try stand.connection()
       socket.say("CONNECT good.test:7000 HTTP/1.1\r\nHost: good.test:7000\r\n\r\n")
@@ -146,7 +146,7 @@ struct EgressTests {
   }
 
   /// A second request on the connection of a first one would go to a server that was asked for another.
-  @Test(.timeLimit(.minutes(1))) func aConnectionCarriesOneRequest() throws {
+  @Test(.ends(within: 1)) func aConnectionCarriesOneRequest() throws {
     try EgressStand.with("good.test") { stand in
       let socket = try stand.connection()
       let second = "GET http://good.test:7000/second HTTP/1.1\r\nHost: good.test:7000\r\n\r\n"
@@ -156,7 +156,7 @@ struct EgressTests {
     }
   }
 
-  @Test(.timeLimit(.minutes(1))) func hostileRequestsAreRefused() throws {
+  @Test(.ends(within: 1)) func hostileRequestsAreRefused() throws {
     try EgressStand.with("good.test") { stand in
       for (text, answer) in [
         ("GET / HTTP/1.1\r\nHost: good.test\r\n\r\n", "HTTP/1.1 400"),
@@ -175,7 +175,7 @@ struct EgressTests {
   }
 
   /// Connections that say nothing or little stall nobody; there are as many as there may be, and they go with the proxy.
-  @Test(.timeLimit(.minutes(2))) func slowOnesStallNobody() throws {
+  @Test(.ends(within: 2)) func slowOnesStallNobody() throws {
     try EgressStand.with("good.test") { stand in
       var slow: [Int32] = []
       defer { for one in slow { close(one) } }
@@ -214,7 +214,7 @@ struct EgressTests {
   }
 
   /// A process of a connection has the connection and the way to tell, and no more.
-  @Test(.timeLimit(.minutes(1))) func aConnectionsProcessHoldsNothingElse() throws {
+  @Test(.ends(within: 1)) func aConnectionsProcessHoldsNothingElse() throws {
     try EgressStand.with("good.test") { stand in
       let socket = try stand.connection()
       socket.say("C")
@@ -235,7 +235,7 @@ struct EgressTests {
 /// What takes its time.
 @Suite(.serialized, .machine, .needs(.root, .ordinaryUser, .program("busybox"), .program("openssl"), .program("perl")))
 struct LongEgressTests {
-  @Test(.timeLimit(.minutes(2))) func whoDoesNotAskInTimeIsSentAway() throws {
+  @Test(.ends(within: 2)) func whoDoesNotAskInTimeIsSentAway() throws {
     try EgressStand.with("good.test") { stand in
       let silent = try stand.connection()
       let slow = try stand.connection()

@@ -4,7 +4,7 @@ import Testing
 import ZoneRuntime
 
 /// What happened, as `zonectl events` tells it.
-@Suite(.serialized, .machine, .needs(.root, .ordinaryUser), .timeLimit(.minutes(5)))
+@Suite(.serialized, .machine, .needs(.root, .ordinaryUser), .ends(within: 5))
 struct EventsTests {
   @Test func aZonesLifeIsTold() throws {
     try Zonectl.with { zones in

@@ -5,7 +5,7 @@ import Testing
 /// A machine that has run short: of room on a disk, files, processes, descriptors, memory. What cannot be done is told in a
 /// line with what can be done about it, leaves nothing, and no state is wrong; what needs nothing works all the same, above
 /// all the verbs that end and delete; and the next command is as good as ever.
-@Suite(.serialized, .machine, .needs(.root, .program("gcc"), .program("busybox")), .timeLimit(.minutes(15)))
+@Suite(.serialized, .machine, .needs(.root, .program("gcc"), .program("busybox")), .ends(within: 15))
 struct ExhaustionTests {
   @Test(arguments: VerbWalk.zoneVerbs, ["data", "run"]) func aZonesDiskIsFull(verb: String, place: String) throws {
     try VerbWalk.zone(verb) { walk in
@@ -85,7 +85,7 @@ struct ExhaustionTests {
 
 /// The same for an ordinary user, whose processes are counted together.
 @Suite(
-  .serialized, .machine, .needs(.root, .ordinaryUser, .program("gcc"), .program("busybox")), .timeLimit(.minutes(15)))
+  .serialized, .machine, .needs(.root, .ordinaryUser, .program("gcc"), .program("busybox")), .ends(within: 15))
 struct LongExhaustionUserTests {
   @Test(arguments: VerbWalk.zoneVerbs) func hisProcessesAreUsedUp(verb: String) throws {
     try VerbWalk.zone(verb, .ordinaryUser) { walk in
@@ -110,7 +110,7 @@ struct LongExhaustionUserTests {
   }
 }
 
-@Suite(.serialized, .machine, .needs(.root, .program("gcc"), .program("busybox")), .timeLimit(.minutes(30)))
+@Suite(.serialized, .machine, .needs(.root, .program("gcc"), .program("busybox")), .ends(within: 30))
 struct LongExhaustionTests {
   @Test(arguments: VerbWalk.zoneVerbs) func aZonesDescriptorsAreUsedUp(verb: String) throws {
     try VerbWalk.zone(verb) { try Exhaustion.descriptors($0, each: 5) }

@@ -6,7 +6,7 @@ import Testing
 /// command works.
 @Suite(
   .serialized, .machine, .needs(.root, .program("gcc"), .program("busybox")),
-  .timeLimit(.minutes(10)))
+  .ends(within: 10))
 struct FaultTests {
   @Test(arguments: VerbWalk.zoneVerbs) func aSpreadOfCallsOfAZone(verb: String) throws {
     try FaultWalk.zone(verb) { $0.spread(9) }
@@ -19,7 +19,7 @@ struct FaultTests {
 
 @Suite(
   .serialized, .machine, .needs(.root, .program("gcc"), .program("busybox")),
-  .timeLimit(.minutes(60)))
+  .ends(within: 60))
 struct LongFaultTests {
   @Test(arguments: VerbWalk.zoneVerbs) func everyCallOfAZone(verb: String) throws { try FaultWalk.zone(verb) { $0 } }
 

@@ -6,7 +6,7 @@ import Testing
 @testable import ZoneRuntime
 
 /// Zones of images: layers that nobody writes under one of the zone's own.
-@Suite(.serialized, .machine, .needs(.root, .program("busybox"), .program("python3")), .timeLimit(.minutes(5)))
+@Suite(.serialized, .machine, .needs(.root, .program("busybox"), .program("python3")), .ends(within: 5))
 struct ImageZoneTests {
   private let run = ["create", "--image", "oci:box:1", "--network", "none"]
 
@@ -149,7 +149,8 @@ struct ImageZoneTests {
     try Zonectl.with { zones in
       for options in [["create"], ["run", "--rm"], ["run"]] {
         let words =
-          options + ["--image", "oci:nobody", "--network", "none"] + (options == ["create"] ? ["a"] : ["--name", "a"])
+          options + ["--pull", "never", "--image", "oci:nobody", "--network", "none"]
+          + (options == ["create"] ? ["a"] : ["--name", "a"])
         let status: CInt = options == ["create"] ? 1 : 125
         #expect(
           try zones.refused(words + ["--", "true"], status: status).contains("no image nobody:latest is here"))

@@ -5,7 +5,7 @@ import Testing
 @testable import ResourceControl
 
 /// A zone that nobody stays with outlives the control group that it was started from, as a systemd unit's is when it stops.
-@Suite(.serialized, .machine, .needs(.root), .timeLimit(.minutes(5)))
+@Suite(.serialized, .machine, .needs(.root), .ends(within: 5))
 struct KeeperGroupTests {
   private static let tree = CgroupHierarchy.usualTree()?.path ?? "/sys/fs/cgroup"
 

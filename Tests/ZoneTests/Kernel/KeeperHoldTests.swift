@@ -3,7 +3,7 @@ import Glibc
 import Testing
 
 /// A keeper that somebody tries to hold up: its zone's end is noticed all the same, and every verb is answered.
-@Suite(.serialized, .machine, .needs(.root, .program("gcc")), .timeLimit(.minutes(10)))
+@Suite(.serialized, .machine, .needs(.root, .program("gcc")), .ends(within: 10))
 struct KeeperHoldTests {
   /// How the keeper is held.
   enum Hold: String, CaseIterable, Sendable {

@@ -3,7 +3,7 @@ import Glibc
 import Testing
 
 /// `kill -9` of everything that can be killed: what is left must be right, and a way out.
-@Suite(.serialized, .machine, .needs(.root), .timeLimit(.minutes(5))) struct KillTests {
+@Suite(.serialized, .machine, .needs(.root), .ends(within: 5)) struct KillTests {
   @Test func theFirstProcessIsBackByItsPolicyAndStartedOnce() throws {
     try Zonectl.with { zones in
       try zones.make(
@@ -142,7 +142,7 @@ enum KilledAtCalls {
   }
 }
 
-@Suite(.serialized, .machine, .needs(.root, .program("gcc")), .timeLimit(.minutes(10)))
+@Suite(.serialized, .machine, .needs(.root, .program("gcc")), .ends(within: 10))
 struct KillAtCallsTests {
   @Test(arguments: KilledAtCalls.verbs) func aSpreadOfCalls(verb: String) throws {
     try KilledAtCalls.walk(verb, children: false) { $0.spread(25) }
@@ -168,7 +168,7 @@ struct KillAtCallsTests {
   }
 }
 
-@Suite(.serialized, .machine, .needs(.root, .program("gcc")), .timeLimit(.minutes(60)))
+@Suite(.serialized, .machine, .needs(.root, .program("gcc")), .ends(within: 60))
 struct LongKillAtCallsTests {
   @Test(arguments: KilledAtCalls.verbs) func everyCall(verb: String) throws {
     try KilledAtCalls.walk(verb, children: false) { $0 }

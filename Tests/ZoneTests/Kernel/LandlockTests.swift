@@ -7,7 +7,7 @@ import Testing
 /// Under Linux 6.12 only (scripts/guest): other kernels here have no Landlock, or not its scopes.
 @Suite(
   .serialized, .machine, .needs(.root, .ordinaryUser, .guest, .landlock, .program("gcc"), .program("git")),
-  .timeLimit(.minutes(15)))
+  .ends(within: 15))
 struct LandlockTests {
   private static let users: [Zonectl.Who] = [.ordinaryUser, .root]
 
@@ -282,7 +282,7 @@ struct LandlockTests {
 
 /// The same wall behind namespaces, where both are to be had.
 @Suite(
-  .serialized, .machine, .needs(.root, .ordinaryUser, .landlock, .program("gcc")), .timeLimit(.minutes(5)))
+  .serialized, .machine, .needs(.root, .ordinaryUser, .landlock, .program("gcc")), .ends(within: 5))
 struct LandlockBehindTests {
   /// Sixteen domains can lie in each other (landlock(7)): who can make fifteen is in one.
   @Test(arguments: [Zonectl.Who.ordinaryUser, .root]) func aDomainLiesAroundTheCommand(who: Zonectl.Who) throws {

@@ -3,7 +3,7 @@ import Glibc
 import Testing
 
 /// What of the launcher's own state reaches the command, and what must not.
-@Suite(.serialized, .machine, .needs(.root, .ordinaryUser), .timeLimit(.minutes(5)))
+@Suite(.serialized, .machine, .needs(.root, .ordinaryUser), .ends(within: 5))
 struct LauncherTests {
   static let everybody: [Zonectl.Who] = [.root, .ordinaryUser]
 

@@ -3,7 +3,7 @@ import Glibc
 import Testing
 
 /// Nothing is left: `.machine` compares mounts, cgroups, links, rules, sysctls, processes and files around each case.
-@Suite(.serialized, .machine, .needs(.root), .timeLimit(.minutes(5))) struct LeakTests {
+@Suite(.serialized, .machine, .needs(.root), .ends(within: 5)) struct LeakTests {
   @Test func fiveZonesOfEveryKind() throws {
     try Zonectl.with { zones in
       try LeakTests.startAndDelete(zones, count: 5)
@@ -93,7 +93,7 @@ import Testing
   }
 }
 
-@Suite(.serialized, .machine, .needs(.root), .timeLimit(.minutes(30))) struct LongLeakTests {
+@Suite(.serialized, .machine, .needs(.root), .ends(within: 30)) struct LongLeakTests {
   @Test func aHundredZones() throws {
     try Zonectl.with { zones in
       try LeakTests.startAndDelete(zones, count: 100)

@@ -5,7 +5,7 @@ import Testing
 /// A run is learned on one input and its profile used on others: as the ordinary user, with real programs.
 @Suite(
   .serialized, .machine, .needs(.root, .ordinaryUser, .program("gcc"), .program("make"), .program("python3")),
-  .timeLimit(.minutes(5)))
+  .ends(within: 5))
 struct LearnTests {
   private func learn(_ me: Developer, _ options: [String], _ command: String...) throws -> Outcome {
     var made = me.command([], command)

@@ -3,7 +3,7 @@ import Glibc
 import Testing
 
 /// Limits bite, and what they did is told.
-@Suite(.serialized, .machine, .needs(.root), .timeLimit(.minutes(5))) struct LimitTests {
+@Suite(.serialized, .machine, .needs(.root), .ends(within: 5)) struct LimitTests {
   @Test func sharesOfThreeToOneGiveThreeToOne() throws {
     try Zonectl.with { zones in
       let busy = ["sh", "-c", "while :; do :; done"]

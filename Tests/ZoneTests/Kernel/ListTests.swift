@@ -3,7 +3,7 @@ import Glibc
 import Testing
 
 /// Who asks for all zones asks the kernel, and not one keeper after the other.
-@Suite(.serialized, .machine, .needs(.root, .program("strace")), .timeLimit(.minutes(5)))
+@Suite(.serialized, .machine, .needs(.root, .program("strace")), .ends(within: 5))
 struct ListTests {
   /// A machine's thousand zones are looked at without waking one of them.
   @Test func aListWakesNoKeeper() throws {

@@ -159,7 +159,7 @@ private struct DailyVerbs {
 
 @Suite(
   .serialized, .machine, .needs(.root, .program("busybox"), .program("podman"), .program("dockerd"), .program("ctr")),
-  .timeLimit(.minutes(30)))
+  .ends(within: 30))
 struct LongEngineTests {
   /// Where systemd runs it is asked by default.
   @Test(arguments: GroupManager.here) func podman(manager: GroupManager) throws {

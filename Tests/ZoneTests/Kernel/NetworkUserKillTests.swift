@@ -6,7 +6,7 @@ import Testing
 @Suite(
   .serialized, .machine,
   .needs(.root, .ordinaryUser, .program("pasta"), .program("busybox"), .program("gcc"), .path("/dev/net/tun")),
-  .timeLimit(.minutes(10)))
+  .ends(within: 10))
 struct NetworkUserKillTests {
   private func twoZones(_ body: (Zonectl) throws -> Void) throws {
     try Zonectl.withTun { zones in
@@ -91,7 +91,7 @@ struct NetworkUserKillTests {
 @Suite(
   .serialized, .machine,
   .needs(.root, .ordinaryUser, .program("pasta"), .program("busybox"), .program("gcc"), .path("/dev/net/tun")),
-  .timeLimit(.minutes(60)))
+  .ends(within: 60))
 struct LongNetworkUserKillTests {
   @Test func zonectlIsKilledAtEachOfItsCalls() throws { try KilledOnANetwork.walk { $0 } }
 }

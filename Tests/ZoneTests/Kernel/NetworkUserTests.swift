@@ -10,7 +10,7 @@ struct NetworkUserTests {
     try Zonectl.withTun(body)
   }
 
-  @Test(.timeLimit(.minutes(2))) func theOutsideIsReached() throws {
+  @Test(.ends(within: 2)) func theOutsideIsReached() throws {
     try withTun { zones in
       try Command.text("ip", "netns", "add", "zonestest")
       defer { _ = try? Command.text("ip", "netns", "del", "zonestest") }
@@ -33,7 +33,7 @@ struct NetworkUserTests {
   }
 
   /// Without --no-map-gw the gateway's address leads to the host's loopback.
-  @Test(.timeLimit(.minutes(2))) func theHostsLoopbackIsNotReached() throws {
+  @Test(.ends(within: 2)) func theHostsLoopbackIsNotReached() throws {
     try withTun { zones in
       try "loopback".write(toFile: zones.folder + "/index.html", atomically: false, encoding: .utf8)
       let server = try Command("busybox", "httpd", "-f", "-p", "127.0.0.1:18085", "-h", zones.folder).start()
@@ -51,7 +51,7 @@ struct NetworkUserTests {
     }
   }
 
-  @Test(.timeLimit(.minutes(2))) func aPublishedPortIsReached() throws {
+  @Test(.ends(within: 2)) func aPublishedPortIsReached() throws {
     try withTun { zones in
       let script = "mkdir -p /srv; echo of-user > /srv/index.html; exec busybox httpd -f -p 80 -h /srv"
       try zones.ok("run", "-d", "--name", "web", "-p", "18086:80", "--", "sh", "-c", script)
@@ -66,7 +66,7 @@ struct NetworkUserTests {
 
   /// Where /dev/net/tun is for root only, pasta would wait for ever: a network that was asked for is refused, and without
   /// a word there is none, which is said.
-  @Test(.timeLimit(.minutes(2))) func withoutTunItIsSaid() throws {
+  @Test(.ends(within: 2)) func withoutTunItIsSaid() throws {
     try Zonectl.with(.ordinaryUser) { zones in
       zones.privateMounts = Zonectl.tun(mode: 600)
       zones.timeout = 20

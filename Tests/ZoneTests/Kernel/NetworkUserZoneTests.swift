@@ -6,7 +6,7 @@ import Testing
 @Suite(
   .serialized, .machine,
   .needs(.root, .ordinaryUser, .program("pasta"), .program("busybox"), .program("perl"), .path("/dev/net/tun")),
-  .timeLimit(.minutes(5)))
+  .ends(within: 5))
 struct NetworkUserZoneTests {
   @Test func zonesOfANetworkFindEachOtherByName() throws {
     try Zonectl.withTun { zones in

@@ -6,7 +6,7 @@ import Testing
 @testable import VirtualNet
 
 /// Zones on networks: names, published ports, walls between networks, and what is put back.
-@Suite(.serialized, .machine, .needs(.root, .program("busybox"), .program("curl")), .timeLimit(.minutes(5)))
+@Suite(.serialized, .machine, .needs(.root, .program("busybox"), .program("curl")), .ends(within: 5))
 struct NetworkZoneTests {
   /// A zone that answers on port 80 with its own name.
   private func serve(_ zones: Zonectl, _ name: String, _ options: [String]) throws {

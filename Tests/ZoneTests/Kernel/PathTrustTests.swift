@@ -4,7 +4,7 @@ import LinuxNS
 import Testing
 
 /// Places that somebody else could lead elsewhere: no verb works there, and one line says what to do.
-@Suite(.serialized, .needs(.root, .ordinaryUser), .timeLimit(.minutes(2))) struct PathTrustTests {
+@Suite(.serialized, .needs(.root, .ordinaryUser), .ends(within: 2)) struct PathTrustTests {
   private static let verbs = [
     ["list"], ["show", "a"], ["create", "b"], ["configure", "b"], ["start", "a"], ["ready", "a"], ["halt", "a"],
     ["stop", "a"], ["delete", "--yes", "a"], ["run", "--rm", "--", "true"], ["exec", "a", "true"],

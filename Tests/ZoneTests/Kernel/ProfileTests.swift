@@ -3,7 +3,7 @@ import Glibc
 import Testing
 
 /// Profiles that make zones, and limits that were learned: with the real programs, as the ordinary user and as root.
-@Suite(.serialized, .machine, .needs(.root, .ordinaryUser, .program("gcc")), .timeLimit(.minutes(5)))
+@Suite(.serialized, .machine, .needs(.root, .ordinaryUser, .program("gcc")), .ends(within: 5))
 struct ProfileTests {
   private func path(_ me: Developer) -> String { me.zones.folder + "/profile" }
 

@@ -3,7 +3,7 @@ import Glibc
 import Testing
 
 /// Real projects, built and tested inside with a profile and the network's option alone; nothing is left outside of them.
-@Suite(.serialized, .machine, .needs(.root, .ordinaryUser, .program("git")), .timeLimit(.minutes(5)))
+@Suite(.serialized, .machine, .needs(.root, .ordinaryUser, .program("git")), .ends(within: 5))
 struct ProjectTests {
   @Test(.needs(.program("gcc"), .program("make"))) func aProjectOfCBuildsAndTests() throws {
     try Developer.with(git: true) { (me) throws in
@@ -86,7 +86,7 @@ struct ProjectTests {
 
 /// Those whose tools not everybody has; `scripts/test --full` installs them.
 @Suite(
-  .serialized, .machine, .needs(.root, .ordinaryUser, .program("git"), .program("openssl")), .timeLimit(.minutes(10)))
+  .serialized, .machine, .needs(.root, .ordinaryUser, .program("git"), .program("openssl")), .ends(within: 10))
 struct LongProjectTests {
   @Test(.needs(.tool("node"), .tool("npm"))) func aNodeProjectInstallsFromARegistryByName() throws {
     try Developer.with { (me) throws in

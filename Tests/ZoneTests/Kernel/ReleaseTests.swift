@@ -5,7 +5,7 @@ import Testing
 /// What scripts/release makes, put where its users put it.
 @Suite(
   .serialized, .machine, .needs(.root, .ordinaryUser, .program("dpkg-deb"), .program("strip"), .program("git")),
-  .timeLimit(.minutes(5)))
+  .ends(within: 5))
 struct LongReleaseTests {
   private func release(into folder: String) throws -> [String] {
     var command = Command(Zonectl.packageRoot + "/scripts/release", "--no-build", "--out", folder)

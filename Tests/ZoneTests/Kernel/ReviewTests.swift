@@ -6,7 +6,7 @@ import Testing
 /// `changes` after a command on a real overlay, as an ordinary user.
 @Suite(
   .serialized, .machine, .needs(.root, .ordinaryUser, .program("git"), .path("/usr/bin/python3"), .program("diff")),
-  .timeLimit(.minutes(5)))
+  .ends(within: 5))
 struct ReviewTests {
   /// A checkout with something of every kind.
   static let checkout = """
@@ -296,7 +296,7 @@ struct ReviewTests {
 /// Apply killed at a call of its own, and again.
 @Suite(
   .serialized, .machine, .needs(.root, .ordinaryUser, .program("gcc"), .program("git"), .path("/usr/bin/python3")),
-  .timeLimit(.minutes(10)))
+  .ends(within: 10))
 struct ReviewKillTests {
   @Test func aKilledApplyGoesOnWhereItStopped() throws {
     let behind = OrdinaryUser.prefix.count

@@ -3,7 +3,7 @@ import Glibc
 import Testing
 
 /// `zonectl sandbox --explain`: what a sandbox would be, in words; nothing is run, and nothing is made in the project.
-@Suite(.serialized, .machine, .needs(.root, .ordinaryUser, .program("git")), .timeLimit(.minutes(3)))
+@Suite(.serialized, .machine, .needs(.root, .ordinaryUser, .program("git")), .ends(within: 3))
 struct SandboxExplainTests {
   @Test(arguments: [Zonectl.Who.ordinaryUser, .root]) func eachWallAndPlaceHasItsReason(who: Zonectl.Who) throws {
     try Developer.with(who, git: true) { (me) throws in

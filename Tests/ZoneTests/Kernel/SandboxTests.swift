@@ -3,7 +3,7 @@ import Glibc
 import Testing
 
 /// The sandbox as its users meet it: an ordinary one, one with a single id, and root.
-@Suite(.serialized, .machine, .needs(.root, .ordinaryUser, .program("git")), .timeLimit(.minutes(5)))
+@Suite(.serialized, .machine, .needs(.root, .ordinaryUser, .program("git")), .ends(within: 5))
 struct SandboxTests {
   @Test(arguments: [Zonectl.Who.ordinaryUser, .userOfOneId, .root]) func theCommandIsItsCaller(who: Zonectl.Who) throws
   {

@@ -3,7 +3,7 @@ import Glibc
 import Testing
 
 /// The host's own upgrades must not break zones that execute its programs.
-@Suite(.serialized, .machine, .needs(.root, .program("apt-get")), .timeLimit(.minutes(15)))
+@Suite(.serialized, .machine, .needs(.root, .program("apt-get")), .ends(within: 15))
 struct LongSparseAptTests {
   @Test func twentyZonesSurviveAReinstallOfTheLibrary() throws {
     try Zonectl.with { zones in

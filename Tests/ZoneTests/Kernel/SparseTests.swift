@@ -3,7 +3,7 @@ import Glibc
 import Testing
 
 /// The sparse zone, as root and as an ordinary user: root inside, the host's programs, and nothing else of the host's.
-@Suite(.serialized, .machine, .needs(.root, .ordinaryUser), .timeLimit(.minutes(5))) struct SparseTests {
+@Suite(.serialized, .machine, .needs(.root, .ordinaryUser), .ends(within: 5)) struct SparseTests {
   /// Runs a script of sh in a throw-away zone.
   private func inside(_ who: Zonectl.Who, _ script: String, _ options: [String] = []) throws -> Outcome {
     try Zonectl.with(who) { zones in

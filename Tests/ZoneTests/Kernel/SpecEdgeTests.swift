@@ -3,7 +3,7 @@ import Glibc
 import Testing
 
 /// What a spec may name that is not what it should be.
-@Suite(.serialized, .machine, .needs(.root, .ordinaryUser, .program("busybox")), .timeLimit(.minutes(5)))
+@Suite(.serialized, .machine, .needs(.root, .ordinaryUser, .program("busybox")), .ends(within: 5))
 struct SpecEdgeTests {
   static let everybody: [Zonectl.Who] = [.root, .ordinaryUser]
 

@@ -3,7 +3,7 @@ import Glibc
 import Testing
 
 /// Starts that something comes in between of: another verb, or a kill.
-@Suite(.serialized, .machine, .needs(.root, .program("gcc")), .timeLimit(.minutes(10)))
+@Suite(.serialized, .machine, .needs(.root, .program("gcc")), .ends(within: 10))
 struct StartRaceTests {
   /// `halt` and `delete --force` of a zone that is being started, at every distance from the start's beginning.
   @Test(arguments: [["halt"], ["delete", "--force", "--yes"]]) func anEndRacesWithAStart(verb: [String]) throws {

@@ -5,7 +5,7 @@ import Synchronization
 import Testing
 
 /// A tree that somebody changes while it is removed. No zone is needed for that, nor root.
-@Suite(.serialized, .timeLimit(.minutes(2))) struct TreeRaceTests {
+@Suite(.serialized, .ends(within: 2)) struct TreeRaceTests {
   /// Runs `change` over and over on a thread of its own while `body` runs.
   private func racing(_ change: @escaping @Sendable () -> Void, _ body: () throws -> Void) rethrows {
     let goesOn = Mutex(true)

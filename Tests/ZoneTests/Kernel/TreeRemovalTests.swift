@@ -5,7 +5,7 @@ import Testing
 
 /// `delete` of what a hostile or unlucky zone has left in its root. The host puts it there, as a zone could have: no zone
 /// runs, so the machine is not touched.
-@Suite(.serialized, .needs(.root), .timeLimit(.minutes(5))) struct TreeRemovalTests {
+@Suite(.serialized, .needs(.root), .ends(within: 5)) struct TreeRemovalTests {
   /// An installed zone, and the folder of its root that it writes to as /srv.
   private func zone(_ zones: Zonectl) throws -> String {
     try zones.make("a", "installed")

@@ -3,7 +3,7 @@ import Glibc
 import Testing
 
 /// `cp` both ways, and against a zone whose tree is hostile: every path in it may be a link, a FIFO or a race.
-@Suite(.serialized, .machine, .needs(.root), .timeLimit(.minutes(5))) struct UserCopyTests {
+@Suite(.serialized, .machine, .needs(.root), .ends(within: 5)) struct UserCopyTests {
   @Test func bytesComeAndGo() throws {
     try Zonectl.with { zones in
       try zones.make("a")

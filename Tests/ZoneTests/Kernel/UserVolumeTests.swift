@@ -3,7 +3,7 @@ import Glibc
 import Testing
 
 /// Users and volumes: uid N inside is N on disk, so two zones can share a folder, and ids are parsed strictly.
-@Suite(.serialized, .machine, .needs(.root), .timeLimit(.minutes(5))) struct UserVolumeTests {
+@Suite(.serialized, .machine, .needs(.root), .ends(within: 5)) struct UserVolumeTests {
   private func owner(_ path: String) -> UInt32? {
     var status = stat()
     return lstat(path, &status) == 0 ? status.st_uid : nil

@@ -3,7 +3,7 @@ import Glibc
 import Testing
 
 /// A watched sandbox, from end to end.
-@Suite(.serialized, .machine, .needs(.root, .ordinaryUser, .program("gcc"), .program("git")), .timeLimit(.minutes(5)))
+@Suite(.serialized, .machine, .needs(.root, .ordinaryUser, .program("gcc"), .program("git")), .ends(within: 5))
 struct WatchTests {
   struct Told: Decodable {
     struct Denial: Decodable {

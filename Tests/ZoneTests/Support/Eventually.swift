@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import Testing
 
 /// Polls `condition` until it holds; false where `timeout` seconds passed first. The way to wait for a state.
 func eventually(timeout: Double = 10, _ condition: () throws -> Bool) rethrows -> Bool {
@@ -32,4 +33,9 @@ func contents(_ path: String) -> String? {
 /// How much longer than usual to wait for things: an emulated machine (scripts/guest) is ten times slower.
 enum Patience {
   static let factor = ProcessInfo.processInfo.environment["ZONES_PATIENCE"].flatMap(Double.init) ?? 1
+}
+
+extension Trait where Self == TimeLimitTrait {
+  /// - Parameter minutes: of a usual machine; an emulated one is ten times slower.
+  static func ends(within minutes: Int) -> Self { .timeLimit(.minutes(minutes * Int(Patience.factor.rounded(.up)))) }
 }

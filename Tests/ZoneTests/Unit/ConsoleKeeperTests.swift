@@ -6,7 +6,7 @@ import Testing
 @testable import ZoneRuntime
 
 /// The terminal client and a keeper: the words on the socket.
-@Suite(.serialized, .timeLimit(.minutes(1))) struct ConsoleKeeperTests {
+@Suite(.serialized, .ends(within: 1)) struct ConsoleKeeperTests {
   @Test func attachesThenRelaysOutputErrorAndExit() throws {
     let keeper = try FakeKeeper()
     let running = keeper.start()

@@ -7,7 +7,7 @@ import Testing
 
 /// The terminal client between two real pseudo-terminals: the person's and the zone's.
 /// Serialized: a process can have one raw terminal.
-@Suite(.serialized, .timeLimit(.minutes(1))) struct ConsoleTests {
+@Suite(.serialized, .ends(within: 1)) struct ConsoleTests {
   @Test func rawWhileItRunsAndRestoredAtTheEnd() throws {
     let rig = try Rig("read line; exit 7")
     let before = try rig.personModes()

@@ -7,7 +7,7 @@ import Testing
 @testable import ZoneRuntime
 
 /// How an end is told, and what clean-up ends. In-process: nothing but processes of ours runs.
-@Suite(.serialized, .timeLimit(.minutes(1))) struct EndTests {
+@Suite(.serialized, .ends(within: 1)) struct EndTests {
   private func exit(code: Int = 0, signal: Int = 0, oom: Bool, asked: Bool = false) throws -> ZoneExit {
     let text =
       "{\"version\":1,\"phase\":\"ended\",\"keeper\":1,\"init\":2,\"process\":3,\"started\":4,\"ended\":5,\"code\":\(code),"

@@ -343,7 +343,7 @@ import Testing
       let snapshot = try stand.layer(nil, .zone)
       let folder = stand.directories.data(of: "z")
       var root = try #require(try RootRecord.read(in: folder))
-      root.snapshots = [RootSnapshot(name: "s", made: 1, layers: [snapshot] + root.layers)]
+      root.snapshots = [RootSnapshot(name: "s", made: 1, layers: [snapshot] + root.layers, top: RootTop())]
       try root.write(in: folder)
       #expect(try store.prune(PrunePlan.Wish()).isEmpty)
       _ = try store.delete("box", force: true)

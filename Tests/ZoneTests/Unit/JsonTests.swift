@@ -183,7 +183,7 @@ private func why<T: JSONValue>(_ type: T.Type, _ text: String) -> String {
         == "cannot read test.json as json: at [0].port: expected an integer, found a string")
     #expect(
       why(Brand.self, #""dri:/x""#)
-        == "cannot read test.json as json: image 'dri:/x': not one of sparse, dir:PATH, empty")
+        == "cannot read test.json as json: image 'dri:/x': not one of sparse, dir:PATH, oci:NAME[:TAG|@DIGEST], empty")
     #expect(why([Int].self, "{}") == "cannot read test.json as json: expected an array, found an object")
     #expect(why(Sample.Level.self, #""middle""#).hasPrefix("cannot read test.json as json: word 'middle'"))
     #expect(

@@ -53,8 +53,10 @@ import Testing
   static func root() -> RootRecord {
     var root = RootRecord(
       image: RootImage(name: try! ImageReference(parsing: "box:v1"), manifest: digest("a")), layers: [4, 3, 2])
-    root.snapshots = [RootSnapshot(name: "before", made: 5, layers: [3, 2])]
+    root.snapshots = [RootSnapshot(name: "before", made: 5, layers: [3, 2], top: RootTop())]
     root.quota = 1 << 30
+    root.isTemplate = true
+    root.pending = RootChange(frozen: 5, layers: [5, 4, 3, 2], snapshots: root.snapshots, top: RootTop())
     return root
   }
 

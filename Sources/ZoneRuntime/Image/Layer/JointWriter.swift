@@ -28,11 +28,9 @@ public enum JointWriter {
   /// What a directory of a layer looks like; of the plan's `top`, what a zone's own layer is to look like.
   public static func attributes(_ path: BytePath, in layer: borrowing TreeFD) throws(SyscallError) -> LayerAttributes {
     let folder = try layer.directory(path)
-    var status = stat()
-    try FileSystem.call("fstat", path.words) { fstat(folder.raw, &status) }
     let facts = try FileFacts.of(open: folder)
     return LayerAttributes(
-      mode: facts.mode, uid: status.st_uid, gid: status.st_gid, modified: facts.modified,
+      mode: facts.mode, uid: facts.uid, gid: facts.gid, modified: facts.modified,
       xattrs: try Xattr.all(of: folder, path).filter { LayerAttribute($0) == .kept })
   }
 

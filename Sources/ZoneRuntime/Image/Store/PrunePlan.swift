@@ -46,7 +46,11 @@ public struct PrunePlan: Equatable, Sendable {
     }
     plan.layers = look.layers.keys.filter { !numbers.contains($0) }.sorted()
     plan.blobs = look.blobs.keys.filter { !blobs.contains($0) }.sorted()
-    plan.leftovers = look.leftovers
+    // A zone's own layer on its way into the store is where nobody but the zone would look for it.
+    let pending = Set(look.roots.compactMap { $0.record.pending?.frozen }.map { LayerNumber.text($0) })
+    plan.leftovers = look.leftovers.filter { path in
+      path.split(separator: "/").last.map { !pending.contains(String($0)) } ?? true
+    }
     plan.bytes = look.leftoverBytes
     for layer in plan.layers { plan.bytes = saturatingSum(plan.bytes, look.layers[layer] ?? 0) }
     for blob in plan.blobs { plan.bytes = saturatingSum(plan.bytes, look.blobs[blob] ?? 0) }

@@ -15,6 +15,10 @@ public struct RootRecord: Equatable, Sendable {
   public var snapshots: [RootSnapshot] = []
   /// Of the zone's own layer, in bytes.
   public var quota: Int64?
+  /// It is made to be cloned, and is never started itself.
+  public var isTemplate = false
+  /// What is being made of it: whoever was at it may have been killed, and the next one carries on.
+  public var pending: RootChange?
 
   public init(image: RootImage?, layers: [Int]) {
     self.image = image
@@ -22,7 +26,10 @@ public struct RootRecord: Equatable, Sendable {
   }
 
   /// All that has to stay for it.
-  var numbers: Set<Int> { snapshots.reduce(Set(layers)) { $0.union($1.layers) } }
+  var numbers: Set<Int> {
+    let all = snapshots + (pending?.snapshots ?? [])
+    return all.reduce(Set(layers + (pending?.layers ?? []))) { $0.union($1.layers) }
+  }
 
   /// - Parameter folder: the zone's own, where its spec lies.
   /// - Returns: nil for a zone without layers.
@@ -82,13 +89,16 @@ public struct RootSnapshot: Equatable, Sendable, JSONObject {
   public var made: UInt64
   /// From the top.
   public var layers: [Int]
+  /// What a zone's own layer above them is to look like.
+  public var top: RootTop
   public var labels: [String: String] = [:]
 
-  public static var blank: RootSnapshot { RootSnapshot(name: "", made: 0, layers: []) }
-  public init(name: String, made: UInt64, layers: [Int]) {
+  public static var blank: RootSnapshot { RootSnapshot(name: "", made: 0, layers: [], top: .blank) }
+  public init(name: String, made: UInt64, layers: [Int], top: RootTop) {
     self.name = name
     self.made = made
     self.layers = layers
+    self.top = top
   }
 
   public mutating func fields(_ json: inout some JSONFields) throws(JSONError) {
@@ -96,6 +106,26 @@ public struct RootSnapshot: Equatable, Sendable, JSONObject {
     try json.field("layers", &layers)
     try json.field("made", &made)
     try json.field("name", &name)
+    try json.field("top", &top)
+  }
+}
+
+/// From one root to another, with a new layer of the zone's own on top. Each step looks whether it was done.
+public struct RootChange: Equatable, Sendable, JSONObject {
+  /// The number that the zone's own layer gets in the store; nil: it is thrown away.
+  public var frozen: Int?
+  /// What the root is then.
+  public var layers: [Int]
+  public var snapshots: [RootSnapshot]
+  public var top: RootTop
+
+  public static var blank: RootChange { RootChange(frozen: nil, layers: [], snapshots: [], top: .blank) }
+
+  public mutating func fields(_ json: inout some JSONFields) throws(JSONError) {
+    try json.field("frozen", &frozen)
+    try json.field("layers", &layers)
+    try json.field("snapshots", &snapshots)
+    try json.field("top", &top)
   }
 }
 
@@ -105,27 +135,35 @@ extension RootRecord: StoredRecord {
   public mutating func fields(_ json: inout some JSONFields) throws(JSONError) {
     try json.field("image", &image)
     try json.field("layers", &layers)
+    try json.field("pending", &pending)
     try json.field("quota", &quota)
     try json.field("snapshots", &snapshots)
+    try json.field("template", &isTemplate)
     try json.field("top", &top)
     try json.field("use", &use)
     try json.field("version", &version)
   }
 
   /// overlayfs takes 500 layers (OVL_MAX_STACK), the zone's own is one of them.
-  static let mostLayers = 499
+  public static let mostLayers = 499
 
   var unsound: String? {
-    for stack in [layers] + snapshots.map({ $0.layers }) {
+    let snapshots = self.snapshots + (pending?.snapshots ?? [])
+    for stack in [layers, pending?.layers ?? []] + snapshots.map({ $0.layers }) {
       if stack.count > Self.mostLayers { return "\(stack.count) layers, and at most \(Self.mostLayers) can be mounted" }
       if let why = LayerNumber.unsound(stack) { return why }
     }
     for snapshot in snapshots where !isDNSLabel(snapshot.name) {
       return "'\(shortened(snapshot.name))' is no snapshot's name"
     }
-    if Set(snapshots.map { $0.name }).count != snapshots.count { return "two snapshots of one name" }
+    for list in [self.snapshots, pending?.snapshots ?? []] {
+      if Set(list.map { $0.name }).count != list.count { return "two snapshots of one name" }
+    }
     if let quota, quota <= 0 { return "a quota of \(quota) bytes" }
-    if top.mode & ~0o7777 != 0 { return "a root of mode \(top.mode)" }
+    for top in [top, pending?.top ?? top] + snapshots.map({ $0.top }) where top.mode & ~0o7777 != 0 {
+      return "a root of mode \(top.mode)"
+    }
+    if let frozen = pending?.frozen, !LayerNumber.range.contains(frozen) { return "a layer of number \(frozen)" }
     return use.unsound
   }
 }

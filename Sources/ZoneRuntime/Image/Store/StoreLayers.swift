@@ -164,7 +164,7 @@ extension ImageStore {
   }
 
   /// A link, also in the place of one that leads elsewhere.
-  private func link(_ target: String, at path: String) throws(SyscallError) {
+  func link(_ target: String, at path: String) throws(SyscallError) {
     if symlink(target, path) == 0 { return }
     guard errno == EEXIST else { throw SyscallError(call: "symlink", errno: errno, path: path) }
     let draft = draft()
@@ -177,17 +177,23 @@ extension ImageStore {
 
   /// Out of sight at once, then removed: who is killed in between leaves it in `trash`.
   func discard(_ path: String) throws(SyscallError) {
+    if let place = try throwAway(path) { try TreeRemoval.remove(place) }
+  }
+
+  /// - Returns: where it is now; nil where it was not there.
+  func throwAway(_ path: String) throws(SyscallError) -> String? {
     let name = path.split(separator: "/").last.map(String.init) ?? "it"
     for turn in 0... {
       let place = "\(trash)/\(name).\(turn)"
-      if rename(path, place) == 0 { return try TreeRemoval.remove(place) }
+      if rename(path, place) == 0 { return place }
       let error = errno
-      if error == ENOENT { return }
+      if error == ENOENT { return nil }
       // What could not be removed, or is being removed by somebody else.
       guard error == ENOTEMPTY || error == EEXIST || error == ENOTDIR || error == EISDIR, turn < 10000 else {
         throw SyscallError(call: "rename", errno: error, path: path)
       }
     }
+    return nil
   }
 
   /// Goes on with removals that were cut.

@@ -34,7 +34,9 @@ extension ImageStore {
     let all = try allReferences().filter { $0.record.manifest == manifest }.map { $0.name }
     var gone = all
     if let name {
-      gone = name.digest == nil ? [name] : all.filter { $0.name == name.name && $0.tag == name.tag ?? $0.tag }
+      gone = name.digest == nil ? [name] : all.filter { $0 == name.byDigest }
+      // Otherwise the digest tells which of the repository's names is meant.
+      if gone.isEmpty { gone = all.filter { $0.name == name.name && $0.tag == name.tag ?? $0.tag } }
     }
     let words = shortened(text)
     guard !gone.isEmpty else {

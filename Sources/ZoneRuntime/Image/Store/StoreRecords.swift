@@ -181,7 +181,8 @@ extension ImageStore {
       return image
     }
     if let image = try image(digest) { return image }
-    // The digest of an index, under one of this repository's names.
+    // The digest of an index: what was pulled by it, or under one of this repository's names.
+    if let record = try reference(name.byDigest) { return try image(record.manifest) }
     for (other, record) in try allReferences() where other.name == name.name && record.index == digest {
       return try image(record.manifest)
     }

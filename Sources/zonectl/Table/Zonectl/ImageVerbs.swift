@@ -3,11 +3,14 @@ let imageVerbs: [Verb] = [
   Verb(
     "image", chapter: "images", "what zones can be made from: bring, name and prune it",
     operands: [
-      Operand("list|show|tag|delete|prune|import|pull", hint: .words("list show tag delete prune import pull")),
+      Operand(
+        "list|show|tag|delete|prune|import|export|pull|push",
+        hint: .words("list show tag delete prune import export pull push")),
       Operand("WORD", .zeroOrMore, hint: .file),
     ],
     options: [
-      OptionUse("output"), OptionUse("digests"), OptionUse("quiet", "list: only names, one a line; pull: no progress"),
+      OptionUse("output"), OptionUse("digests"),
+      OptionUse("quiet", "list: only names, one a line; pull, push, export: no progress"),
       OptionUse("force", "delete: though zones were made from it; all names of an id"),
       OptionUse("all", "prune: images that no zone was made from, too"), OptionUse("blobs"), OptionUse("dry-run"),
       OptionUse("yes", "prune: do not ask"), OptionUse("platform"), OptionUse("from"),
@@ -24,7 +27,8 @@ let imageVerbs: [Verb] = [
 
       import FILE|-|DIR [NAME] takes an OCI layout (a folder, or a tar of one), an archive of docker save, or a plain tar \
       of a root, which becomes an image of one layer; compressed by gzip or zstd or not at all. The name is the archive's \
-      own where it has one. It prints each name with its digest.
+      own where it has one. It prints each name with its digest. export NAME FILE|- writes an OCI layout that docker load \
+      reads too. push NAME [NEW] brings an image to its registry, or another; what is there is not sent again.
       """,
     examples: [
       Example("zonectl image pull debian:12", "of Docker Hub"),
@@ -32,10 +36,67 @@ let imageVerbs: [Verb] = [
       Example("zonectl image import debian.tar.gz localhost/debian:12", "a root as an image of one layer"),
       Example("zonectl image import box.oci localhost/box:v1", "an OCI layout, made by buildah say"),
       Example("docker save box:v1 | zonectl image import -", "by the name that it has there"),
+      Example("zonectl image push localhost/box:v1 registry.example.org/box:v1", "to a registry, by another name"),
+      Example("zonectl image export localhost/box:v1 - | podman load", "to another engine"),
       Example("zonectl image list", "what is here"),
       Example("zonectl image show localhost/box:v1", "its configuration, layers and zones"),
       Example("zonectl image delete localhost/box:v1", "the name"),
       Example("zonectl image prune", "the bytes that nothing leads to"),
+    ]),
+  Verb(
+    "snapshot", chapter: "images", "states of a zone's root, and the way back to them",
+    operands: [
+      Operand("create|list|rollback|delete", hint: .words("create list rollback delete")), Operand("ZONE", hint: .zone),
+      Operand("NAME", .zeroOrMore),
+    ],
+    options: [OptionUse("label", "create: a word of yours about it"), OptionUse("output"), OptionUse("quiet")],
+    details: """
+      Of a zone made from an image. create ZONE [NAME] takes no time where the zone is stopped; one that runs is frozen \
+      while what it has written is copied (where the file system shares blocks, without its content). rollback ZONE NAME \
+      throws away what was written since: also later snapshots stay. delete ZONE NAME… forgets; the bytes go with image \
+      prune. Volumes are not in it.
+      """,
+    examples: [
+      Example("zonectl snapshot create web before-upgrade", "before something that may go wrong"),
+      Example("zonectl snapshot list web", "what there is"),
+      Example("zonectl snapshot rollback web before-upgrade", "and it never happened (stop it first)"),
+    ]),
+  Verb(
+    "clone", chapter: "images", "a new zone with the root of another",
+    operands: [Operand("ZONE[@SNAPSHOT]", hint: .zone), Operand("NEW")],
+    options: [OptionUse("as-template")],
+    details: """
+      The two share all that was written until now, however much it is, and go their own ways from here on. The new \
+      zone's settings are the other's (zonectl set changes them), its addresses and ids its own; a named volume is one \
+      volume for both. A zone that runs is frozen while what it has written is copied.
+      """,
+    examples: [
+      Example("zonectl clone web web2", "as it is"), Example("zonectl clone web@before-upgrade test", "as it was"),
+      Example("zonectl clone web golden --as-template", "for clones alone"),
+    ]),
+  Verb(
+    "commit", chapter: "images", "make an image of what a zone has written",
+    operands: [Operand("ZONE", hint: .zone), Operand("NAME")],
+    options: [OptionUse("change"), OptionUse("message"), OptionUse("author"), OptionUse("compress")],
+    details: """
+      The zone's files that are not its image's become one more layer on it, as NAME. The image is run as the one that the \
+      zone was made from, but for what is changed: the zone's own settings are not the image's. A running zone is frozen \
+      while its files are read. Volumes are not in it.
+      """,
+    examples: [
+      Example("zonectl commit web localhost/web:v2", "as it is now"),
+      Example("zonectl commit web localhost/web:v2 --change 'CMD=[\"serve\"]' -m users", "and run otherwise"),
+    ]),
+  Verb(
+    "diff", chapter: "images", "what a zone has changed of its image, or since its last snapshot",
+    operands: [Operand("ZONE", hint: .zone)],
+    options: [OptionUse("output")],
+    details: """
+      A row a path: A added, M modified, D deleted, T of another type now, m its mode, owner or attributes alone, t its \
+      time alone. Sizes are 12, or 10>12.
+      """,
+    examples: [
+      Example("zonectl diff web", "in the order of paths"), Example("zonectl diff web -o json", "for programs"),
     ]),
   Verb(
     "df", chapter: "images", "where space goes, and what prune would free",

@@ -2,9 +2,9 @@
 let zonectlOptions: [Option] = [
   // MARK: a zone
   Option(
-    "image", "", "BRAND[:WHAT]", hint: .words("sparse dir: oci: empty"), set: "zone",
+    "image", "", "BRAND[:WHAT]", hint: .words("sparse dir: oci: tar: debootstrap: empty"), set: "zone",
     help:
-      "where the root comes from: sparse (the host's /usr, nothing copied; the default), dir:PATH (a tree, used in place), oci:NAME[:TAG|@DIGEST] (an image, pulled where it is not here: zonectl image), empty"
+      "where the root comes from: sparse (the host's /usr, nothing copied; the default), dir:PATH (a tree, used in place), oci:NAME[:TAG|@DIGEST] (an image, pulled where it is not here: zonectl image), tar:FILE (a root in an archive), debootstrap:SUITE (Debian, by mmdebstrap), empty"
   ),
   Option("cpus", "", "N", set: "zone", help: "at most this many CPUs' time, 1.5 say; 0.01 or more"),
   Option(
@@ -120,12 +120,23 @@ let zonectlOptions: [Option] = [
   Option(
     "from", "", "FORM", hint: .words("auto oci docker tar"),
     help: "import: what it is: oci, docker or tar; otherwise auto finds out"),
-  Option("plain-http", "", help: "pull: without TLS, where nobody else is on the way to the registry"),
-  Option("ca", "", "FILE", hint: .file, help: "pull: certificates (PEM) to trust beside this machine's"),
+  Option("plain-http", "", help: "pull, push: without TLS, where nobody else is on the way to the registry"),
+  Option("ca", "", "FILE", hint: .file, help: "pull, push: certificates (PEM) to trust beside this machine's"),
   Option(
     "login", "", "FILE", hint: .file,
-    help: "pull: a file of logins, as podman login and docker login make; otherwise theirs are looked at"),
-  Option("jobs", "", "NUMBER", help: "pull: so many layers beside each other, 1 to 64; otherwise 4"),
+    help: "pull, push: a file of logins, as podman login and docker login make; otherwise theirs are looked at"),
+  Option("jobs", "", "NUMBER", help: "pull, push: so many layers beside each other, 1 to 64; otherwise 4"),
+
+  Option(
+    "change", "", "WORD=VALUE", repeats: true,
+    hint: .words("CMD= ENTRYPOINT= ENV= EXPOSE= LABEL= STOPSIGNAL= USER= VOLUME= WORKDIR="),
+    help: "say something of the image anew: CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, STOPSIGNAL, USER, VOLUME, WORKDIR"),
+  Option("message", "m", "TEXT", help: "why the image was made, for its history"),
+  Option("author", "", "NAME", help: "who made it"),
+  Option(
+    "compress", "", "HOW", hint: .words("gzip zstd none"), help: "the new layer: gzip (the default), zstd, none"),
+
+  Option("as-template", "", help: "the new zone is there to be cloned: it is never started itself"),
 
   // MARK: before the verb or after it
   Option(

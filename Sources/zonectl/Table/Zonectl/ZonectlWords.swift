@@ -5,7 +5,7 @@ public enum ZonectlVerb: String, CaseIterable, Sendable {
   case exec, login, attach, logs, cp, kill, wait
   case sandbox, learn
   case list, show, set, explain, audit, events, changes, features
-  case image, df
+  case image, snapshot, clone, commit, diff, df
   case apply, plan, down, ps
   case completion, man, help, version
   case zoneEnded = "zone-ended"
@@ -38,6 +38,8 @@ public enum ZonectlOption: String, CaseIterable, Sendable {
   case detachKeys = "detach-keys"
   case all, force, yes, timeout, signal, follow, tail, quiet, output
   case digests, platform, from, blobs, ca, login, jobs, pull
+  case change, message, author, compress
+  case asTemplate = "as-template"
   case plainHttp = "plain-http"
   case dryRun = "dry-run"
   case root, help, version

@@ -1,0 +1,163 @@
+internal import Glibc
+internal import LinuxNS
+public import ZoneRuntime
+
+/// States of zones' roots: snapshots, the way back to them, and clones.
+public struct ZoneStates {
+  let store: ImageStore
+  let zones: Zones
+  /// Of the zones' place, as `--root` has it.
+  let root: String?
+  /// The orchestrator.
+  let program: String
+  let notice: @Sendable (String) -> Void
+
+  public init(
+    _ store: ImageStore, root: String?, program: String = "/proc/self/exe", notice: @escaping @Sendable (String) -> Void
+  ) {
+    self.store = store
+    self.root = root
+    self.program = program
+    self.notice = notice
+    zones = Zones(store.directories, notice: notice)
+  }
+
+  /// What a person calls a state.
+  public struct Label: Sendable {
+    /// nil: the next of snap0, snap1, …
+    public var name: String?
+    public var labels: [String: String]
+
+    public init(name: String?, labels: [String: String] = [:]) {
+      self.name = name
+      self.labels = labels
+    }
+  }
+
+  private func locked() throws(ZoneError) -> StoreLock {
+    try store.lock(.shared) { notice("waiting for who removes images …") }
+  }
+
+  // MARK: snapshots
+
+  /// Of a zone that does not run in constant time; of one that runs by a copy, while it is frozen.
+  /// - Returns: its name.
+  public func snapshot(_ zone: String, _ label: Label) throws(ZoneError) -> String {
+    let lock = try locked()
+    defer { withExtendedLifetime(lock) {} }
+    var own = try zones.ownLayer(of: zone, for: "snapshot", in: store)
+    let name = try Self.name(label.name, own.root, zone)
+    guard own.root.layers.count < RootRecord.mostLayers - 1 else {
+      throw .refused(
+        "cannot snapshot zone \(zone): its root has \(own.root.layers.count) layers, and more cannot be mounted (zonectl commit makes an image of them)"
+      )
+    }
+    if own.isLive {
+      try own.name(try copied(own, zone), as: (name, label.labels))
+    } else {
+      try own.freeze(in: store, as: (name, label.labels))
+    }
+    return name
+  }
+
+  private static func name(_ wanted: String?, _ root: RootRecord, _ zone: String) throws(ZoneError) -> String {
+    let names = Set(root.snapshots.map { $0.name })
+    guard let wanted else {
+      var number = root.snapshots.count
+      while names.contains("snap\(number)") { number += 1 }
+      return "snap\(number)"
+    }
+    guard isDNSLabel(wanted) else {
+      throw .commandLine("'\(shortened(wanted))' cannot be a snapshot's name: it takes a-z, 0-9 and inner hyphens")
+    }
+    guard !names.contains(wanted) else { throw .refused("zone \(zone) has a snapshot \(wanted) already") }
+    return wanted
+  }
+
+  /// A running zone's layer once more, while it is frozen.
+  /// - Returns: its number.
+  private func copied(_ own: borrowing OwnLayer, _ zone: String) throws(ZoneError) -> Int {
+    let begun = Clock.monotonicNanoseconds()
+    let hold = own.isRunning ? try ZoneHold(zone, root: root, program: program) : nil
+    var frozen: UInt64 = 0
+    do throws(ImageError) {
+      let copy = try LayerCopier.copy(own.folder, over: own.root.layers, in: store, program: program) {
+        hold?.end()
+        frozen = Clock.monotonicNanoseconds() - begun
+      }
+      let tenths = frozen / 100_000_000
+      notice(
+        "copied \(copy.read.bytes) bytes while it was frozen (\(tenths / 10).\(tenths % 10) s); of a zone that is stopped it takes no time"
+      )
+      return copy.number
+    } catch {
+      hold?.end()
+      throw .refused("cannot copy what zone \(zone) has written: \(error)")
+    }
+  }
+
+  public func snapshots(_ zone: String) throws(ZoneError) -> [RootSnapshot] {
+    let lock = try locked()
+    defer { withExtendedLifetime(lock) {} }
+    return try zones.ownLayer(of: zone, for: "look at", in: store).root.snapshots
+  }
+
+  /// Back to a snapshot: what was written since is gone.
+  public func rollBack(_ zone: String, to name: String) throws(ZoneError) {
+    let lock = try locked()
+    defer { withExtendedLifetime(lock) {} }
+    var own = try zones.ownLayer(of: zone, for: "roll back", in: store)
+    let snapshot = try Self.find(name, own.root, zone)
+    guard !own.isLive else {
+      throw .refused("cannot roll zone \(zone) back: it runs (zonectl stop \(zone))")
+    }
+    try own.rollBack(to: snapshot, in: store)
+  }
+
+  /// Their layers go with `prune`.
+  public func forget(_ zone: String, _ names: [String]) throws(ZoneError) {
+    let lock = try locked()
+    defer { withExtendedLifetime(lock) {} }
+    var own = try zones.ownLayer(of: zone, for: "look at", in: store)
+    for name in names { _ = try Self.find(name, own.root, zone) }
+    for name in names { try own.forget(name) }
+  }
+
+  private static func find(_ name: String, _ root: RootRecord, _ zone: String) throws(ZoneError) -> RootSnapshot {
+    if let found = root.snapshots.first(where: { $0.name == name }) { return found }
+    let names = root.snapshots.map { $0.name }
+    throw .refused(
+      "zone \(zone) has no snapshot \(shortened(name)) ("
+        + (names.isEmpty
+          ? "zonectl snapshot create \(zone) makes one" : "it has \(names.suffix(8).joined(separator: ", "))")
+        + ")")
+  }
+
+  // MARK: clones
+
+  /// A new zone with the root of another, or of one of its snapshots.
+  /// - Parameters:
+  ///   - snapshot: nil: as it is now.
+  public func clone(_ zone: String, snapshot: String?, as new: String, template: Bool) throws(ZoneError) {
+    let lock = try locked()
+    defer { withExtendedLifetime(lock) {} }
+    var own = try zones.ownLayer(of: zone, for: "clone", in: store)
+    var spec = try zones.spec(of: zone)
+    (spec.name, spec.fleet) = (new, nil)
+    var root = own.root
+    if let snapshot {
+      let found = try Self.find(snapshot, own.root, zone)
+      (root.layers, root.top) = (found.layers, found.top)
+    } else if own.isLive {
+      root.top = try own.top()
+      root.layers.insert(try copied(own, zone), at: 0)
+    } else {
+      // What nobody has written needs no layer.
+      if try !own.isUntouched() { try own.freeze(in: store, as: nil) }
+      (root.layers, root.top) = (own.root.layers, own.root.top)
+    }
+    root.snapshots = []
+    root.isTemplate = template
+    try zones.clone(spec, root)
+  }
+}

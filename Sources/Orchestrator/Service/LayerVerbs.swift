@@ -1,0 +1,162 @@
+internal import CommandLineTable
+internal import Glibc
+internal import LinuxNS
+internal import Orchestrator
+internal import ZoneRuntime
+
+/// commit, diff, snapshot and clone: what zones have written over their images.
+struct LayerVerbs {
+  private let invocation: Invocation
+  private let directories: Directories
+
+  init(_ invocation: Invocation) throws(ZoneError) {
+    self.invocation = invocation
+    directories = try Directories.standard(root: invocation.value(.root))
+  }
+
+  /// Where there is no such zone that is said, whatever images are here.
+  private func store(for zone: String) throws(ZoneError) -> ImageStore {
+    let spec = try Zones(directories).spec(of: zone)
+    if let store = try ImageStore.open(directories) { return store }
+    guard case .image = spec.brand else { return try ImageStore.make(directories) }
+    throw .refused("cannot use zone \(zone): the images in \(directories.images) are gone")
+  }
+
+  private func states(of zone: String) throws(ZoneError) -> ZoneStates {
+    ZoneStates(try store(for: zone), root: invocation.value(.root)) { HandedOver.complain($0) }
+  }
+
+  // MARK: snapshot and clone
+
+  func snapshot() throws -> Int32 {
+    let (word, zone) = (invocation.operands[0], invocation.operands[1])
+    let names = Array(invocation.operands.dropFirst(2))
+    let known: [(word: String, names: ClosedRange<Int>, grammar: String, options: [ZonectlOption])] = [
+      ("create", 0...1, "create ZONE [NAME]", [.label, .quiet]), ("list", 0...0, "list ZONE", [.output, .quiet]),
+      ("rollback", 1...1, "rollback ZONE NAME", []), ("delete", 1...Int.max, "delete ZONE NAME…", []),
+    ]
+    guard let rule = known.first(where: { $0.word == word }) else {
+      throw ZoneError.commandLine(
+        "snapshot: '\(shortened(word))' is not one of \(known.map { $0.word }.joined(separator: ", "))")
+    }
+    guard rule.names.contains(names.count) else { throw ZoneError.commandLine("it is: snapshot \(rule.grammar)") }
+    for setting in invocation.settings where setting.option != ZonectlOption.root.rawValue {
+      guard !rule.options.contains(where: { $0.rawValue == setting.option }) else { continue }
+      throw ZoneError.commandLine("snapshot \(word) has no --\(setting.option)")
+    }
+    let states = try states(of: zone)
+    switch word {
+    case "create":
+      let made = try states.snapshot(zone, ZoneStates.Label(name: names.first, labels: try labels()))
+      Terminal.print(made)
+    case "list": try list(try states.snapshots(zone))
+    case "rollback": try states.rollBack(zone, to: names[0])
+    default: try states.forget(zone, names)
+    }
+    return 0
+  }
+
+  private func labels() throws(ZoneError) -> [String: String] {
+    var labels: [String: String] = [:]
+    for text in invocation.values(.label) {
+      guard let equals = text.firstIndex(of: "="), equals > text.startIndex else {
+        throw .commandLine("label '\(shortened(text))': it is KEY=VALUE")
+      }
+      labels[String(text[..<equals])] = String(text[text.index(after: equals)...])
+    }
+    return labels
+  }
+
+  private func list(_ snapshots: [RootSnapshot]) throws {
+    let format = try ImageVerbs.format(invocation)
+    if invocation.has(.quiet) {
+      for snapshot in snapshots { Terminal.print(snapshot.name) }
+    } else if format == .json {
+      try ImageVerbs.json(snapshots)
+    } else {
+      let now = Clock.realtimeNanoseconds()
+      var table = TextTable(["name", "age", "layers", "labels"])
+      for snapshot in snapshots {
+        let labels = snapshot.labels.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
+        table.add([
+          snapshot.name, Words.span(nanoseconds: now > snapshot.made ? now - snapshot.made : 0),
+          String(snapshot.layers.count), labels.isEmpty ? "-" : labels.joined(separator: ","),
+        ])
+      }
+      Terminal.write(table.text(), to: STDOUT_FILENO)
+    }
+  }
+
+  func clone() throws -> Int32 {
+    let parts = invocation.operands[0].split(separator: "@", maxSplits: 1, omittingEmptySubsequences: false)
+    let (zone, new) = (String(parts[0]), invocation.operands[1])
+    let snapshot = parts.count > 1 ? String(parts[1]) : nil
+    guard zone != new else { throw ZoneError.commandLine("clone: \(shortened(new)) would be a clone of itself") }
+    try states(of: zone).clone(zone, snapshot: snapshot, as: new, template: invocation.has(.asTemplate))
+    Terminal.print(new)
+    return 0
+  }
+
+  // MARK: commit and diff
+
+  func commit() throws -> Int32 {
+    let zone = invocation.operands[0]
+    let name = try ImageVerbs.reference(invocation.operands[1])
+    guard name.digest == nil else {
+      throw ZoneError.commandLine("commit: \(name.familiar) has a digest, which nobody can give")
+    }
+    var wish = ImageCommitter.Wish()
+    for text in invocation.values(.change) {
+      do throws(SyntaxError) { wish.changes.append(try ImageChange(parsing: text)) } catch {
+        throw ZoneError.commandLine(error.description)
+      }
+    }
+    wish.comment = invocation.value(.message)
+    wish.author = invocation.value(.author)
+    if let how = try invocation.choice("compress", ["gzip", "zstd", "none"]) {
+      wish.compression = MediaType.Compression(rawValue: how) ?? wish.compression
+    }
+    let store = try store(for: zone)
+    do throws(ImageError) {
+      let committer = ImageCommitter(store, root: invocation.value(.root)) { HandedOver.complain($0) }
+      let digest = try committer.run(zone, as: name, wish)
+      Terminal.print("\(name.familiar)@\(digest.text)")
+    } catch { throw ZoneError.refused("cannot commit zone \(zone): \(error)") }
+    return 0
+  }
+
+  func difference() throws -> Int32 {
+    let format = try ImageVerbs.format(invocation)
+    let zone = invocation.operands[0]
+    let store = try store(for: zone)
+    let lock = try store.lock(.shared)
+    let own = try Zones(directories).ownLayer(of: zone, for: "compare", in: store)
+    let found: LayerDifference
+    do throws(ImageError) {
+      found = try LayerComparer.changes(of: own.folder, over: own.root.layers, top: own.root.top, in: store)
+    } catch {
+      throw ZoneError.refused("cannot compare zone \(zone) with its image: \(error)")
+    }
+    withExtendedLifetime(lock) {}
+    if format == .json {
+      try ImageVerbs.json(found)
+    } else if !found.changes.isEmpty {
+      let isWide = format == .wide
+      var table = TextTable(["change", "size"] + (isWide ? ["mode", "owner"] : []) + ["path"])
+      for change in found.changes {
+        let wide = [Self.both(change.oldMode, change.mode), Self.both(change.oldOwner, change.owner)]
+        table.add(
+          [change.change.letter, Self.both(change.oldSize, change.size)] + (isWide ? wide : []) + [change.path.words])
+      }
+      Terminal.write(table.text(), to: STDOUT_FILENO)
+    }
+    for problem in found.problems { HandedOver.complain("cannot look at \(problem.path.words): \(problem.why)") }
+    return found.problems.isEmpty ? 0 : 1
+  }
+
+  /// `12`, or `10>12` where it was another.
+  private static func both<Value: Equatable>(_ old: Value?, _ new: Value?) -> String {
+    if let old, let new, old != new { return "\(old)>\(new)" }
+    return (new ?? old).map { "\($0)" } ?? "-"
+  }
+}

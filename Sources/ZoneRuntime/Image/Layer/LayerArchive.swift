@@ -1,0 +1,85 @@
+internal import Glibc
+public import LinuxNS
+
+/// A zone's own layer as an archive (image-spec, layer.md): the same bytes for the same tree. Holes are zeros, as image-spec
+/// advises.
+public struct LayerArchive: ~Copyable {
+  private let archive: OwnedFD
+  private var room = [UInt8](repeating: 0, count: 1 << 18)
+
+  private static let mark = Array(".wh.".utf8)
+
+  private init(_ archive: consuming OwnedFD) { self.archive = archive }
+
+  /// Nobody writes in the layer meanwhile.
+  /// - Parameters:
+  ///   - below: what is seen without it.
+  ///   - top: what its own directory was given when it was made; it has an entry only where that was changed.
+  /// - Returns: where no name is told of, the archive has no entry.
+  public static func write(
+    _ layer: consuming OwnedFD, over below: consuming OwnedFD, top: RootTop?, to archive: consuming OwnedFD
+  ) throws(LayerError) -> ReadLayer {
+    try LayerReader.read(layer, over: below, top: top, into: LayerArchive(archive))
+  }
+}
+
+extension LayerArchive: LayerSink {
+  mutating func add(_ path: BytePath, _ kind: TarEntry.Kind, _ entry: LayerEntry) throws(LayerError) {
+    guard !path.name.starts(with: Self.mark) else {
+      throw LayerError(path: path.bytes, why: "a name that begins with .wh. is a deletion in an archive (rename it)")
+    }
+    var all = entry.attributes
+    if let own = all.xattrs.first(where: { $0.has(prefix: LayerEntry.own) }) {
+      let name = BytePath(own.name).words
+      throw LayerError(
+        path: path.bytes, why: "it has an attribute of overlayfs' own, \(name) (take it away by setfattr -x)")
+    }
+    // Of another name of a file the header says nothing that the first has not said.
+    if case .hardLink = kind { all.xattrs = [] }
+    try put(
+      TarEntry(
+        path: path.isRoot ? [UInt8(ascii: ".")] : path.bytes, kind: kind, mode: all.mode, uid: all.uid, gid: all.gid,
+        modified: all.modified, xattrs: all.xattrs), path)
+  }
+
+  mutating func fill(_ path: BytePath, _ file: borrowing OwnedFD, size: Int64) throws(LayerError) {
+    var at: Int64 = 0
+    while at < size {
+      let wanted = Int(min(Int64(room.count), size - at))
+      let got = room.withUnsafeMutableBytes { pread(file.raw, $0.baseAddress, wanted, off_t(at)) }
+      let error = errno
+      if got < 0, error == EINTR { continue }
+      guard got >= 0 else { throw LayerError(path, SyscallError(call: "read", errno: error)) }
+      guard got > 0 else { throw .changed(path) }
+      try put(room[..<got], path)
+      at += Int64(got)
+    }
+    let padding = TarWriter.padding(after: size)
+    if padding > 0 { try put([UInt8](repeating: 0, count: padding)[...], path) }
+  }
+
+  mutating func hideAll(_ path: BytePath) throws(LayerError) { try putMark(path.appending(Array(".wh..wh..opq".utf8))) }
+
+  mutating func delete(_ path: BytePath) throws(LayerError) {
+    try putMark(path.parent.appending(Self.mark + path.name))
+  }
+
+  mutating func end() throws(LayerError) { try put(TarWriter.end[...], .root) }
+
+  private func putMark(_ path: BytePath) throws(LayerError) {
+    try put(TarEntry(path: path.bytes, kind: .file(size: 0), mode: 0o600), path)
+  }
+
+  private func put(_ entry: TarEntry, _ path: BytePath) throws(LayerError) {
+    let header: [UInt8]
+    do throws(TarError) { header = try TarWriter.header(of: entry) } catch {
+      throw LayerError(path: path.bytes, why: error.why)
+    }
+    try put(header[...], path)
+  }
+
+  private func put(_ bytes: ArraySlice<UInt8>, _ path: BytePath) throws(LayerError) {
+    let error = bytes.withUnsafeBytes { FileSystem.write(all: $0, to: archive) }
+    if error != 0 { throw LayerError(path, SyscallError(call: "write", errno: error, path: "the archive")) }
+  }
+}

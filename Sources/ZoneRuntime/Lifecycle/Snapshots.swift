@@ -1,0 +1,151 @@
+internal import Glibc
+internal import LinuxNS
+
+/// A zone's own layer, frozen where it is or thrown away, with a new one above. Who calls holds the zone's lock, and the
+/// store's (shared).
+///
+/// What is to be done is written down first (`RootRecord.pending`), in one file, then carried out in steps each of which is
+/// one rename and is seen to have been done: a kill anywhere leaves what the next verb carries on with.
+extension Zones {
+  /// Carries on with what somebody has begun.
+  func settled(_ files: ZoneFiles, _ root: RootRecord, in store: ImageStore) throws(ZoneError) -> RootRecord {
+    guard let change = root.pending else { return root }
+    var rubbish: String?
+    if let number = change.frozen {
+      try store.take(files.upper, as: number)
+    } else {
+      rubbish = try thrownAway(files, root, in: store)
+    }
+    try makeLayer(files, change.top)
+    var next = root
+    (next.layers, next.snapshots, next.top, next.pending) = (change.layers, change.snapshots, change.top, nil)
+    try next.write(in: files.data)
+    if let rubbish { try? TreeRemoval.remove(rubbish) }  // best effort: `prune` goes on with it
+    return next
+  }
+
+  /// An empty layer stays: it may be the new one already. Where the old one cannot be moved, nothing has been done.
+  private func thrownAway(_ files: ZoneFiles, _ root: RootRecord, in store: ImageStore) throws(ZoneError) -> String? {
+    do throws(SyscallError) {
+      if FileSystem.exists(files.upper), try FileSystem.list(files.upper).isEmpty { return nil }
+      return try store.throwAway(files.upper)
+    } catch {
+      var old = root
+      old.pending = nil
+      try? old.write(in: files.data)  // the first error is the one to report
+      throw .call("roll zone \(files.name) back", error)
+    }
+  }
+
+  /// A zone with the root of another: in constant time, however much that is.
+  /// - Parameter root: its layers are in the store, whose lock is held (shared).
+  public func clone(_ spec: ZoneSpec, _ root: RootRecord) throws(ZoneError) { try create(spec, of: root) }
+}
+
+extension OwnLayer {
+  /// Words of a person's about a state.
+  public typealias Label = (name: String, labels: [String: String])
+
+  /// Freezes it as a layer of the store: as long for a gigabyte as for a byte.
+  /// - Parameter snapshot: nil: nobody shall go back to it by a name.
+  public mutating func freeze(in store: ImageStore, as snapshot: Label?) throws(ZoneError) {
+    let top = try top()
+    let new = try store.begin()
+    do throws(ZoneError) {
+      try store.note(LayerRecord(.zone, digest: nil, made: Clock.realtimeNanoseconds()), of: new)
+      var change = RootChange(
+        frozen: new.number, layers: [new.number] + root.layers, snapshots: root.snapshots, top: top)
+      if let snapshot { change.snapshots.append(Self.snapshot(snapshot, change.layers, top)) }
+      try carryOut(change, in: store)
+    } catch {
+      if root.pending == nil { store.abandon(new) }
+      throw error
+    }
+  }
+
+  /// Throws away what was written since; the root is as it was then.
+  public mutating func rollBack(to snapshot: RootSnapshot, in store: ImageStore) throws(ZoneError) {
+    try carryOut(
+      RootChange(frozen: nil, layers: snapshot.layers, snapshots: root.snapshots, top: snapshot.top), in: store)
+  }
+
+  private mutating func carryOut(_ change: RootChange, in store: ImageStore) throws(ZoneError) {
+    var begun = root
+    begun.pending = change
+    try begun.write(in: files.data)
+    do throws(ZoneError) { root = try Zones(store.directories).settled(files, begun, in: store) } catch {
+      // Where the layer is still in its place nothing has been done yet; otherwise the next verb carries on.
+      if let number = change.frozen, !FileSystem.exists(store.layer(number)), FileSystem.exists(files.upper),
+        (try? root.write(in: files.data)) != nil
+      {
+        throw error
+      }
+      root = begun
+      throw error
+    }
+    try reopen()
+  }
+
+  /// Names what a layer of the store has, with all below it: a copy of what the zone has written, made while it went on.
+  public mutating func name(_ layer: Int, as snapshot: Label) throws(ZoneError) {
+    let top = try top()
+    try change { $0.snapshots.append(Self.snapshot(snapshot, [layer] + $0.layers, top)) }
+  }
+
+  /// Takes a snapshot's name away; its layers go with `prune`, as far as nobody else has them.
+  public mutating func forget(_ name: String) throws(ZoneError) {
+    try change { $0.snapshots.removeAll { $0.name == name } }
+  }
+
+  /// In one file: it is done, or it is not.
+  public mutating func change(_ body: (inout RootRecord) -> Void) throws(ZoneError) {
+    var next = root
+    body(&next)
+    try next.write(in: files.data)
+    root = next
+  }
+
+  private static func snapshot(_ label: Label, _ layers: [Int], _ top: RootTop) -> RootSnapshot {
+    var snapshot = RootSnapshot(name: label.name, made: Clock.realtimeNanoseconds(), layers: layers, top: top)
+    snapshot.labels = label.labels
+    return snapshot
+  }
+
+  /// What its directory looks like now, on disk.
+  public func top() throws(ZoneError) -> RootTop {
+    let facts = try attempt("look at the layer of zone \(files.name)") { () throws(SyscallError) in
+      try FileFacts.of(open: folder)
+    }
+    var top = RootTop()
+    (top.mode, top.uid, top.gid, top.modified) = (facts.mode, facts.uid, facts.gid, facts.modified)
+    // A user's own layer is his on disk, whatever is told of it inside.
+    if geteuid() != 0 { (top.uid, top.gid) = (root.top.uid, root.top.gid) }
+    return top
+  }
+
+  /// Nothing is in it, and its directory is as it was made.
+  public func isUntouched() throws(ZoneError) -> Bool {
+    let now = try top()
+    guard now == root.top else { return false }
+    let path = files.upper
+    return try attempt("look at \(path)") { () throws(SyscallError) in try FileSystem.list(path).isEmpty }
+  }
+}
+
+extension ImageStore {
+  /// A zone's own layer becomes the layer of a number that was begun.
+  func take(_ upper: String, as number: Int) throws(ZoneError) {
+    let begun = "\(unfinished)/\(LayerNumber.text(number))"
+    try attempt("freeze \(upper)") { () throws(SyscallError) in
+      if !FileSystem.exists(layer(number)) {
+        if FileSystem.exists(upper) {
+          try FileSystem.makeDirectories("\(begun)/root", mode: 0o700)
+          try FileSystem.call("rename", upper) { rename(upper, "\(begun)/root") }
+        }
+        try FileSystem.call("rename", begun) { rename(begun, layer(number)) }
+      }
+      let name = LayerNumber.text(number)
+      try link("../layers/\(name)/root", at: "\(mountLinks)/\(name)")
+    }
+  }
+}

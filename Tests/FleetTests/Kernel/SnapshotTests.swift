@@ -1,0 +1,386 @@
+import Foundation
+import Glibc
+import LinuxNS
+import Testing
+import ZoneRuntime
+
+/// `zonectl snapshot` and `clone`: states of roots, in constant time, and byte for byte.
+@Suite(.serialized, .enabled(if: geteuid() == 0, "files of others are root's to make"), .ends(within: 10))
+struct SnapshotTests {
+  /// A place with a zone `a`, which has never run, of an image with a few files.
+  final class Stand {
+    let stand: ImageStand
+    var data: String { "\(stand.place)/data" }
+
+    init(user: String? = nil) throws {
+      stand = try ImageStand(user: user, layouts: false)
+      try stand.sh(
+        """
+        mkdir -p root/bin root/dir/below root/gone root/proc root/sys root/dev root/tmp && cd root
+        cp "$(command -v busybox)" bin/busybox && for name in sh sleep cat rm mkdir touch ls chmod; do
+          ln -s busybox bin/$name; done
+        for n in 1 2 3 4 5 6 7 8; do printf $n >dir/$n; done; printf x >gone/x; printf y >dir/below/y; chmod 751 .
+        tar -cf ../root.tar .; cd ..; rm -rf root
+        """)
+      try stand.ok("image", "import", "\(stand.folder)/root.tar", "localhost/base:v1")
+      try create("a")
+    }
+
+    deinit {
+      let names = (try? stand.zonectl(["list", "-q"]).output.split(separator: "\n").map(String.init)) ?? []
+      for name in names { _ = try? stand.zonectl(["delete", "--force", "--yes", name]) }
+    }
+
+    func create(_ zone: String) throws {
+      try stand.ok("create", "--image", "oci:localhost/base:v1", "--network", "none", zone, "--", "sleep", "infinity")
+    }
+
+    /// A layer's name in the store.
+    static func link(_ number: Int) -> String { String(repeating: "0", count: 6 - "\(number)".count) + "\(number)" }
+
+    func file(_ path: String, ofLayer number: Int) -> String {
+      "\(stand.storePath)/layers/\(Self.link(number))/root/\(path)"
+    }
+
+    func root(_ zone: String) throws -> RootRecord { try #require(try RootRecord.read(in: "\(data)/\(zone)")) }
+
+    /// All that is seen of a zone's root, with content and attributes: mounted anew, in a namespace of its own.
+    func view(_ zone: String, layers: [Int]? = nil) throws -> String {
+      let names = try (layers ?? root(zone).layers).map(Self.link)
+      let upper = layers == nil ? "\(data)/\(zone)/upper:" : ""
+      let lower = upper + names.joined(separator: ":") + ":\(stand.folder)/empty"
+      return try stand.sh(
+        """
+        mkdir -p view empty; exec unshare -m sh -ec "
+        cd '\(stand.storePath)/l'; mount -t overlay o -o ro,userxattr,lowerdir=\(lower) '\(stand.folder)/view'
+        cd '\(stand.folder)/view'; find . -printf '%P %y %m %U %G %T@ %l' \\( -type d -o -printf ' %s' \\) -printf '\\n' | sort
+        find . -type f -exec sha256sum {} + | sort -k 2"
+        """)
+    }
+
+    /// Writes in a stopped zone's layer what a zone that ran would have written.
+    func write(_ zone: String, _ script: String) throws {
+      try stand.ok("start", zone)
+      let outcome = try stand.zonectl(["exec", zone, "--", "/bin/sh", "-ec", script])
+      try #require(outcome.status == 0, "\(outcome)")
+      try stand.ok("halt", zone)
+    }
+  }
+
+  // MARK: snapshots
+
+  @Test(arguments: [nil, "zonestest"]) func aZoneGoesBackToItsSnapshots(user: String?) throws {
+    let zones = try Stand(user: user)
+    let stand = zones.stand
+    #expect(try stand.ok("snapshot", "list", "-q", "a") == "")
+    try zones.write("a", "echo one >/one; rm -r /gone; chmod 700 /dir; mkdir /gone; echo new >/gone/new; chmod 750 /")
+    let one = try zones.view("a")
+    #expect(try stand.ok("snapshot", "create", "a") == "snap0\n")
+    #expect(try zones.view("a") == one)
+    try zones.write("a", "rm /one /dir/1; echo 2 >/dir/2; rm -r /gone; mkdir /new; chmod 711 /")
+    let two = try zones.view("a")
+    #expect(try stand.ok("snapshot", "create", "--label", "why=test", "a", "second") == "second\n")
+    try zones.write("a", "echo three >/three; rm -r /dir")
+    let three = try zones.view("a")
+    #expect(try stand.ok("snapshot", "list", "-q", "a") == "snap0\nsecond\n")
+    #expect(try stand.ok("snapshot", "list", "a").contains("why=test"))
+    #expect(try stand.ok("snapshot", "list", "-o", "json", "a").contains("second"))
+    try stand.ok("snapshot", "rollback", "a", "snap0")
+    #expect(try zones.view("a") == one && one != two && two != three)
+    try stand.ok("snapshot", "rollback", "a", "second")
+    #expect(try zones.view("a") == two)
+    // It starts with all of them below, and writes above.
+    try zones.write("a", "test ! -e /one; test -d /new; echo 4 >/four")
+    #expect(try zones.view("a") != two)
+    try stand.ok("snapshot", "delete", "a", "snap0", "second")
+    let after = try zones.view("a")
+    try stand.ok("image", "prune")
+    #expect(try zones.view("a") == after)
+    #expect(try stand.ok("snapshot", "list", "-q", "a") == "")
+    try stand.ok("delete", "--yes", "a")
+    try stand.ok("image", "prune")
+    #expect(try FileSystem.list("\(stand.storePath)/layers").count == 1)
+  }
+
+  @Test func whatCannotBeIsToldSo() throws {
+    let zones = try Stand()
+    let stand = zones.stand
+    #expect(try stand.refusal("snapshot", "create", "b").contains("no zone"))
+    #expect(try stand.refusal("snapshot", "rollback", "a", "x").contains("snapshot create a makes one"))
+    try stand.ok("snapshot", "create", "a", "x")
+    #expect(try stand.refusal("snapshot", "create", "a", "x").contains("has a snapshot x already"))
+    #expect(try stand.refusal("snapshot", "rollback", "a", "y").contains("it has x"))
+    #expect(try stand.refusal("snapshot", "delete", "a", "x", "y").contains("no snapshot y"))
+    #expect(try stand.ok("snapshot", "list", "-q", "a") == "x\n")
+    for (words, part) in [
+      (["snapshot", "make", "a"], "not one of"), (["snapshot", "create", "a", "b", "c"], "create ZONE [NAME]"),
+      (["snapshot", "create", "a", "B"], "cannot be a snapshot's name"),
+      (["snapshot", "rollback", "a"], "rollback ZONE"),
+      (["snapshot", "list", "a", "--label", "x=y"], "has no --label"),
+      (["snapshot", "create", "a", "--label", "x"], "KEY="),
+      (["clone", "a", "a"], "a clone of itself"),
+    ] {
+      let outcome = try stand.zonectl(words)
+      #expect(outcome.status == 2 && outcome.errors.contains(part), "\(words): \(outcome)")
+    }
+    try stand.ok("start", "a")
+    #expect(try stand.refusal("snapshot", "rollback", "a", "x").contains("zonectl stop a"))
+    try stand.ok("create", "--network", "none", "sparse", "--", "/bin/true")
+    #expect(try stand.refusal("snapshot", "create", "sparse").contains("was not made from an image"))
+  }
+
+  /// Without a control group nothing can be frozen: a user's zone where none is delegated.
+  @Test func aRunningZoneThatCannotBeFrozenIsToBeStopped() throws {
+    let zones = try Stand(user: "zonestest")
+    let stand = zones.stand
+    try stand.ok("start", "a")
+    let told = try stand.zonectl(["snapshot", "create", "a"])
+    guard told.status != 0 else { return #expect(told.errors.contains("while it was frozen")) }
+    for words in [["snapshot", "create", "a"], ["clone", "a", "b"], ["commit", "a", "localhost/x"]] {
+      let outcome = try stand.zonectl(words)
+      #expect(outcome.status == 1 && outcome.errors.contains("or stop it first"), "\(outcome)")
+    }
+    try stand.ok("halt", "a")
+    try stand.ok("snapshot", "create", "a")
+    try stand.ok("clone", "a", "b")
+    try stand.ok("commit", "a", "localhost/x")
+  }
+
+  /// What it has written until then, in one moment; it goes on.
+  @Test func aRunningZonesSnapshotIsOfOneMoment() throws {
+    let zones = try Stand()
+    let stand = zones.stand
+    try stand.ok("start", "a")
+    let script = """
+      mkdir /n; rm -r /gone; n=0; while :; do n=$((n + 1)); echo $n >/n/first; echo $n >/n/second; done
+      """
+    try stand.ok("exec", "a", "--", "/bin/sh", "-c", "(\(script)) >/dev/null 2>&1 & sleep 0.2")
+    for name in ["one", "two", "three"] {
+      let told = try stand.zonectl(["snapshot", "create", "a", name])
+      #expect(
+        told.status == 0 && told.errors.contains("copied") && told.errors.contains("while it was frozen"), "\(told)")
+    }
+    #expect(try stand.ok("list").contains("running"))
+    let before = try stand.ok("exec", "a", "--", "cat", "/n/first")
+    #expect(eventually(10) { (try? stand.ok("exec", "a", "--", "cat", "/n/first")) != before })
+    var seen: [Int] = []
+    for snapshot in try zones.root("a").snapshots {
+      let read = { (name: String) throws -> Int in
+        let path = zones.file("n/\(name)", ofLayer: snapshot.layers[0])
+        return FileSystem.exists(path) ? Int(try FileSystem.readLine(path)) ?? 0 : 0
+      }
+      // Between the two writes at the most; a file that is being written is empty.
+      let (first, second) = (try read("first"), try read("second"))
+      #expect(
+        first == second || first == second + 1 || first == 0 || second == 0, "\(snapshot.name): \(first), \(second)")
+      seen.append(max(first, second))
+    }
+    #expect(seen == seen.sorted())
+    try stand.ok("halt", "a")
+    let now = try zones.view("a")
+    try stand.ok("snapshot", "rollback", "a", "two")
+    #expect(try zones.view("a") != now)
+    try zones.write("a", "test -e /n/first; test ! -e /gone")
+    #expect(FileSystem.exists(zones.file("n/second", ofLayer: try zones.root("a").layers[0])))
+  }
+
+  @Test func aChainIsGoneBackToByteForByte() throws { try chain(20) }
+
+  /// So many snapshots, and back to each.
+  private func chain(_ count: Int) throws {
+    let zones = try Stand()
+    let stand = zones.stand
+    var random = Random(state: 5)
+    var views: [String] = []
+    var scripts: [String] = []
+    for number in 0..<count {
+      let names = (0..<4).map { _ in "\(Int.random(in: 0..<9, using: &random))" }
+      scripts.append(
+        """
+        echo \(number) >/dir/\(names[0]); rm -rf /dir/\(names[1]) /d\(names[2]); mkdir -p /d\(names[3])
+        echo \(number) >/d\(names[3])/\(names[0]); chmod \(number % 2 == 0 ? 755 : 750) /
+        """)
+    }
+    for (number, script) in scripts.enumerated() {
+      // Ten of them by the zone itself, the others as its kernel would write them.
+      if number % 10 == 0 {
+        try zones.write("a", script)
+      } else {
+        try mounted(zones, script)
+      }
+      views.append(try zones.view("a"))
+      try stand.ok("snapshot", "create", "a", "s\(number)")
+    }
+    #expect(Set(views).count > count * 8 / 10)
+    try stand.ok("image", "prune")
+    for number in (0..<count).shuffled(using: &random) {
+      try stand.ok("snapshot", "rollback", "a", "s\(number)")
+      #expect(try zones.view("a") == views[number], "s\(number)")
+    }
+    try zones.write("a", "test -d /dir; echo x >/last")
+    try stand.ok("image", "prune")
+    #expect(try zones.root("a").snapshots.count == count)
+  }
+
+  /// Runs a script in a stopped zone's root, mounted as a start mounts it but without its ids.
+  private func mounted(_ zones: Stand, _ script: String) throws {
+    let names = try zones.root("a").layers.map(Stand.link)
+    let own = "\(zones.data)/a"
+    try zones.stand.sh(
+      """
+      mkdir -p view; exec unshare -m sh -ec "
+      cd '\(zones.stand.storePath)/l'
+      mount -t overlay o -o userxattr,lowerdir=\(names.joined(separator: ":")),upperdir='\(own)/upper',workdir='\(own)/work' '\(zones.stand.folder)/view'
+      exec chroot '\(zones.stand.folder)/view' /bin/sh -ec '\(script)'"
+      """)
+  }
+
+  // MARK: clones
+
+  @Test(arguments: [nil, "zonestest"]) func aCloneIsAsTheOtherWasAndGoesItsOwnWay(user: String?) throws {
+    let zones = try Stand(user: user)
+    let stand = zones.stand
+    // Nothing was written: nothing is frozen.
+    #expect(try stand.ok("clone", "a", "b") == "b\n")
+    #expect(try zones.root("b").layers == zones.root("a").layers)
+    #expect(try zones.view("b") == zones.view("a"))
+    try zones.write("a", "echo a >/mine; rm -r /gone; chmod 711 /")
+    try stand.ok("snapshot", "create", "a", "x")
+    try zones.write("a", "echo later >/later")
+    try stand.ok("clone", "a@x", "c")
+    try stand.ok("clone", "a", "d", "--as-template")
+    #expect(try zones.view("d") == zones.view("a"))
+    try zones.write("c", "test ! -e /later; test -e /mine; echo c >/c")
+    #expect(try stand.refusal("start", "d").contains("it is a template (zonectl clone d NEW)"))
+    try stand.ok("clone", "d", "e")
+    try zones.write("e", "test -e /later; rm /mine")
+    try zones.write("a", "test -e /mine; test ! -e /c")
+    // What one has frozen, others have too; each goes by itself.
+    try stand.ok("delete", "--yes", "a")
+    try stand.ok("image", "prune")
+    try zones.write("e", "test -e /later; test ! -e /mine")
+    try zones.write("c", "test -e /c; test -e /mine")
+    #expect(try stand.refusal("clone", "c", "e").contains("there is a zone 'e' already"))
+    #expect(try stand.refusal("clone", "c@nothing", "f").contains("no snapshot nothing"))
+    let listed = try stand.ok("list", "-q").split(separator: "\n")
+    #expect(listed == ["b", "c", "d", "e"])
+    for name in listed { try stand.ok("delete", "--yes", String(name)) }
+    try stand.ok("image", "prune")
+    #expect(try FileSystem.list("\(stand.storePath)/layers").count == 1)
+  }
+
+  @Test func aCloneOfARunningZoneIsOfOneMoment() throws {
+    let zones = try Stand()
+    let stand = zones.stand
+    try stand.ok("start", "a")
+    try stand.ok("exec", "a", "--", "/bin/sh", "-ec", "echo x >/x; rm -r /gone")
+    try stand.ok("clone", "a", "b")
+    try stand.ok("exec", "a", "--", "/bin/sh", "-ec", "echo y >/y")
+    try zones.write("b", "test -e /x; test ! -e /gone; test ! -e /y")
+    try stand.ok("pause", "a")
+    try stand.ok("clone", "a", "c")
+    #expect(try stand.ok("list").contains("frozen"))
+    try stand.ok("resume", "a")
+    try zones.write("c", "test -e /y")
+  }
+
+  // MARK: kills and failures
+
+  /// What is done, at whose Nth call something happens.
+  enum Verb: String, CaseIterable, CustomStringConvertible {
+    case create, rollback, clone
+    var description: String { rawValue }
+
+    var words: [String] {
+      switch self {
+      case .create: ["snapshot", "create", "a", "new"]
+      case .rollback: ["snapshot", "rollback", "a", "old"]
+      case .clone: ["clone", "a", "b"]
+      }
+    }
+  }
+
+  private func tracer(_ stand: ImageStand) throws -> String {
+    let path = "\(stand.folder)/tracer"
+    if !FileSystem.exists(path) { try stand.sh("gcc -O1 -static -o tracer '\(Command.root)/Tests/tracer/tracer.c'") }
+    return path
+  }
+
+  /// The place as it is before the verb, copied back before each try.
+  private func walk(_ verb: Verb, _ option: String, count: Int) throws {
+    let zones = try Stand()
+    let stand = zones.stand
+    try zones.write("a", "echo one >/one; rm -r /gone")
+    try stand.ok("snapshot", "create", "a", "old")
+    let old = try zones.view("a")
+    try zones.write("a", "echo two >/two; rm /one; chmod 700 /")
+    let before = try zones.view("a")
+    try stand.sh("cp -a place saved")
+    let tracer = try tracer(stand)
+    let traced = { (words: [String]) throws -> Command in
+      try Command.run(
+        tracer,
+        ["-a", "-o", "\(stand.folder)/told"] + words
+          + ["--", Command.orchestrator, "zonectl", "--root", stand.place] + verb.words, timeout: 120)
+    }
+    let whole = try traced([])
+    try #require(whole.status == 0, "\(whole)")
+    let calls = ImageFaultTests.own(try String(contentsOfFile: "\(stand.folder)/told", encoding: .utf8))
+    var hits = 0
+    for number in stride(from: calls.lowerBound, to: calls.upperBound, by: max(1, calls.count / count)) {
+      try stand.sh("rm -rf place; cp -a saved place")
+      let outcome = try traced([option, "0:\(number)"])
+      let hit = try String(contentsOfFile: "\(stand.folder)/told", encoding: .utf8)
+      if !hit.isEmpty { hits += 1 }
+      let at = "\(verb) \(option) \(number) (call \(hit.trimmingCharacters(in: .whitespacesAndNewlines))): \(outcome)"
+      if option == "-e", outcome.status != 0 { #expect(outcome.status == 1, "\(at)") }
+      // Nothing that is needed goes, and the zone starts, whatever was done of it.
+      try stand.ok("image", "prune")
+      try stand.ok("start", "a")
+      try stand.ok("halt", "a")
+      let isDone = option == "-e" && outcome.status == 0
+      let now = try zones.view("a")
+      let names = try zones.root("a").snapshots.map { $0.name }
+      switch verb {
+      case .create:
+        #expect(now == before, "\(at)")
+        #expect(names == ["old"] && !isDone || names == ["old", "new"], "\(at): \(names)")
+        if names.count == 1 { try stand.ok("snapshot", "create", "a", "new") }
+        try stand.ok("snapshot", "rollback", "a", "new")
+        #expect(try zones.view("a") == before, "\(at)")
+      case .rollback:
+        #expect(now == old || now == before && !isDone, "\(at)")
+        try stand.ok("snapshot", "rollback", "a", "old")
+        #expect(try zones.view("a") == old, "\(at)")
+      case .clone:
+        #expect(now == before, "\(at)")
+        let listed = try stand.ok("list", "-q").split(separator: "\n")
+        if listed.contains("b") { try stand.ok("delete", "--force", "--yes", "b") }
+        try stand.ok("clone", "a", "b")
+        #expect(try zones.view("b") == before, "\(at)")
+      }
+      try stand.ok("image", "prune")
+      for folder in ["unpack", "new", "trash", "fetch"] {
+        #expect(try FileSystem.list("\(stand.storePath)/\(folder)").isEmpty, "\(at): \(folder)")
+      }
+    }
+    #expect(hits > 0)
+  }
+
+  @Test(arguments: Verb.allCases) func whatIsKilledIsDoneOrNot(_ verb: Verb) throws {
+    try walk(verb, "-k", count: 5)
+  }
+
+  @Test(arguments: Verb.allCases) func whatFailsIsDoneOrNot(_ verb: Verb) throws {
+    try walk(verb, "-e", count: 4)
+  }
+
+  @Suite(.serialized, .enabled(if: geteuid() == 0, "files of others are root's to make"), .ends(within: 60))
+  struct LongSnapshotFaultTests {
+    @Test func aChainOfAHundred() throws { try SnapshotTests().chain(100) }
+
+    @Test(arguments: Verb.allCases, ["-k", "-e"]) func everyCall(_ verb: Verb, _ option: String) throws {
+      try SnapshotTests().walk(verb, option, count: 400)
+    }
+  }
+}
