@@ -74,9 +74,9 @@ extension OwnLayer {
     begun.pending = change
     try begun.write(in: files.data)
     do throws(ZoneError) { root = try Zones(store.directories).settled(files, begun, in: store) } catch {
-      // Where the layer is still in its place nothing has been done yet; otherwise the next verb carries on.
-      if let number = change.frozen, !FileSystem.exists(store.layer(number)), FileSystem.exists(files.upper),
-        (try? root.write(in: files.data)) != nil
+      // Where the layer is seen to be in its place nothing has been done yet; otherwise the next verb carries on.
+      if let number = change.frozen, (try? FileSystem.isThere(store.layer(number))) == false,
+        (try? FileSystem.isThere(files.upper)) == true, (try? root.write(in: files.data)) != nil
       {
         throw error
       }
@@ -137,15 +137,28 @@ extension ImageStore {
   func take(_ upper: String, as number: Int) throws(ZoneError) {
     let begun = "\(unfinished)/\(LayerNumber.text(number))"
     try attempt("freeze \(upper)") { () throws(SyscallError) in
-      if !FileSystem.exists(layer(number)) {
-        if FileSystem.exists(upper) {
-          try FileSystem.makeDirectories("\(begun)/root", mode: 0o700)
-          try FileSystem.call("rename", upper) { rename(upper, "\(begun)/root") }
-        }
+      // Only what is seen counts: a look that failed would have an empty layer frozen in the place of this one.
+      if try !FileSystem.isThere(layer(number)) {
+        try FileSystem.makeDirectories("\(begun)/root", mode: 0o700)
+        let moved = rename(upper, "\(begun)/root")
+        let error = errno
+        // Gone already: who was at it has moved it, and came no further.
+        guard moved == 0 || error == ENOENT else { throw SyscallError(call: "rename", errno: error, path: upper) }
         try FileSystem.call("rename", begun) { rename(begun, layer(number)) }
       }
       let name = LayerNumber.text(number)
       try link("../layers/\(name)/root", at: "\(mountLinks)/\(name)")
     }
+  }
+}
+
+extension FileSystem {
+  /// Unlike `exists`, sure of it.
+  fileprivate static func isThere(_ path: String) throws(SyscallError) -> Bool {
+    do throws(SyscallError) { _ = try status(path, followingLinks: false) } catch {
+      guard error.errno == ENOENT else { throw error }
+      return false
+    }
+    return true
   }
 }
