@@ -40,6 +40,7 @@ long zns_openat2(int directory, const char *path, uint64_t flags, uint64_t mode,
 long zns_memfd_create(const char *name, unsigned flags) { return RESULT(syscall(SYS_memfd_create, name, flags)); }
 long zns_pipe2(int *ends, int flags) { return RESULT(pipe2(ends, flags)); }
 long zns_fcntl(int fd, int command, long argument) { return RESULT(fcntl(fd, command, argument)); }
+void zns_start_writing(int fd) { sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE); }
 long zns_ioctl(int fd, unsigned long request, unsigned long argument) {
   return RESULT(syscall(SYS_ioctl, fd, request, argument));
 }

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -16,6 +17,27 @@
 #include <sys/vfs.h>
 #include <sys/xattr.h>
 #include <unistd.h>
+
+/// A zone has its own attributes user.overlay.* as user.overlay.overlay.* on disk.
+static int is_copied(const char *name) {
+  static const char *const copied[] = {"user.overlay.overlay.", "system.posix_acl_"};
+  for (int i = 0; i < 2; i++)
+    if (!strncmp(name, copied[i], strlen(copied[i]))) return 1;
+  return !strncmp(name, "user.", 5) && strncmp(name, "user.overlay.", 13);
+}
+
+long zns_copy_attributes(const char *from, const char *to) {
+  char names[XATTR_LIST_MAX], value[XATTR_SIZE_MAX];
+  ssize_t length = llistxattr(from, names, sizeof names);
+  if (length < 0) return errno == ENOTSUP || errno == EACCES ? 0 : -errno;
+  for (const char *name = names; name < names + length; name += strlen(name) + 1) {
+    if (!is_copied(name)) continue;
+    ssize_t size = lgetxattr(from, name, value, sizeof value);
+    if (size < 0 && (errno == EACCES || errno == ENODATA)) continue;
+    if (size < 0 || lsetxattr(to, name, value, size, 0) < 0) return -errno;
+  }
+  return 0;
+}
 
 static int64_t nanoseconds(struct timespec time) {
   // A file can bear any time; one outside of what fits is as far as that goes.

@@ -105,6 +105,8 @@ long zns_merge_layers(const char *links, const char *layers, const char **step) 
   unsigned long flags = 0xf /* MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC */;
   STEP("mount overlay", syscall(SYS_mount, "overlay", ".", "overlay", flags, options));
   STEP("open", merged = open(links, O_PATH | O_DIRECTORY | O_CLOEXEC));
+  // It lives on by its descriptor, and the next one finds the names.
+  STEP("umount", syscall(SYS_umount2, links, 2 /* MNT_DETACH */));
   return merged;
 }
 

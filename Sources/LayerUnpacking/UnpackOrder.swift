@@ -7,7 +7,7 @@ public struct UnpackLimits: Equatable, Sendable {
   /// Files, directories and deleted names.
   public var names: Int
 
-  public init(bytes: Int64 = 1 << 36, names: Int = LayerLimits().names) {
+  public init(bytes: Int64 = LayerLimits.archiveBytes, names: Int = LayerLimits().names) {
     self.bytes = bytes
     self.names = names
   }

@@ -43,8 +43,9 @@ public struct Cgroup: Sendable {
   }
 
   /// The v2 group's directory for clone3(2) with CLONE_INTO_CGROUP; nil where there is no v2 tree.
-  public func openDirectory() throws(CgroupError) -> OwnedFD? {
-    guard let path = record.unified else { return nil }
+  /// - Parameter executing: for a process that comes to those that are there.
+  public func openDirectory(executing: Bool = false) throws(CgroupError) -> OwnedFD? {
+    guard let path = executing ? record.executions : record.beginning else { return nil }
     return try CgroupError.wrap("open the control group") { () throws(SyscallError) in
       try OwnedFD.open(path, O_RDONLY | O_DIRECTORY)
     }
@@ -79,6 +80,13 @@ public struct Cgroup: Sendable {
       guard try CgroupTree.processes(below: path).isEmpty else { throw .busy(path: path) }
       try CgroupTree.remove(path, deadline: Clock.monotonicNanoseconds() + 1_000_000_000)
       guard mkdir(path, 0o755) == 0 else { throw failure("mkdir", errno, path, "make the zone's control group") }
+    case .delegate(let path, let owner):
+      // What a delegatee is given (cgroup-v2.rst, "Model of Delegation"): the values stay ours.
+      for name in ["", "/cgroup.procs", "/cgroup.threads", "/cgroup.subtree_control"] {
+        guard lchown(path + name, owner.uid, owner.gid) == 0 else {
+          throw failure("chown", errno, path + name, "hand the control group over")
+        }
+      }
     case .inheritCpuset(let path):
       for name in ["cpuset.cpus", "cpuset.mems"] {
         guard try read("\(path)/\(name)").isEmpty else { continue }
@@ -101,7 +109,7 @@ public struct Cgroup: Sendable {
   private static func undo(_ step: CgroupPlan.Step) {
     switch step {
     case .shared(let path), .own(let path): rmdir(path)
-    case .inheritCpuset, .enable, .write, .writeIfPresent: break
+    case .inheritCpuset, .enable, .write, .writeIfPresent, .delegate: break
     }
   }
 

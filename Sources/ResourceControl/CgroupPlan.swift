@@ -10,6 +10,8 @@ public struct CgroupPlan: Equatable, Sendable, CustomStringConvertible {
     case enable([CgroupController], required: [CgroupController], at: String)
     /// The zone's group. Undo: remove it, and its values with it.
     case own(String)
+    /// Groups may be made in it by somebody else. Undo: the group is removed.
+    case delegate(String, to: CgroupOwner)
     /// A value. Undo: the group is removed.
     case write(String, file: String)
     /// A value for a file that kernels without the feature lack.
@@ -19,7 +21,13 @@ public struct CgroupPlan: Equatable, Sendable, CustomStringConvertible {
   public var steps: [Step]
   public var record: CgroupRecord
 
-  public init(base: CgroupBase, name: String, limits: ResourceLimits) throws(CgroupError) {
+  /// How many groups somebody may make who was given one: the kernel's memory for them is not all counted.
+  static let mostGroups = 4096
+
+  /// - Parameter owner: who may make groups of his own in the zone's (v2); nil: nobody.
+  public init(base: CgroupBase, name: String, limits: ResourceLimits, delegatedTo owner: CgroupOwner? = nil)
+    throws(CgroupError)
+  {
     let name = try CgroupBase.escape(name)
     var steps: [Step] = []
     var record = CgroupRecord(unified: base.unified.map { "\($0)/\(name)" }, v1: [:])
@@ -37,6 +45,15 @@ public struct CgroupPlan: Equatable, Sendable, CustomStringConvertible {
       }
       steps.append(.own(group))
       steps += limits.v2Values(available, full: false).map { Self.write($0, in: group) }
+      if let owner {
+        // The limits are out of the sight of who is below. What is executed later has a group beside: one whose
+        // controllers were let down takes no process.
+        record.isDelegated = true
+        steps.append(.write("\(Self.mostGroups)", file: "\(group)/cgroup.max.descendants"))
+        if !available.isEmpty { steps.append(.enable(available, required: [], at: group)) }
+        for path in [record.beginning, record.executions].compactMap({ $0 }) { steps.append(.own(path)) }
+        if let path = record.beginning { steps.append(.delegate(path, to: owner)) }
+      }
     }
     for controller in placement.v1 + (base.unified == nil ? [.freezer] : []) {
       guard let parent = base.v1[controller] else {
@@ -89,9 +106,21 @@ extension CgroupPlan.Step: CustomStringConvertible {
     case .enable(let controllers, _, let path):
       "write \(controllers.map { "+\($0.rawValue)" }.joined(separator: " ")) to \(path)/cgroup.subtree_control"
     case .own(let path): "make the group \(path)"
+    case .delegate(let path, let owner): "give the group \(path) to \(owner.uid):\(owner.gid)"
     case .write(let text, let file): "write \(text) to \(file)"
     case .writeIfPresent(let text, let file): "write \(text) to \(file) where the kernel has it"
     }
+  }
+}
+
+/// Whose a group is.
+public struct CgroupOwner: Equatable, Sendable {
+  public var uid: UInt32
+  public var gid: UInt32
+
+  public init(uid: UInt32, gid: UInt32) {
+    self.uid = uid
+    self.gid = gid
   }
 }
 
@@ -101,6 +130,13 @@ public struct CgroupRecord: Equatable, Sendable {
   public var unified: String?
   /// The groups in v1 trees; two controllers may share one.
   public var v1: [CgroupController: String]
+  /// The zone's first process is in a group below the v2 one, and may make more there.
+  public var isDelegated = false
+
+  /// The v2 group of the zone's first process, the top of all that it sees.
+  public var beginning: String? { unified.map { isDelegated ? "\($0)/zone" : $0 } }
+  /// That of processes which come later.
+  public var executions: String? { unified.map { isDelegated ? "\($0)/exec" : $0 } }
 
   public init(unified: String?, v1: [CgroupController: String]) {
     self.unified = unified

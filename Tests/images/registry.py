@@ -17,8 +17,6 @@ import urllib.parse
 
 layout, folder = sys.argv[1], sys.argv[2]
 other = sys.argv[3] if len(sys.argv) > 3 else ""
-index = json.load(open(f"{layout}/index.json"))
-top = index["manifests"][0]
 lock = threading.Lock()
 counts = {}
 NAME, PASSWORD = "me", "se:cret"
@@ -28,6 +26,11 @@ def count(key):
     with lock:
         counts[key] = counts.get(key, 0) + 1
         return counts[key]
+
+
+def newest():
+    """What the layout has now: it may be replaced meanwhile."""
+    return json.load(open(f"{layout}/index.json"))["manifests"][0]
 
 
 def blob(digest):
@@ -225,7 +228,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def may(self, mode):
         """Whether it goes on: who asks is known, or it does not matter."""
         said = self.headers.get("Authorization", "")
-        if mode == "basic":
+        # Who is sent elsewhere has given his login here.
+        if mode == "basic" or mode in ("offsite", "away") and other:
             if said == "Basic " + base64.b64encode(f"{NAME}:{PASSWORD}".encode()).decode():
                 return True
             self.error(401, "unauthorized", [("WWW-Authenticate", 'Basic realm="here"')])
@@ -246,6 +250,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return True
 
     def manifest(self, mode, pointer):
+        top = newest()
         data = blob(pointer if ":" in pointer else top["digest"])
         kind = top["mediaType"]
         if data is None:

@@ -100,6 +100,30 @@ public enum FileSystem {
     }
   }
 
+  /// Replaces files of one directory as `replace` does, durably, one after the other. Each is on its way to the disk before
+  /// the first is waited for, and the directory is waited for once: two cost little more than one.
+  public static func replaceDurably(_ files: [(path: String, bytes: [UInt8])]) throws(SyscallError) {
+    guard let first = files.first else { return }
+    let folder = try OwnedFD.open(parent(of: first.path), O_RDONLY | O_DIRECTORY)
+    let temporary = { (path: String) in "\(path).\(getpid()).\(zns_gettid()).tmp" }
+    var drafts: [CInt] = []
+    defer { for draft in drafts { close(draft) } }
+    do throws(SyscallError) {
+      for (path, bytes) in files {
+        let file = try OwnedFD.open(temporary(path), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode: 0o600)
+        try write(bytes, to: file, name: temporary(path))
+        zns_start_writing(file.raw)
+        drafts.append(file.take())
+      }
+      for (draft, file) in zip(drafts, files) { try call("fsync", file.path) { fsync(draft) } }
+      for (path, _) in files { try call("rename", path) { rename(temporary(path), path) } }
+      try call("fsync", first.path) { fsync(folder.raw) }
+    } catch {
+      for (path, _) in files { unlink(temporary(path)) }  // best effort: the first error is the one to report
+      throw error
+    }
+  }
+
   /// mkdir(2), and its missing parents. Existing directories are left as they are.
   public static func makeDirectories(_ path: String, mode: UInt32 = 0o755) throws(SyscallError) {
     if mkdir(path, mode) == 0 { return }
@@ -116,6 +140,11 @@ public enum FileSystem {
   }
 
   public static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
+
+  /// Extended attributes of a directory as another has them: the user's, and access lists.
+  public static func copyAttributes(_ path: String, to other: String) throws(SyscallError) {
+    try check(zns_copy_attributes(path, other), "copy extended attributes", other)
+  }
 
   /// The target of a link that was opened with O_PATH and O_NOFOLLOW.
   public static func readLink(of link: borrowing OwnedFD, _ name: String) throws(SyscallError) -> String {

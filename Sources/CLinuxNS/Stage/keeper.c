@@ -257,6 +257,11 @@ static void end(struct zone *zone) {
     record.code = info.code == CLD_EXITED ? info.status : 0;
     record.signal = info.code == CLD_EXITED ? 0 : info.status;
   }
+  // reboot(2) in a pid namespace: its init ends as by one of these, which nobody could have sent it (pid_namespaces(7)).
+  if (plan->own_init && (record.signal == SIGHUP || record.signal == SIGINT)) {
+    record.reboot = record.signal == SIGHUP;
+    record.code = record.signal = 0;
+  }
   if (zone->exec_pipe >= 0 && gone_through) {
     // Ended before it executed, and said nothing: killed on the way.
     int32_t numbers[3] = {STAGE_SECTION_PROCESS, STAGE_STEP_DIED, EPIPE};

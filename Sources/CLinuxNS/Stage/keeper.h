@@ -19,7 +19,7 @@ struct zone {
 
 /// The record in the zone's run directory: what `zonectl` reads to know the state (keeper.json, replaced atomically).
 enum phase { PHASE_READY, PHASE_RUNNING, PHASE_SHUTTING_DOWN, PHASE_ENDED };
-struct record { enum phase phase; int32_t init, process, code, signal, oom, asked; uint64_t started, ended; };
+struct record { enum phase phase; int32_t init, process, code, signal, oom, asked, reboot; uint64_t started, ended; };
 long write_record(const struct record *record);
 uint64_t now_realtime(void);
 

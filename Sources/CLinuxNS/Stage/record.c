@@ -43,6 +43,7 @@ long write_record(const struct record *r) {
     end = put_field(end, "code", (uint64_t)r->code);
     end = put_field(end, "signal", (uint64_t)r->signal);
     end = put_text(end, r->oom ? ",\"oom\":true" : ",\"oom\":false");
+    if (r->reboot) end = put_text(end, ",\"reboot\":true");
     end = put_text(end, r->asked ? ",\"asked\":true" : ",\"asked\":false");
   }
   end = put_text(end, "}\n");

@@ -156,6 +156,10 @@ enum zns_removal_why {
 /// What chattr(1) has set of that which keeps a name from being removed; with "" the directory itself. Opens nothing.
 /// ZNS_REMOVAL_IMMUTABLE, ZNS_REMOVAL_APPEND_ONLY, or ZNS_REMOVAL_CALL where neither is set or statx(2) fails.
 int zns_file_flags(int directory, const char *name);
+/// xattr(7): user.* but overlayfs' own, and system.posix_acl_*. What is another's to read is left out. 0, or -errno.
+long zns_copy_attributes(const char *from, const char *to);
+/// sync_file_range(2): what was written begins its way to the disk. Only a hint.
+void zns_start_writing(int fd);
 
 struct zns_removal {
   int error;      // errno

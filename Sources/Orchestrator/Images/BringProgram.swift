@@ -10,8 +10,7 @@ public enum BringProgram {
     umask(0o022)
     signal(SIGPIPE, SIG_IGN)
     guard let brand = arguments.first, let colon = brand.firstIndex(of: ":") else {
-      say("orchestrator: bring: zonectl starts this itself, and nobody else need do so\n", to: 2)
-      return 2
+      return HiddenProgram.refuse("bring", starter: "zonectl")
     }
     let what = String(brand[brand.index(after: colon)...])
     do {

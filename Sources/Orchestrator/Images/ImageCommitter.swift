@@ -46,11 +46,8 @@ public struct ImageCommitter {
     }
     let base = try Base(own.root, store)
     let hold = own.isRunning ? try stored { () throws(ZoneError) in try ZoneHold(zone, root: root) } : nil
-    let packed: [LayerPacker.Packed]
-    do throws(ImageError) { packed = try pack(own, wish.compression) } catch {
-      hold?.end()
-      throw error
-    }
+    defer { hold?.end() }
+    let packed = try pack(own, wish.compression)
     hold?.end()
     tellOmissions(packed.map { $0.read })
 

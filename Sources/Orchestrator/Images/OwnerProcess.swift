@@ -20,13 +20,20 @@ enum OwnerProcess {
 
     /// Waits for its end.
     consuming func heard<Answer: OwnerAnswer>(_ type: Answer.Type) throws -> Answer {
-      let bytes = try FileSystem.read(answer, limit: OwnerProcess.mostAnswer, name: "answer")
+      let bytes: [UInt8]
+      do { bytes = try FileSystem.read(answer, limit: OwnerProcess.mostAnswer, name: "answer") } catch {
+        guard error.errno == EFBIG else { throw error }
+        throw ImageError("more than \(OwnerProcess.mostAnswer >> 20) MiB would have to be told of it")
+      }
       _ = try process.reap()
       return try JSON.decode(type, from: bytes, name: "answer")
     }
   }
 
-  fileprivate static let mostAnswer = 1 << 30
+  /// Of some million names that a zone has changed.
+  fileprivate static let mostAnswer = 256 << 20
+  /// Of who reads a zone's files: as many names as the zone likes, to the bound of a layer.
+  private static let mostMemory: UInt64 = 8 << 30
 
   /// - Parameters:
   ///   - order: what it reads from its standard input.
@@ -56,9 +63,7 @@ enum OwnerProcess {
     _ word: String, _ work: (Order) throws -> Answer
   ) -> Int32 {
     guard lseek(0, 0, SEEK_CUR) == 0 else {
-      let line = Array("orchestrator: \(word): orchestrator starts this itself, and nobody else need do so\n".utf8)
-      _ = write(2, line, line.count)
-      return 2
+      return HiddenProgram.refuse(word)
     }
     _ = zns_end_with_parent()
     var answer = Answer.blank
@@ -98,7 +103,10 @@ enum OwnerProcess {
     _ = zns_end_with_parent()
     guard (try? FileSystem.read(go, limit: 1))?.count == 1 else { _exit(1) }
     var answer = Answer.blank
-    do { answer = try work(order) } catch { answer.error = "\(error)" }
+    do {
+      try check(zns_bound_process(mostMemory, 4096), "setrlimit")
+      answer = try work(order)
+    } catch { answer.error = "\(error)" }
     tell(answer)
     _exit(0)
   }

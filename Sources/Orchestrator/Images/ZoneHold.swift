@@ -29,13 +29,14 @@ final class ZoneHold {
     }
   }
 
-  /// Thaws it, and waits until that is done.
+  /// Thaws it, and waits until that is done. Once more does nothing.
   func end() {
+    guard line != nil else { return }
     line = nil
     _ = try? process.reap()
   }
 
-  deinit { if line != nil { end() } }
+  deinit { end() }
 }
 
 /// `orchestrator hold`, hidden: what `ZoneHold` starts.
@@ -47,9 +48,7 @@ public enum HoldProgram {
     var type: CInt = 0
     var size = socklen_t(MemoryLayout<CInt>.size)
     guard let zone = arguments.first, getsockopt(0, SOL_SOCKET, SO_TYPE, &type, &size) == 0 else {
-      let line = Array("orchestrator: hold: orchestrator starts this itself, and nobody else need do so\n".utf8)
-      _ = write(2, line, line.count)
-      return 2
+      return HiddenProgram.refuse("hold")
     }
     // What ends our caller from a terminal would end us too, and the zone would stay as it is.
     for number in [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE] { signal(number, SIG_IGN) }

@@ -79,6 +79,7 @@ public struct ZoneStates {
   private func copied(_ own: borrowing OwnLayer, _ zone: String) throws(ZoneError) -> Int {
     let begun = Clock.monotonicNanoseconds()
     let hold = own.isRunning ? try ZoneHold(zone, root: root, program: program) : nil
+    defer { hold?.end() }
     var frozen: UInt64 = 0
     do throws(ImageError) {
       let copy = try LayerCopier.copy(own.folder, over: own.root.layers, in: store, program: program) {
@@ -91,7 +92,6 @@ public struct ZoneStates {
       )
       return copy.number
     } catch {
-      hold?.end()
       throw .refused("cannot copy what zone \(zone) has written: \(error)")
     }
   }
@@ -148,9 +148,12 @@ public struct ZoneStates {
     if let snapshot {
       let found = try Self.find(snapshot, own.root, zone)
       (root.layers, root.top) = (found.layers, found.top)
+      if let base = found.base { (root.image, root.use) = (base.image, base.use) }
     } else if own.isLive {
       root.top = try own.top()
-      root.layers.insert(try copied(own, zone), at: 0)
+      let copy = try copied(own, zone)
+      root.layers.insert(copy, at: 0)
+      root.top.layer = copy
     } else {
       // What nobody has written needs no layer.
       if try !own.isUntouched() { try own.freeze(in: store, as: nil) }

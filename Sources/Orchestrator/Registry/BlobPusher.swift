@@ -64,11 +64,16 @@ struct BlobPusher: Sendable {
   private func upload(_ file: ImportFile, _ blob: ImageDescriptor, _ news: FetchNews) async throws(ImageError) {
     var patience = RegistryPatience()
     var begun: Upload?
+    // The furthest that the registry has had it: one that says less and more in turns is not waited for without end.
+    var furthest: Int64 = 0
     while true {
       do throws(RegistryFailure) {
         var upload: Upload
         if let begun { upload = try await resumed(begun) } else { upload = try await begin() }
-        if upload.have > begun?.have ?? 0 { patience.progressed() }
+        if upload.have > furthest {
+          patience.progressed()
+          furthest = upload.have
+        }
         begun = upload
         upload.place = try await send(file, blob, upload, news)
         return try await finish(blob, upload)

@@ -58,6 +58,16 @@ public struct ImagePuller: Sendable {
     return Pulled(name: name, digest: fetched.index ?? fetched.manifest)
   }
 
+  /// What the registry has under a name now: the digest of a manifest or an index. Brings nothing.
+  public func newest(_ name: ImageReference) throws(ImageError) -> ContentDigest {
+    try waiting { () async -> Result<ContentDigest, ImageError> in
+      do throws(ImageError) {
+        let answer = try await RegistryClient(name, options, transport, logins).manifest(name.pointer)
+        return .success(try Self.digest(of: answer, name.digest))
+      } catch { return .failure(error) }
+    }
+  }
+
   /// The end of `run`'s connections.
   public func end() { waiting { await transport.end() } }
 

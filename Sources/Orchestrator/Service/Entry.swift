@@ -8,19 +8,30 @@ internal import Orchestrator
 @main enum Entry {
   static func main() {
     let words = CommandLine.arguments
-    if words.count > 1, words[1] == "unpack" { exit(UnpackProgram.run(Array(words.dropFirst(2)))) }
-    if words.count > 1, words[1] == "joint" { exit(JointProgram.run()) }
-    if words.count > 1, words[1] == "pack" { exit(PackProgram.run()) }
-    if words.count > 1, words[1] == "copy" { exit(PackProgram.copy()) }
-    if words.count > 1, words[1] == "compare" { exit(CompareProgram.run()) }
-    if words.count > 1, words[1] == "hold" { exit(HoldProgram.run(Array(words.dropFirst(2)))) }
-    if words.count > 1, words[1] == "decode" { exit(DecodeProgram.run()) }
-    if words.count > 1, words[1] == "bring" { exit(BringProgram.run(Array(words.dropFirst(2)))) }
-    if words.count > 1, words[1] == "zonectl" { exit(HandedOver.run(Array(words.dropFirst(2)))) }
+    if words.count > 1, let status = hidden(words[1], Array(words.dropFirst(2))) { exit(status) }
     Task {
       await OrchestratorCommand.main()
       exit(0)
     }
     dispatchMain()
+  }
+
+  /// Programs that are ours alone to start.
+  /// - Returns: nil for other words.
+  private static func hidden(_ word: String, _ arguments: [String]) -> Int32? {
+    switch word {
+    case "unpack": UnpackProgram.run(arguments)
+    case "joint": JointProgram.run()
+    case "pack": PackProgram.run()
+    case "copy": PackProgram.copy()
+    case "compare": CompareProgram.run()
+    case "machine": MachineProgram.run()
+    case "rebase": RebaseProgram.run()
+    case "hold": HoldProgram.run(arguments)
+    case "decode": DecodeProgram.run()
+    case "bring": BringProgram.run(arguments)
+    case "zonectl": HandedOver.run(arguments)
+    default: nil
+    }
   }
 }

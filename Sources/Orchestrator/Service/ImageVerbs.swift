@@ -22,6 +22,8 @@ enum HandedOver {
       case .clone: return try LayerVerbs(invocation).clone()
       case .commit: return try LayerVerbs(invocation).commit()
       case .diff: return try LayerVerbs(invocation).difference()
+      case .rebase: return try LayerVerbs(invocation).rebase()
+      case .import: return try MachineVerbs(invocation).importing()
       default: throw ZoneError.commandLine("'\(invocation.verb.name)' is zonectl's own")
       }
     } catch let error as UsageError {
@@ -71,6 +73,7 @@ struct ImageVerbs {
       let words = try self.words(words, 2...2, "export NAME FILE|-")
       return try export(words[0], to: words[1])
     case "pull": return try pull(try self.words(words, 1...Int.max, "pull NAME…"))
+    case "update": return try update(words)
     case "push":
       let words = try self.words(words, 1...2, "push NAME [NEW]")
       return try push(words[0], as: words.count > 1 ? words[1] : nil)
@@ -86,6 +89,7 @@ struct ImageVerbs {
     ("prune", [.output, .all, .blobs, .dryRun, .yes]), ("import", [.platform, .from]),
     ("export", [.quiet]), ("pull", [.platform, .quiet, .plainHttp, .ca, .login, .jobs]),
     ("push", [.quiet, .plainHttp, .ca, .login, .jobs]),
+    ("update", [.output, .all, .dryRun, .platform, .quiet, .plainHttp, .ca, .login, .jobs]),
   ]
 
   private func checkOptions() throws(ZoneError) {
@@ -228,6 +232,43 @@ struct ImageVerbs {
       }
     }
     return status
+  }
+
+  /// Brings what registries have under names that were pulled, and tells which zones are of an older image.
+  private func update(_ texts: [String]) throws -> Int32 {
+    guard invocation.has(.all) != !texts.isEmpty else {
+      throw ZoneError.commandLine("it is: image update NAME… or image update --all")
+    }
+    let format = try Self.format(invocation)
+    guard let store = try ImageStore.open(directories) else {
+      guard texts.isEmpty else { throw ZoneError.refused("no image is here (zonectl image pull brings one)") }
+      return 0
+    }
+    let lines = PullLines(isQuiet: invocation.has(.quiet))
+    var wish = ImageUpdater.Wish(platform: try platform(), options: try registryOptions())
+    wish.isDry = invocation.has(.dryRun)
+    wish.names = try invocation.has(.all) ? nil : texts.map(Self.reference)
+    let updater = ImageUpdater(
+      store, wish, environment: ProcessInfo.processInfo.environment, notice: { lines.say($0) },
+      tell: { lines.show($0) })
+    let report = try updater.run { name, error in
+      lines.end()
+      HandedOver.complain("cannot update \(name.familiar): \(error)")
+    }
+    lines.end()
+    if format == .json {
+      try Self.json(report)
+    } else if !report.rows.isEmpty {
+      var table = TextTable(["name", "state", "old", "new", "zones to rebase"])
+      for row in report.rows {
+        table.add([
+          row.name, row.state.rawValue, row.old.short, row.new?.short ?? "-",
+          row.zones.isEmpty ? "-" : row.zones.joined(separator: ","),
+        ])
+      }
+      Terminal.write(table.text(), to: STDOUT_FILENO)
+    }
+    return report.rows.contains { $0.state == .failed } ? 1 : 0
   }
 
   private func push(_ text: String, as new: String?) throws -> Int32 {

@@ -32,7 +32,7 @@ struct LayerVerbs {
     let (word, zone) = (invocation.operands[0], invocation.operands[1])
     let names = Array(invocation.operands.dropFirst(2))
     let known: [(word: String, names: ClosedRange<Int>, grammar: String, options: [ZonectlOption])] = [
-      ("create", 0...1, "create ZONE [NAME]", [.label, .quiet]), ("list", 0...0, "list ZONE", [.output, .quiet]),
+      ("create", 0...1, "create ZONE [NAME]", [.label]), ("list", 0...0, "list ZONE", [.output, .quiet]),
       ("rollback", 1...1, "rollback ZONE NAME", []), ("delete", 1...Int.max, "delete ZONE NAME…", []),
     ]
     guard let rule = known.first(where: { $0.word == word }) else {
@@ -75,13 +75,15 @@ struct LayerVerbs {
       try ImageVerbs.json(snapshots)
     } else {
       let now = Clock.realtimeNanoseconds()
-      var table = TextTable(["name", "age", "layers", "labels"])
+      let isWide = format == .wide
+      var table = TextTable(["name", "age"] + (isWide ? ["made"] : []) + ["layers", "labels"])
       for snapshot in snapshots {
         let labels = snapshot.labels.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
-        table.add([
-          snapshot.name, Words.span(nanoseconds: now > snapshot.made ? now - snapshot.made : 0),
-          String(snapshot.layers.count), labels.isEmpty ? "-" : labels.joined(separator: ","),
-        ])
+        let age = Words.span(nanoseconds: now > snapshot.made ? now - snapshot.made : 0)
+        let made = Timestamp.text(Int64(clamping: snapshot.made / 1_000_000_000), 0)
+        table.add(
+          [snapshot.name, age] + (isWide ? [made] : [])
+            + [String(snapshot.layers.count), labels.isEmpty ? "-" : labels.joined(separator: ",")])
       }
       Terminal.write(table.text(), to: STDOUT_FILENO)
     }
@@ -94,6 +96,33 @@ struct LayerVerbs {
     guard zone != new else { throw ZoneError.commandLine("clone: \(shortened(new)) would be a clone of itself") }
     try states(of: zone).clone(zone, snapshot: snapshot, as: new, template: invocation.has(.asTemplate))
     Terminal.print(new)
+    return 0
+  }
+
+  func rebase() throws -> Int32 {
+    let zone = invocation.operands[0]
+    let name = try invocation.operands.dropFirst().first.map { try ImageVerbs.reference($0) }
+    let format = try ImageVerbs.format(invocation)
+    let wish: ZoneRebase.Wish = invocation.has(.dryRun) ? .look : invocation.has(.force) ? .force : .rebase
+    let rebase = ZoneRebase(try store(for: zone)) { HandedOver.complain($0) }
+    let outcome = try rebase.run(zone, on: name, wish)
+    if format == .json {
+      try ImageVerbs.json(outcome)
+    } else {
+      for path in outcome.conflicts { Terminal.print(path.words) }
+    }
+    guard outcome.conflicts.isEmpty || outcome.isDone || wish == .look else {
+      let count = outcome.conflicts.count
+      throw ZoneError.refused(
+        "cannot rebase zone \(zone): \(count) path\(count == 1 ? " was" : "s were") changed by it and by \(outcome.image) (--force keeps the zone's)"
+      )
+    }
+    if outcome.isDone {
+      HandedOver.complain(
+        "\(zone) is on \(outcome.image) (zonectl snapshot rollback \(zone) \(ZoneRebase.snapshot): back)")
+    } else if wish != .look {
+      HandedOver.complain("\(zone) is on \(outcome.image) already")
+    }
     return 0
   }
 

@@ -24,10 +24,14 @@ struct AuditLook {
     // Root's range is the one that this run was given: asking for one would lease another.
     let ids =
       spec.isByHost ? ZoneIds(tier: .root, uids: record.uids, gids: record.gids) : try zones.ids(for: spec)
+    let root = try zones.imageRoot(of: spec, zones.files(spec.name))
+    let spec = spec.completed(by: root?.use)
     var ground = try zones.ground(for: spec, ids)
     // The host's /etc may have changed since: this is a fact of the start, and no wish.
     if let template = record.etcTemplate { ground.etcTemplate = template }
-    let plan = LaunchPlanner.plan(spec, try zones.facts(for: spec, on: ground, terminalSize: nil))
+    var facts = try zones.facts(for: spec, on: ground, root: root)
+    facts.hasGroups = record.cgroup?.isDelegated == true
+    let plan = LaunchPlanner.plan(spec, facts)
     let byHost = plan.tier == .root
     var first = told.`init`
     if byHost {
@@ -63,7 +67,8 @@ struct AuditLook {
   func audit() throws(ZoneError) -> ZoneAudit {
     let hierarchy: CgroupHierarchy
     do { hierarchy = try CgroupHierarchy.detect() } catch { throw .refused("\(error)") }
-    let groups = GroupAudit(hierarchy: hierarchy, plan: try zones.cgroupPlan(spec.name, spec.limits))
+    let owner = spec.isSystem ? CgroupOwner(plan.uids, plan.gids) : nil
+    let groups = GroupAudit(hierarchy: hierarchy, plan: try zones.cgroupPlan(spec.name, spec.limits, owner))
     let processes = ProcessAudit(
       wanted: ProcessAudit.Wanted(plan), first: plan.ownInit ? nil : firstStatus,
       command: plan.ownInit ? firstStatus : commandStatus)
@@ -77,7 +82,7 @@ struct AuditLook {
     ]
     audit.findings.append(groups.groups(members.map { (who: $0.0, in: $0.1) }))
     audit.findings.append(try groups.limits())
-    audit.findings.append(try mounts(group: members[0].1.unified))
+    audit.findings.append(try mounts(group: spec.isSystem ? groups.beginning : members[0].1.unified))
     audit.findings.append(try descriptors(&audit.weaker))
     audit.findings.append(try keeperFinding(groups))
     audit.findings += try network()
@@ -177,10 +182,13 @@ struct AuditLook {
     case .single: notes.append("ids: the zone's root has this user's own id on the host, and keeps his groups")
     }
     if spec.nesting { notes.append("--nesting: namespaces and mounts can be made inside") }
-    let added = capabilities.subtracting(.zoneDefault)
+    let added = capabilities.subtracting(spec.defaultCapabilities)
     if !added.isEmpty { notes.append("--cap-add: \(added)") }
     if spec.network == .host { notes.append("--network host: the host's network, its services and abstract sockets") }
     if spec.ownInit { notes.append("--init: no_new_privs is off, so that set-uid programs work inside") }
+    if spec.isSystem {
+      notes.append("a system zone: its init may make control groups below its own, and restart the zone")
+    }
     if !hasGroups { notes.append("no control group: no limits, no pause; what ends the keeper's group ends the zone") }
     for path in zones.reachedPlaces(spec) {
       notes.append("\(path): other users of the host can reach what the zone leaves there with a set-uid bit")

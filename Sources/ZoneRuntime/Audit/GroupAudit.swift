@@ -38,6 +38,9 @@ struct GroupAudit {
 
   var unified: String? { plan?.record.unified.flatMap { Self.name($0, in: hierarchy.unified) } }
 
+  /// The top of what the zone sees: its init may have gone into a group below.
+  var beginning: String? { plan?.record.beginning.flatMap { Self.name($0, in: hierarchy.unified) } }
+
   func groups(_ members: [(who: String, in: Membership)]) -> AuditFinding {
     guard let plan else { return AuditFinding(name: "cgroup", seen: "none, as for this caller", differences: []) }
     var wanted: [(tree: String, group: String)] = []

@@ -52,6 +52,7 @@ extension LaunchPlan {
       case .mask: wanted.append(WantedMount(target: Self.path(op, 0), content: .cover, flags: 0))
       case .readOnlyPath:
         wanted.append(WantedMount(target: Self.path(op, 0), content: .itself, flags: Tree.kernelView))
+      case .console: wanted.append(WantedMount(target: Self.path(op, 0), content: .own(type: "devpts"), flags: 0))
       default: continue
       }
     }

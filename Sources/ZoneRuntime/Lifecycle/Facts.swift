@@ -46,7 +46,7 @@ extension Zones {
   func ground(for spec: ZoneSpec, _ ids: ZoneIds) throws(ZoneError) -> Ground {
     let capabilities: CapabilitySet
     do {
-      capabilities = try CapabilitySet.zoneDefault.applying(
+      capabilities = try spec.defaultCapabilities.applying(
         add: spec.capAdd, drop: spec.capDrop, known: .known(last: Capability.last()))
     } catch { throw .refused("\(error)") }
     return Ground(
@@ -54,7 +54,10 @@ extension Zones {
       etcTemplate: spec.brand == .sparse && ids.tier != .bare ? try etcTemplate() : "")
   }
 
-  func facts(for spec: ZoneSpec, on ground: Ground, terminalSize: WindowSize?) throws(ZoneError) -> HostFacts {
+  /// - Parameter root: of a zone of an image; `spec` is completed by it.
+  func facts(
+    for spec: ZoneSpec, on ground: Ground, root: RootRecord?, terminalSize: WindowSize? = nil
+  ) throws(ZoneError) -> HostFacts {
     let files = try files(spec.name)
     let filter: [UInt8]
     let profile = try spec.seccompProfile(ground.capabilities, ground.ids.tier)
@@ -71,7 +74,7 @@ extension Zones {
     facts.terminalSize = terminalSize
     if let watch = spec.sandbox?.watch { facts.watchedFilter = Watcher.filter(filter, watch) }
     if spec.brand == .sparse { try addHostRoot(to: &facts) }
-    try addLayers(spec, files, to: &facts)
+    try addLayers(root, of: spec, to: &facts)
     if let account = spec.sandbox?.account {
       facts.landlock = .ofKernel()
       if ground.ids.tier == .bare {

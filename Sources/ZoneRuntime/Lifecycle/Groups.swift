@@ -74,10 +74,11 @@ extension Zones {
     if let base = (try? cgroupBase(neededFor: ResourceLimits())) ?? nil { KeeperGroup.leave(base) }
   }
 
-  func cgroupPlan(_ name: String, _ limits: ResourceLimits) throws(ZoneError) -> CgroupPlan? {
+  /// - Parameter owner: who may make groups below the zone's own; nil: nobody.
+  func cgroupPlan(_ name: String, _ limits: ResourceLimits, _ owner: CgroupOwner?) throws(ZoneError) -> CgroupPlan? {
     guard let base = try cgroupBase(neededFor: limits) else { return nil }
     do throws(CgroupError) {
-      let plan = try CgroupPlan(base: base, name: name, limits: limits)
+      let plan = try CgroupPlan(base: base, name: name, limits: limits, delegatedTo: owner)
       return plan.record.paths.isEmpty ? nil : plan
     } catch { throw .refused("\(error)") }
   }
@@ -89,19 +90,20 @@ extension Zones {
     } catch { throw .refused("\(error)") }
   }
 
+  /// For who executes in a zone that lives.
   func openCgroup(_ record: RunRecord) throws(ZoneError) -> ZoneGroup {
-    do throws(CgroupError) { return try Self.open(record.cgroup.map(Cgroup.init(opening:))) } catch {
+    do throws(CgroupError) { return try Self.open(record.cgroup.map(Cgroup.init(opening:)), executing: true) } catch {
       throw .refused("\(error)")
     }
   }
 
-  private static func open(_ group: Cgroup?) throws(CgroupError) -> ZoneGroup {
+  private static func open(_ group: Cgroup?, executing: Bool = false) throws(CgroupError) -> ZoneGroup {
     guard let group else { return ZoneGroup(directory: -1, tasks: DescriptorList(), counters: []) }
     let tasks = try group.openJoinFiles()
     let counters = [
       group.record.v1[.memory].map { "\($0)/memory.oom_control" }, group.record.unified.map { "\($0)/memory.events" },
     ]
-    let directory = try group.openDirectory()?.take() ?? -1
+    let directory = try group.openDirectory(executing: executing)?.take() ?? -1
     return ZoneGroup(directory: directory, tasks: tasks, counters: counters.compactMap { $0 })
   }
 
@@ -149,5 +151,14 @@ extension Zones {
     do throws(CgroupError) { try Cgroup(opening: group).thaw() } catch {
       throw SyscallError(call: "thaw", errno: EIO, path: files.name)
     }
+  }
+}
+
+extension CgroupOwner {
+  /// A zone's root, by the ids that it has outside.
+  init(_ ids: ZoneIds) { self.init(ids.uids, ids.gids) }
+
+  init(_ uids: [IdMap], _ gids: [IdMap]) {
+    self.init(uid: uids.outside(of: 0) ?? geteuid(), gid: gids.outside(of: 0) ?? getegid())
   }
 }

@@ -1,33 +1,51 @@
 internal import Glibc
 internal import LinuxNS
 
+/// What a zone is to be made of, looked up before anything of it is made. While the value lives nobody removes the image.
+public struct FoundRoot: ~Copyable {
+  let root: RootRecord
+  private let name: ImageReference
+  private let store: ImageStore
+  private let lock: StoreLock
+
+  fileprivate init(
+    _ root: RootRecord, _ name: ImageReference, _ store: ImageStore, _ lock: consuming StoreLock
+  ) {
+    (self.root, self.name, self.store) = (root, name, store)
+    self.lock = lock
+  }
+
+  /// From the top.
+  public var layers: [Int] { root.layers }
+  /// Of the image.
+  public var manifest: ContentDigest { root.image?.manifest ?? .ofNothing }
+
+  /// The image says itself what is run.
+  public var hasCommand: Bool { !root.use.arguments([]).isEmpty }
+
+  /// The zone's record names its layers from here on.
+  consuming func done() { store.touch(name) }
+}
+
 /// Zones of images: what is made of one at `create`, and what a start takes from it.
 extension Zones {
-  /// Looks a name up, and writes down what the zone's root is made of from here on: a name that moves changes no zone.
-  /// - Parameter folder: of the zone's, with its spec: `root.json` goes there.
-  /// - Throws: where no image of that name is here.
-  func fixImage(_ name: ImageReference, in folder: String) throws(ZoneError) -> RootRecord {
-    guard let store = try ImageStore.open(directories) else { throw Self.noImage(name) }
+  /// What a zone of this image is made of as of now: a name that moves later changes no zone.
+  /// - Returns: nil where no image of that name is here.
+  public func findRoot(_ name: ImageReference) throws(ZoneError) -> FoundRoot? {
+    guard let store = try ImageStore.open(directories) else { return nil }
     let lock = try store.lock(.shared) { notice("waiting for who removes images") }
-    guard var root = try store.start(of: name) else { throw Self.noImage(name) }
+    guard var root = try store.start(of: name) else { return nil }
     guard !root.layers.isEmpty else { throw .refused("cannot use the image \(name.familiar): it has no layers") }
     root.image?.name = name
-    try root.write(in: folder)
-    store.touch(name)
-    withExtendedLifetime(lock) {}  // who removes sees the record now
-    return root
+    return FoundRoot(root, name, store, lock)
   }
 
-  /// Whether a zone could be made of it now.
-  public func hasImage(_ name: ImageReference) throws(ZoneError) -> Bool {
-    guard let store = try ImageStore.open(directories) else { return false }
-    return try store.start(of: name) != nil
-  }
-
-  /// Whether the zone's image says itself what is run.
-  public func isToldByImage(_ spec: ZoneSpec) throws(ZoneError) -> Bool {
-    guard case .image(let name) = spec.brand, let store = try ImageStore.open(directories) else { return false }
-    return try store.start(of: name).map { !$0.use.arguments([]).isEmpty } ?? false
+  /// - Parameter found: what was looked up already.
+  /// - Throws: where no image of that name is here.
+  func requireRoot(_ name: ImageReference, _ found: consuming FoundRoot?) throws(ZoneError) -> FoundRoot {
+    if let found = found.take() { return found }
+    guard let found = try findRoot(name) else { throw Self.noImage(name) }
+    return found
   }
 
   private static func noImage(_ name: ImageReference) -> ZoneError {
@@ -36,7 +54,7 @@ extension Zones {
   }
 
   /// The zone's own layer, which lies above its image's and looks like the top of it.
-  func makeLayer(_ files: ZoneFiles, _ top: RootTop) throws(ZoneError) {
+  func makeLayer(_ files: ZoneFiles, _ top: RootTop, in store: ImageStore) throws(ZoneError) {
     try attempt("make the zone's layer") { () throws(SyscallError) in
       try FileSystem.makeDirectories(files.upper, mode: 0o755)
       try FileSystem.makeDirectories(files.work, mode: 0o700)
@@ -44,6 +62,7 @@ extension Zones {
       if geteuid() == 0 {
         try FileSystem.call("chown", files.upper) { lchown(files.upper, top.uid, top.gid) }
       }
+      if let layer = top.layer { try FileSystem.copyAttributes(store.root(ofLayer: layer), to: files.upper) }
       try FileSystem.call("chmod", files.upper) { chmod(files.upper, top.mode) }
       let (seconds, rest) = top.modified.quotientAndRemainder(dividingBy: 1_000_000_000)
       let time = timespec(tv_sec: Int(seconds), tv_nsec: Int(rest))
@@ -57,8 +76,13 @@ extension Zones {
 
   /// What its image says of how it is run, where the spec says nothing.
   func completed(_ spec: ZoneSpec, _ files: ZoneFiles) throws(ZoneError) -> ZoneSpec {
-    guard case .image = spec.brand else { return spec }
-    return spec.completed(by: try root(of: spec, files).use)
+    spec.completed(by: try imageRoot(of: spec, files)?.use)
+  }
+
+  /// What the zone's root is made of, as it is written down; nil for other brands.
+  func imageRoot(of spec: ZoneSpec, _ files: ZoneFiles) throws(ZoneError) -> RootRecord? {
+    guard case .image = spec.brand else { return nil }
+    return try root(of: spec, files)
   }
 
   func root(of spec: ZoneSpec, _ files: ZoneFiles) throws(ZoneError) -> RootRecord {
@@ -69,25 +93,37 @@ extension Zones {
     return root
   }
 
-  func addLayers(_ spec: ZoneSpec, _ files: ZoneFiles, to facts: inout HostFacts) throws(ZoneError) {
-    guard case .image = spec.brand else { return }
+  /// What a start makes the root of; nil for other brands. The zone's lock is held: what somebody has begun with it is
+  /// carried on with.
+  func startRoot(of spec: ZoneSpec, _ files: ZoneFiles) throws(ZoneError) -> RootRecord? {
+    guard let root = try imageRoot(of: spec, files) else { return nil }
     if spec.ephemeral, let why = Self.refusalOfPassing(kernel: IdMappable.kernel) {
       throw .refused("cannot start zone \(spec.name): \(why)")
     }
-    guard let store = try ImageStore.open(directories) else {
-      throw .refused("cannot use zone \(spec.name): the images in \(directories.images) are gone")
-    }
-    var root = try root(of: spec, files)
     if root.isTemplate {
       throw .refused("cannot start zone \(spec.name): it is a template (zonectl clone \(spec.name) NEW)")
     }
-    if root.pending != nil {
-      let lock = try store.lock(.shared) { notice("waiting for who removes images") }
-      root = try settled(files, root, in: store)
-      withExtendedLifetime(lock) {}
-    }
+    guard root.pending != nil else { return root }
+    let store = try images(of: spec)
+    let lock = try store.lock(.shared) { notice("waiting for who removes images") }
+    let settled = try settled(files, root, in: store)
+    withExtendedLifetime(lock) {}
+    return settled
+  }
+
+  /// - Parameter root: nil for zones of other brands.
+  func addLayers(_ root: RootRecord?, of spec: ZoneSpec, to facts: inout HostFacts) throws(ZoneError) {
+    guard let root else { return }
+    let store = try images(of: spec)
     facts.layers = RootLayers(
       links: store.mountLinks, names: root.layers.map(store.mountLink), topMode: root.top.mode)
+  }
+
+  func images(of spec: ZoneSpec) throws(ZoneError) -> ImageStore {
+    guard let store = try ImageStore.open(directories) else {
+      throw .refused("cannot use zone \(spec.name): the images in \(directories.images) are gone")
+    }
+    return store
   }
 
   /// A passing zone's layer is on a tmpfs, where overlayfs keeps its notes as user.* attributes; what a directory hides would
@@ -122,14 +158,20 @@ extension ZoneFiles {
 }
 
 extension ZoneSpec {
-  /// With what an image says where nothing else was said; a command's words follow the image's entrypoint.
-  func completed(by use: ImageUse) -> ZoneSpec {
+  /// With what an image says where nothing else was said; a command's words follow the image's entrypoint. An init system
+  /// is the zone's init, whether that was said or not: as another process it would do nothing.
+  func completed(by use: ImageUse?) -> ZoneSpec {
     var spec = self
-    spec.command = use.arguments(command)
-    for (name, value) in use.environment where environment[name] == nil { spec.environment[name] = value }
-    spec.user = user ?? use.user
-    spec.workdir = workdir ?? use.workdir
-    if let signal = use.stopSignal, stopSignal == ZoneSpec(name: name).stopSignal { spec.stopSignal = "\(signal)" }
+    if let use { spec.complete(by: use) }
+    if spec.brand.isForeignTree, let first = spec.command.first, Self.isInitSystem(first) { spec.ownInit = true }
     return spec
+  }
+
+  private mutating func complete(by use: ImageUse) {
+    command = use.arguments(command)
+    for (name, value) in use.environment where environment[name] == nil { environment[name] = value }
+    user = user ?? use.user
+    workdir = workdir ?? use.workdir
+    if let signal = use.stopSignal, stopSignal == ZoneSpec(name: name).stopSignal { stopSignal = "\(signal)" }
   }
 }

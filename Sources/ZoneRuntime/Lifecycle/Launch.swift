@@ -59,8 +59,9 @@ extension ZoneSpec {
   var wantsGroup: Bool { sandbox == nil || limitsInSandboxWantGroup }
 }
 
-/// What a start is asked for, beside the zone's spec.
+/// What a start is asked for, beside the zone's spec, and what the root of a zone of an image is made of.
 private struct LaunchWish {
+  let root: RootRecord?
   let streams: ZoneStreams
   let terminalSize: WindowSize?
   let restarts: Int
@@ -89,9 +90,11 @@ extension Zones {
     restarts: Int = 0, through: Bool
   ) throws(ZoneError) -> LaunchedZone {
     do throws(ZoneError) {
-      let spec = try completed(spec, files)
+      let root = try startRoot(of: spec, files)
+      let spec = spec.completed(by: root?.use)
       let wish = LaunchWish(
-        streams: streams, terminalSize: terminalSize, restarts: restarts, openGate: through && spec.network.needsNoGate)
+        root: root, streams: streams, terminalSize: terminalSize, restarts: restarts,
+        openGate: through && spec.network.needsNoGate)
       var watch: SandboxWatch?
       var zone = try make(files, spec, stage, wish, &watch)
       zone.watch = watch.take()
@@ -174,7 +177,8 @@ extension Zones {
         bootId: try attempt("read the boot id") { () throws(SyscallError) in try RunRecord.bootId() }, tier: ids.tier,
         uids: ids.uids, gids: ids.gids, namespaces: namespaces.rawValue, restarts: wish.restarts,
         capabilities: ground.capabilities)
-      let groupPlan = spec.wantsGroup ? try cgroupPlan(files.name, spec.limits) : nil
+      let owner = spec.isSystem ? CgroupOwner(ids) : nil
+      let groupPlan = spec.wantsGroup ? try cgroupPlan(files.name, spec.limits, owner) : nil
       record.cgroup = groupPlan?.record
       if spec.brand == .sparse, !ground.etcTemplate.isEmpty { record.etcTemplate = ground.etcTemplate }
       if case .named(let network) = spec.network { record.network = network }
@@ -189,7 +193,8 @@ extension Zones {
       // What the first process need not wait for.
       if spec.ephemeral, !files.isEphemeral { try files.writeSpec(spec) }
 
-      let facts = try facts(for: spec, on: ground, terminalSize: wish.terminalSize)
+      var facts = try facts(for: spec, on: ground, root: wish.root, terminalSize: wish.terminalSize)
+      facts.hasGroups = record.cgroup?.isDelegated == true
       plan = LaunchPlanner.plan(spec, facts)
       try writeNameFiles(files, spec, facts)
       var way: CInt = -1

@@ -6,8 +6,8 @@ internal import LinuxNS
 /// process itself.
 extension Zones {
   /// Writes down who the zone's pid 1 is, where nothing else would find it. The zone's lock is held.
-  func rememberInit(_ files: ZoneFiles, _ spec: ZoneSpec) {
-    guard spec.ownInit else { return }
+  func rememberInit(_ files: ZoneFiles, _ zone: borrowing LaunchedZone) {
+    guard zone.plan.ownInit else { return }
     do throws(ZoneError) {
       guard var record = try files.readRecord(), record.cgroup == nil, let keeper = try files.readKeeper(),
         keeper.`init` > 0
@@ -23,4 +23,31 @@ extension Zones {
     guard let process = record.initProcess else { return }
     try attempt("end the init of the zone, pid \(process.pid)") { () throws(SyscallError) in try process.kill() }
   }
+
+  /// What asks the zone's own init for the end of the machine; nil where it is none that we know.
+  func powerOff(_ files: ZoneFiles) -> CInt? {
+    guard let keeper = try? files.readKeeper(), keeper.`init` > 0,
+      let program = try? FileSystem.readLink("/proc/\(keeper.`init`)/exe")
+    else { return nil }
+    switch program.split(separator: "/").last {
+    case "systemd": return 34 + 3  // SIGRTMIN+3 as glibc counts (systemd(1), "Signals")
+    case "busybox": return SIGUSR2
+    default: return nil
+    }
+  }
+}
+
+extension ZoneSpec {
+  /// Its first process is an init system, and finds what one wants: control groups of its own, /run and /tmp that are
+  /// empty, the power to end or restart the zone.
+  var isSystem: Bool { ownInit && command.first.map(Self.isInitSystem) ?? false }
+
+  /// As Podman knows one (podman-run(1), --systemd).
+  static func isInitSystem(_ program: String) -> Bool {
+    ["/init", "/sbin/init", "/usr/sbin/init", "/usr/local/sbin/init"].contains(program)
+      || program.split(separator: "/").last == "systemd"
+  }
+
+  /// Before those that were asked for.
+  var defaultCapabilities: CapabilitySet { isSystem ? .systemDefault : .zoneDefault }
 }

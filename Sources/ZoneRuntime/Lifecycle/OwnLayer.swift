@@ -7,17 +7,17 @@ public struct OwnLayer: ~Copyable {
   public internal(set) var root: RootRecord
   /// The upper layer of its root (O_PATH).
   public private(set) var folder: OwnedFD
+  private let state: ZoneState
   /// It is mounted.
-  public let isLive: Bool
+  public var isLive: Bool { state.isLive }
   /// Its processes write in it meanwhile, unless they are held (`Zones.hold`).
-  public let isRunning: Bool
+  public var isRunning: Bool { state.isLive && state != .frozen }
   private let zone: LockedZone
   var files: ZoneFiles { zone.files }
 
   fileprivate init(_ zone: consuming LockedZone, _ root: RootRecord, _ state: ZoneState) throws(ZoneError) {
     self.root = root
-    isLive = state.isLive
-    isRunning = state.isLive && state != .frozen
+    self.state = state
     folder = try Self.open(zone.files)
     self.zone = zone
   }

@@ -8,7 +8,7 @@ extension Zones {
     let files = try files(name)
     guard let keeper = try files.readKeeper(), keeper.keeper == getpid(), let exit = keeper.exit else { return }
     guard let spec = try files.readSpec(), let record = try files.readRecord() else { return }
-    guard keeper.asked != true, spec.restart.wants(exit, restarts: record.restarts) else {
+    guard keeper.asked != true, spec.restart.wants(keeper, exit, restarts: record.restarts) else {
       try cleanUpAfter(keeper, files)
       return leaveKeeperGroup()
     }
@@ -43,7 +43,7 @@ extension Zones {
     else {
       return false
     }
-    guard spec.restart.wants(exit, restarts: restarts - 1) else {
+    guard spec.restart.wants(keeper, exit, restarts: restarts - 1) else {
       try cleanUp(held.files)
       return false
     }
@@ -110,6 +110,11 @@ extension Zones {
 extension RestartPolicy {
   /// Before the next start: 0.1 s, doubling up to 10 s while it keeps failing. Nanoseconds.
   static func delay(failures: Int) -> UInt64 { min(100_000_000 << UInt64(min(failures, 8)), 10_000_000_000) }
+
+  /// An init that restarts its machine is not asked for the policy.
+  func wants(_ keeper: KeeperRecord, _ exit: ZoneExit, restarts: Int) -> Bool {
+    keeper.reboot == true || wants(exit, restarts: restarts)
+  }
 
   /// - Parameter restarts: how often it was started again since the last `start`.
   func wants(_ exit: ZoneExit, restarts: Int) -> Bool {

@@ -104,17 +104,18 @@ public struct RunningZone: ~Copyable {
 
 extension Zones {
   /// none -> running: makes the zone, starts it, and stays with it.
+  /// - Parameter found: what the zone is made of, where that was looked up already.
   public func run(
-    _ spec: ZoneSpec, streams: ZoneStreams, terminalSize: WindowSize? = nil
+    _ spec: ZoneSpec, of found: consuming FoundRoot? = nil, streams: ZoneStreams, terminalSize: WindowSize? = nil
   ) throws(ZoneError) -> RunningZone {
     if spec.leavesOrphans { try Orphans.adopt() }
     let stage = try beginKeeper(spec, staying: streams.somebodyStays)
     let zone: LockedZone
     do throws(ZoneError) {
       if spec.ephemeral {
-        try createEphemeral(spec)
+        try createEphemeral(spec, of: found)
       } else {
-        try create(spec)
+        try create(spec, of: found)
       }
       do throws(ZoneError) { zone = try locked(spec.name) } catch {
         // An ephemeral one is an empty directory yet, and nothing that is not goes with it.
@@ -133,7 +134,7 @@ extension Zones {
       }
       let launched = try launch(
         zone.files, spec, stage: stage, streams: streams, terminalSize: terminalSize, through: true)
-      rememberInit(zone.files, spec)
+      rememberInit(zone.files, launched)
       return RunningZone(name: spec.name, launched: launched, zones: self, spec: spec, signals: signals)
     } catch {
       // A zone that was made for this command and never ran it is not left behind.
@@ -144,12 +145,12 @@ extension Zones {
   }
 
   /// As `run`, without staying: the zone goes on with its keeper.
-  public func runDetached(_ spec: ZoneSpec) throws(ZoneError) {
-    _ = try run(spec, streams: .log)
+  public func runDetached(_ spec: ZoneSpec, of found: consuming FoundRoot? = nil) throws(ZoneError) {
+    _ = try run(spec, of: found, streams: .log)
   }
 
   /// An ephemeral zone is a run directory with a spec in it, which the launch writes: until then it is `incomplete`.
-  private func createEphemeral(_ spec: ZoneSpec) throws(ZoneError) {
+  private func createEphemeral(_ spec: ZoneSpec, of found: consuming FoundRoot?) throws(ZoneError) {
     try checked(spec)
     try directories.make()
     let files = try files(spec.name)
@@ -161,7 +162,11 @@ extension Zones {
       throw .call("make zone \(spec.name)", SyscallError(call: "mkdir", errno: error, path: files.run))
     }
     guard case .image(let name) = spec.brand else { return }
-    do throws(ZoneError) { _ = try fixImage(name, in: files.run) } catch {
+    do throws(ZoneError) {
+      let found = try requireRoot(name, found)
+      try found.root.write(in: files.run)
+      found.done()
+    } catch {
       rmdir(files.run)
       throw error
     }

@@ -1,5 +1,5 @@
 internal import Glibc
-internal import LinuxNS
+public import LinuxNS
 
 /// A zone's own layer, frozen where it is or thrown away, with a new one above. Who calls holds the zone's lock, and the
 /// store's (shared).
@@ -16,9 +16,10 @@ extension Zones {
     } else {
       rubbish = try thrownAway(files, root, in: store)
     }
-    try makeLayer(files, change.top)
+    try makeLayer(files, change.top, in: store)
     var next = root
     (next.layers, next.snapshots, next.top, next.pending) = (change.layers, change.snapshots, change.top, nil)
+    next.base = change.base ?? root.base
     try next.write(in: files.data)
     if let rubbish { try? TreeRemoval.remove(rubbish) }  // best effort: `prune` goes on with it
     return next
@@ -27,7 +28,7 @@ extension Zones {
   /// An empty layer stays: it may be the new one already. Where the old one cannot be moved, nothing has been done.
   private func thrownAway(_ files: ZoneFiles, _ root: RootRecord, in store: ImageStore) throws(ZoneError) -> String? {
     do throws(SyscallError) {
-      if FileSystem.exists(files.upper), try FileSystem.list(files.upper).isEmpty { return nil }
+      if try FileSystem.isThere(files.upper), try FileSystem.list(files.upper).isEmpty { return nil }
       return try store.throwAway(files.upper)
     } catch {
       var old = root
@@ -39,7 +40,51 @@ extension Zones {
 
   /// A zone with the root of another: in constant time, however much that is.
   /// - Parameter root: its layers are in the store, whose lock is held (shared).
-  public func clone(_ spec: ZoneSpec, _ root: RootRecord) throws(ZoneError) { try create(spec, of: root) }
+  public func clone(_ spec: ZoneSpec, _ root: RootRecord) throws(ZoneError) {
+    let store = try images(of: spec)
+    try create(spec, root: root) { files throws(ZoneError) in try forgetMachineId(files, root, store) }
+  }
+
+  /// As `create`. While `finish` has the zone's own layer the zone is not one yet; where it throws there will be none.
+  public func create(
+    _ spec: ZoneSpec, of found: consuming FoundRoot, finish: (borrowing OwnedFD) throws(ZoneError) -> Void
+  ) throws(ZoneError) {
+    try create(spec, root: found.root) { files throws(ZoneError) in
+      try finish(
+        try attempt("open the layer of zone \(spec.name)") { () throws(SyscallError) in
+          try OwnedFD.open(files.upper, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+        })
+    }
+    found.done()
+  }
+
+  /// Two machines do not have one id: systemd makes a new one where the file is empty (machine-id(5)).
+  private func forgetMachineId(_ files: ZoneFiles, _ root: RootRecord, _ store: ImageStore) throws(ZoneError) {
+    let path = "etc/machine-id"
+    let layers = RootLayers(
+      links: store.mountLinks, names: root.layers.map(store.mountLink), topMode: root.top.mode)
+    guard let id = try layered(path, layers, nil), !id.isEmpty else { return }
+    try attempt("give \(files.name) a machine id of its own") { () throws(SyscallError) in
+      let folder = BytePath(Array("etc".utf8))
+      let writer = LayerWriter(try OwnedFD.open(files.upper, O_RDONLY | O_DIRECTORY | O_NOFOLLOW))
+      for number in root.layers {
+        let layer = TreeFD(try OwnedFD.open(store.root(ofLayer: number), O_PATH | O_DIRECTORY))
+        guard case .directory = try JointWriter.finding(layer, folder) else { continue }
+        try writer.carryOut(.directory(folder, try own(JointWriter.attributes(folder, in: layer))))
+        break
+      }
+      let file = folder.appending(Array("machine-id".utf8))
+      let new = try writer.makeFile(file)
+      try writer.finish(new, file, size: nil, own(LayerAttributes(mode: 0o444, uid: 0, gid: 0)))
+    }
+  }
+
+  /// A user's own layer is his, whatever the layers below are.
+  private func own(_ attributes: LayerAttributes) -> LayerAttributes {
+    var attributes = attributes
+    if geteuid() != 0 { (attributes.uid, attributes.gid) = (geteuid(), getegid()) }
+    return attributes
+  }
 }
 
 extension OwnLayer {
@@ -49,8 +94,9 @@ extension OwnLayer {
   /// Freezes it as a layer of the store: as long for a gigabyte as for a byte.
   /// - Parameter snapshot: nil: nobody shall go back to it by a name.
   public mutating func freeze(in store: ImageStore, as snapshot: Label?) throws(ZoneError) {
-    let top = try top()
+    var top = try top()
     let new = try store.begin()
+    top.layer = new.number
     do throws(ZoneError) {
       try store.note(LayerRecord(.zone, digest: nil, made: Clock.realtimeNanoseconds()), of: new)
       var change = RootChange(
@@ -66,7 +112,31 @@ extension OwnLayer {
   /// Throws away what was written since; the root is as it was then.
   public mutating func rollBack(to snapshot: RootSnapshot, in store: ImageStore) throws(ZoneError) {
     try carryOut(
-      RootChange(frozen: nil, layers: snapshot.layers, snapshots: root.snapshots, top: snapshot.top), in: store)
+      RootChange(
+        frozen: nil, layers: snapshot.layers, snapshots: root.snapshots, top: snapshot.top, base: snapshot.base),
+      in: store)
+  }
+
+  /// What was written comes to lie on another image.
+  /// - Parameters:
+  ///   - written: the zone's own layers of those below, from the top.
+  ///   - name: of the snapshot that keeps the root as it is now.
+  public mutating func rebase(
+    on found: borrowing FoundRoot, written: [Int], in store: ImageStore, as name: String
+  ) throws(ZoneError) {
+    var written = written
+    if try !isUntouched() {
+      try freeze(in: store, as: nil)
+      written.insert(root.layers[0], at: 0)
+    }
+    var snapshots = root.snapshots
+    snapshots.append(Self.snapshot((name, [:]), root.layers, root.top))
+    // Those of before are of the image of then.
+    for index in snapshots.indices where snapshots[index].base == nil { snapshots[index].base = root.base }
+    try carryOut(
+      RootChange(
+        frozen: nil, layers: written + found.root.layers, snapshots: snapshots,
+        top: written.isEmpty ? found.root.top : root.top, base: found.root.base), in: store)
   }
 
   private mutating func carryOut(_ change: RootChange, in store: ImageStore) throws(ZoneError) {
@@ -88,7 +158,8 @@ extension OwnLayer {
 
   /// Names what a layer of the store has, with all below it: a copy of what the zone has written, made while it went on.
   public mutating func name(_ layer: Int, as snapshot: Label) throws(ZoneError) {
-    let top = try top()
+    var top = try top()
+    top.layer = layer
     try change { $0.snapshots.append(Self.snapshot(snapshot, [layer] + $0.layers, top)) }
   }
 
@@ -125,7 +196,8 @@ extension OwnLayer {
 
   /// Nothing is in it, and its directory is as it was made.
   public func isUntouched() throws(ZoneError) -> Bool {
-    let now = try top()
+    var now = try top()
+    now.layer = root.top.layer
     guard now == root.top else { return false }
     let path = files.upper
     return try attempt("look at \(path)") { () throws(SyscallError) in try FileSystem.list(path).isEmpty }

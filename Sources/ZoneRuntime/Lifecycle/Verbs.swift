@@ -8,8 +8,8 @@ extension Zones {
   public func ready(_ name: String) throws(ZoneError) {
     let zone = try locked(name)
     let spec = try atRest(zone.files, verb: "ready")
-    _ = try launch(zone.files, spec, stage: beginKeeper(spec, staying: false), streams: .log, through: false)
-    rememberInit(zone.files, spec)
+    let launched = try launch(zone.files, spec, stage: beginKeeper(spec, staying: false), streams: .log, through: false)
+    rememberInit(zone.files, launched)
   }
 
   /// installed or ready -> running. Returns when the command was executed.
@@ -29,9 +29,9 @@ extension Zones {
 
   /// The zone's lock is held.
   func start(_ files: ZoneFiles, _ spec: ZoneSpec, restarts: Int) throws(ZoneError) {
-    _ = try launch(
+    let launched = try launch(
       files, spec, stage: beginKeeper(spec, staying: false), streams: .log, restarts: restarts, through: true)
-    rememberInit(files, spec)
+    rememberInit(files, launched)
   }
 
   /// The spec of a zone that can be started now; what an earlier run left is taken away first.
@@ -62,8 +62,11 @@ extension Zones {
     case .unavailable: throw .state(zone: name, state: state, verb: "stop", hint: "halt it")
     case .configured, .incomplete: throw .state(zone: name, state: state, verb: "stop", hint: "it never ran")
     }
-    let stopSignal = try completed(spec, files).stopSignal
-    try end(files, signal: try Self.signal(stopSignal), grace: grace ?? spec.stopGrace, waiting: waiting)
+    let whole = try completed(spec, files)
+    var signal = try Self.signal(whole.stopSignal)
+    // Where nobody has said which, it is the one that the init takes for the end.
+    if whole.isSystem, whole.stopSignal == ZoneSpec(name: name).stopSignal { signal = powerOff(files) ?? signal }
+    try end(files, signal: signal, grace: grace ?? spec.stopGrace, waiting: waiting)
     removeKeeperGroup()
   }
 

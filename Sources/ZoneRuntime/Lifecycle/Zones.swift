@@ -54,10 +54,20 @@ public struct Zones: Sendable {
   }
 
   /// none or configured -> installed.
-  public func create(_ spec: ZoneSpec) throws(ZoneError) { try create(spec, of: nil) }
+  /// - Parameter found: what the zone is made of, where that was looked up already.
+  public func create(_ spec: ZoneSpec, of found: consuming FoundRoot? = nil) throws(ZoneError) {
+    guard case .image(let name) = spec.brand else { return try create(spec, root: nil) }
+    let found = try requireRoot(name, found)
+    try create(spec, root: found.root)
+    found.done()
+  }
 
-  /// - Parameter root: what it is made of, where that is not to be found by the spec.
-  func create(_ spec: ZoneSpec, of root: RootRecord?) throws(ZoneError) {
+  /// - Parameters:
+  ///   - root: of a zone of an image; its layers are held by the caller.
+  ///   - finish: what else is to be done before the zone is one.
+  func create(_ spec: ZoneSpec, root: RootRecord?, finish: (ZoneFiles) throws(ZoneError) -> Void = { _ in })
+    throws(ZoneError)
+  {
     try checked(spec)
     try directories.make()
     let files = try files(spec.name)
@@ -65,8 +75,8 @@ public struct Zones: Sendable {
       let zone = try locked(spec.name)
       let state = try state(of: zone.files, whole: true)
       guard state == .configured else { throw .exists(spec.name) }
-      try files.writeSpec(spec)
-      try install(zone.files, spec, of: root)
+      try files.write(spec, root)
+      try install(zone.files, spec, root, finish)
       note(.created, spec.name)
       return warnOfReach(spec)
     }
@@ -74,8 +84,8 @@ public struct Zones: Sendable {
     do throws(ZoneError) {
       let zone = try locked(spec.name)
       do throws(ZoneError) {
-        try files.writeSpec(spec)
-        try install(zone.files, spec, of: root)
+        try files.write(spec, root)
+        try install(zone.files, spec, root, finish)
       } catch {
         unmake(zone.files)
         throw error
@@ -104,7 +114,14 @@ public struct Zones: Sendable {
     guard state == .configured else {
       throw .state(zone: name, state: state, verb: "create", hint: "it has its root already")
     }
-    try install(zone.files, spec)
+    guard case .image(let image) = spec.brand else {
+      try install(zone.files, spec, nil)
+      return note(.created, name)
+    }
+    let found = try requireRoot(image, nil)
+    try found.root.write(in: zone.files.data)
+    try install(zone.files, spec, found.root)
+    found.done()
     note(.created, name)
   }
 
@@ -152,22 +169,17 @@ public struct Zones: Sendable {
     }
   }
 
-  /// The root of a zone: for a sparse one, the directories that last.
-  func install(_ files: ZoneFiles, _ spec: ZoneSpec, of root: RootRecord? = nil) throws(ZoneError) {
+  /// The root of a zone: for a sparse one, the directories that last; above an image, its own layer.
+  func install(
+    _ files: ZoneFiles, _ spec: ZoneSpec, _ root: RootRecord?,
+    _ finish: (ZoneFiles) throws(ZoneError) -> Void = { _ in }
+  ) throws(ZoneError) {
     try attempt("mark zone \(spec.name) incomplete") { () throws(SyscallError) in
       try FileSystem.replace(files.incomplete, with: [])
     }
-    switch spec.brand {
-    case .sparse: try SparseData.make(at: files.root)
-    case .image(let name):
-      if let root {
-        try root.write(in: files.data)
-        try makeLayer(files, root.top)
-      } else {
-        try makeLayer(files, fixImage(name, in: files.data).top)
-      }
-    case .directory, .empty: break
-    }
+    if spec.brand == .sparse { try SparseData.make(at: files.root) }
+    if let root { try makeLayer(files, root.top, in: images(of: spec)) }
+    try finish(files)
     try attempt("install zone \(spec.name)") { () throws(SyscallError) in
       try FileSystem.call("rename", files.installed) { rename(files.incomplete, files.installed) }
     }

@@ -64,7 +64,13 @@ extension Zones {
     try checked(spec)
     try directories.make()
     let ids = try ids(for: spec)
-    let plan = LaunchPlanner.plan(spec, try facts(for: spec, on: ground(for: spec, ids), terminalSize: nil))
+    let root = try explainedRoot(of: spec)
+    let spec = spec.completed(by: root?.use)
+    let owner = spec.isSystem ? CgroupOwner(ids) : nil
+    let groups = spec.wantsGroup ? try cgroupPlan(spec.name, spec.limits, owner) : nil
+    var facts = try facts(for: spec, on: ground(for: spec, ids), root: root)
+    facts.hasGroups = groups?.record.isDelegated == true
+    let plan = LaunchPlanner.plan(spec, facts)
     let network: String? =
       switch spec.network {
       case .none: nil
@@ -74,12 +80,19 @@ extension Zones {
           ? "attach to \(name) by a veth pair; publish \(spec.publish.isEmpty ? "nothing" : spec.publish.map { $0.text }.joined(separator: " "))"
           : "attach to \(name) of this user by a veth pair; out by pasta, one for the network; publish \(spec.publish.isEmpty ? "nothing" : spec.publish.map { $0.text }.joined(separator: " "))"
       }
-    let groups = spec.wantsGroup ? try cgroupPlan(spec.name, spec.limits) : nil
     let text = plan.explained(cgroup: groups?.description, network: network)
     // Leases that only this question made are given back.
     let files = try files(spec.name)
     try giveBackIds(files, ids.uids)
     if !files.exists { try giveBackAddress(files) }
     return text
+  }
+
+  /// Of a zone that is there its own root; of one that is not, the one that it would be made of.
+  private func explainedRoot(of spec: ZoneSpec) throws(ZoneError) -> RootRecord? {
+    guard case .image(let name) = spec.brand else { return nil }
+    let files = try files(spec.name)
+    if let own = try RootRecord.read(in: files.data), own.image?.name == name { return own }
+    return try requireRoot(name, nil).root
   }
 }

@@ -43,6 +43,8 @@ public struct HostFacts: Sendable {
   public var readable: [ReadablePath] = []
   /// The same: how many processes the caller has (RLIMIT_NPROC counts by user).
   public var ownProcesses: UInt64 = 0
+  /// The zone may make control groups below its own.
+  public var hasGroups = false
   /// The terminal's size, if the command gets one.
   public var terminalSize: WindowSize?
 }

@@ -32,13 +32,14 @@ extension LaunchPlanner {
     }
     plan.zone.append(.hostname(spec.hostname ?? spec.name))
     for path in Self.maskedPaths { plan.zone.append(.mask(path)) }
-    if plan.namespaces.contains(.net) { planNetworkViews(closed) }
+    if plan.namespaces.contains(.net) { planNetworkViews(closed) } else if facts.hasGroups { planGroups(closed) }
     if spec.nesting { planViewsForNesting(closed) }
     for path in Self.readOnlyPaths { plan.zone.append(.readOnlyPath(path)) }
     plan.zone.append(.simple(.pivot, "pivot into the root and let the host's go"))
     if spec.terminal {
       let size = facts.terminalSize ?? WindowSize(rows: 24, columns: 80)
       plan.zone.append(.terminal(rows: UInt64(size.rows), columns: UInt64(size.columns)))
+      if spec.isSystem { plan.zone.append(.console) }
     }
   }
 
@@ -56,7 +57,13 @@ extension LaunchPlanner {
     plan.zone.append(
       byHost ? .simple(.network, "enter the network namespace, lo is up in it") : .simple(.loopback, "bring lo up"))
     plan.zone.append(.mount("sysfs", on: "/sys", flags: closed | MountFlag.readOnly, make: true))
-    plan.zone.append(.mount("cgroup2", on: "/sys/fs/cgroup", flags: closed | MountFlag.readOnly))
+    planGroups(closed)
     for path in Self.maskedSysPaths { plan.zone.append(.mask(path)) }
+  }
+
+  /// Those that the zone may make are made there; the values of its own are above, and not to be seen.
+  private mutating func planGroups(_ closed: UInt64) {
+    plan.zone.append(
+      .mount("cgroup2", on: "/sys/fs/cgroup", flags: facts.hasGroups ? closed : closed | MountFlag.readOnly))
   }
 }

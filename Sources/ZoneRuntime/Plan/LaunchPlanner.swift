@@ -82,7 +82,8 @@ public struct LaunchPlanner {
       }
     }
     planDevices()
-    if spec.readOnly { planWritableIslands() }
+    // An init system takes what it finds there for its own, of this boot.
+    if spec.readOnly || spec.isSystem && spec.brand.isForeignTree { planWritableIslands() }
     planVolumes()
     planSecrets()
     if spec.network == .host {
@@ -113,7 +114,10 @@ public struct LaunchPlanner {
 
   private mutating func planWritableIslands() {
     let options = byHost ? "uid=\(rootUID),gid=\(rootGID)" : ""
-    for (path, mode) in [("/tmp", "mode=1777"), ("/run", "mode=755")] {
+    var places = [("/tmp", "mode=1777"), ("/run", "mode=755")]
+    // Debian's init mounts it itself, which it cannot here.
+    if spec.isSystem { places.append(("/run/lock", "mode=1777,size=5m")) }
+    for (path, mode) in places {
       plan.tree.append(
         .mount(
           "tmpfs", on: path, flags: MountFlag.noSuid | MountFlag.noDev,

@@ -92,6 +92,9 @@ public struct CapabilitySet: OptionSet, Hashable, Sendable, CustomStringConverti
     .auditWrite,
   ])
 
+  /// Of a zone with an init system: reboot(2) ends its pid namespace, and no more (pid_namespaces(7)).
+  public static let systemDefault = zoneDefault.union(CapabilitySet([.sysBoot]))
+
   /// All that this kernel has (`Capability.last()`): a bit above is EPERM in capset(2), EINVAL in prctl(2).
   public static func known(last: Capability) -> CapabilitySet {
     CapabilitySet(rawValue: last.number == 63 ? .max : (1 << (UInt64(last.number) + 1)) - 1)

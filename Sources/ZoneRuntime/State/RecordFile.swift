@@ -41,13 +41,18 @@ enum RecordFile {
   /// On disk when it returns, whole or not at all.
   /// - Parameter draft: the temporary file, where one beside `path` would be taken for something else.
   static func write(_ record: some StoredRecord, _ path: String, draft: String? = nil) throws(ZoneError) {
-    // What is not sound is refused where it is written: nobody would read it again.
+    let bytes = try bytes(of: record, path)
+    try attempt("save \(path)") { () throws(SyscallError) in
+      try FileSystem.replace(path, with: bytes, mode: 0o600, durable: true, draft: draft)
+    }
+  }
+
+  /// What the file is to say. What is not sound is refused where it is written: nobody would read it again.
+  static func bytes(of record: some StoredRecord, _ path: String) throws(ZoneError) -> [UInt8] {
     if let why = record.unsound { throw .refused("cannot write \(path): \(why)") }
     let bytes: [UInt8]
     do { bytes = try JSON.encode(record, name: path) } catch { throw .json(error) }
     guard bytes.count <= mostBytes else { throw .refused("cannot write \(path): it would have \(bytes.count) bytes") }
-    try attempt("save \(path)") { () throws(SyscallError) in
-      try FileSystem.replace(path, with: bytes, mode: 0o600, durable: true, draft: draft)
-    }
+    return bytes
   }
 }

@@ -94,6 +94,7 @@ extension CgroupRecord: JSONObject {
 
   public mutating func fields(_ json: inout some JSONFields) throws(JSONError) {
     var groups = V1Groups(paths: v1)
+    try json.field("isDelegated", &isDelegated)
     try json.field("unified", &unified)
     try json.field("v1", &groups)
     v1 = groups.paths
@@ -180,6 +181,7 @@ extension KeeperRecord: JSONObject {
     try json.field("oom", &oom)
     try json.field("phase", &phase)
     try json.field("process", &process)
+    try json.field("reboot", &reboot)
     try json.field("signal", &signal)
     try json.field("started", &started)
     try json.field("version", &version)

@@ -54,6 +54,8 @@ struct KeeperRecord: Sendable {
   var oom: Bool?
   /// Somebody asked for the end: no restart.
   var asked: Bool?
+  /// The zone's own init wants it started anew (reboot(2)).
+  var reboot: Bool?
 
   var exit: ZoneExit? {
     guard phase == .ended, let ended else { return nil }

@@ -77,6 +77,19 @@ struct ZoneFiles: Sendable {
     try write(value, value.ephemeral ? ephemeralSpec : spec, durable: !value.ephemeral)
   }
 
+  /// A spec that lasts, and what the zone's root is made of: on disk both, at the cost of one.
+  func write(_ spec: ZoneSpec, _ root: RootRecord?) throws(ZoneError) {
+    guard let root else { return try writeSpec(spec) }
+    let own = path(.spec)
+    let above = "\(data)/\(RootRecord.file)"
+    let bytes: [UInt8]
+    do { bytes = try JSON.encode(spec, name: own) } catch { throw .json(error) }
+    let rootBytes = try RecordFile.bytes(of: root, above)
+    try attempt("save \(own)") { () throws(SyscallError) in
+      try FileSystem.replaceDurably([(above, rootBytes), (own, bytes)])
+    }
+  }
+
   func readRecord() throws(ZoneError) -> RunRecord? {
     guard let bytes = try read(.record) else { return nil }
     let value = try decode(RunRecord.self, bytes, record)

@@ -2,23 +2,40 @@ import CommandLineTable
 import LinuxNS
 import ZoneRuntime
 
+/// What came of --pull.
+struct Brought: ~Copyable {
+  /// False: it failed, which was told then.
+  var isDone = true
+  /// What the zone is made of, where that was looked at and is here.
+  var root: FoundRoot?
+
+  /// The image says itself what is run.
+  var saysCommand: Bool {
+    switch root {
+    case .some(let root): root.hasCommand
+    case .none: false
+    }
+  }
+}
+
 /// --pull: the image that a zone is to be made of is brought before anything is made, by who speaks to registries.
-/// - Returns: false where it failed, which was told then.
-func bringImage(of spec: ZoneSpec, _ context: Context) throws(ZoneError) -> Bool {
+func bringImage(of spec: ZoneSpec, _ context: Context) throws(ZoneError) -> Brought {
   let invocation = context.invocation
   let when = try asked(invocation.choice("pull", ["missing", "always", "never"]))
   guard case .image(let name) = spec.brand else {
     guard when == nil else { throw .commandLine("\(invocation.verb.name): --pull is for --image oci:NAME") }
-    return true
+    return Brought()
   }
-  switch when {
-  case "never": return true
-  case "always": break
-  default: if try context.zones.hasImage(name) { return true }
+  if when != "always" {
+    let root = try context.zones.findRoot(name)
+    if root != nil || when == "never" { return Brought(root: root) }
   }
   var words = ["zonectl"]
   if let root = invocation.value(.root) { words += ["--root", root] }
-  return try runOrchestrator(words + ["image", "pull", name.familiar], for: "image pull").isDone
+  guard try runOrchestrator(words + ["image", "pull", name.familiar], for: "image pull").isDone else {
+    return Brought(isDone: false)
+  }
+  return Brought(root: try context.zones.findRoot(name))
 }
 
 /// What is no image yet: `tar:FILE` and `debootstrap:SUITE` are made one before the zone is.

@@ -23,12 +23,13 @@ func create(_ context: Context) throws(ZoneError) -> Int32 {
   if SpecOptions.isEmpty(context.invocation), let status = try? context.zones.status(context.name),
     status.state == .configured
   {
-    guard try bringImage(of: status.spec, context) else { return 1 }
+    guard try bringImage(of: status.spec, context).isDone else { return 1 }
     try context.zones.create(configured: context.name)
   } else {
     let spec = try newSpec(context, context.name)
-    guard try bringImage(of: spec, context) else { return 1 }
-    try context.zones.create(spec)
+    var brought = try bringImage(of: spec, context)
+    guard brought.isDone else { return 1 }
+    try context.zones.create(spec, of: brought.root.take())
   }
   return 0
 }

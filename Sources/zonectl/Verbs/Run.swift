@@ -12,19 +12,20 @@ func run(_ context: Context) throws(ZoneError) -> Int32 {
   spec.ephemeral = invocation.has(.rm)
   let seconds = try invocation.timeout
   var client = try terminalClient(invocation, isTerminal: spec.terminal, passesInput: invocation.has(.interactive))
-  guard try bringImage(of: spec, context) else { return 125 }
-  if spec.command.isEmpty, try !context.zones.isToldByImage(spec) { spec.command = [try context.zones.shell(of: spec)] }
+  var brought = try bringImage(of: spec, context)
+  guard brought.isDone else { return 125 }
+  if spec.command.isEmpty, !brought.saysCommand { spec.command = [try context.zones.shell(of: spec)] }
 
   if invocation.has(.detach) {
     guard seconds == nil else { throw .commandLine("run: --timeout wants somebody who waits; leave --detach out") }
-    try context.zones.runDetached(spec)
+    try context.zones.runDetached(spec, of: brought.root.take())
     Output.line(name)
     return 0
   }
   let direct = directStreams(spec, invocation)
   if direct != nil { client.passesInput = false }
   let running = try context.zones.run(
-    spec, streams: direct ?? .relay(input: client.passesInput),
+    spec, of: brought.root.take(), streams: direct ?? .relay(input: client.passesInput),
     terminalSize: spec.terminal ? try? Terminal.size(0) : nil)
   client.deadline = seconds.map { Clock.monotonicNanoseconds() + UInt64($0 * 1e9) }
   let outcome: TerminalClient.Outcome

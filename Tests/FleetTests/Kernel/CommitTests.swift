@@ -203,6 +203,14 @@ struct CommitTests {
       #expect(told.contains("entry dir/in/.wh.odd: ") && told.contains("rename it"), "\(told)")
       #expect(try stand.contents() == before)
       #expect(try stand.ok("list").contains("running"))
+      // As long as years, and of no size on the disk.
+      try stand.ok("exec", "a", "--", "rm", "/dir/in/.wh.odd")
+      try stand.sh(
+        "truncate -s 8191P '\(stand.place)/data/a/upper/dir/in/long' || truncate -s 8T '\(stand.place)/data/a/upper/dir/in/long'"
+      )
+      let long = try stand.refusal("commit", "a", "localhost/x")
+      #expect(long.contains("entry dir/in/long: ") && long.contains("is more than 64 GiB"), "\(long)")
+      #expect(try stand.contents() == before)
     }
   }
 

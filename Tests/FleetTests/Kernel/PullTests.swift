@@ -68,7 +68,10 @@ struct PullTests {
     #expect(try registry.log().contains { $0.hasPrefix("CONNECT registry.invalid:80") })
     let without = try stand.sh(
       "http_proxy=http://127.0.0.1:\(registry.port) no_proxy=.invalid \(script) | sed 's/basic/well/' || true")
-    #expect(without.contains("no machine is called registry.invalid"))
+    // Where nobody answers for names either, it is the time that runs out.
+    #expect(
+      without.contains("no machine is called registry.invalid")
+        || without.contains("registry.invalid: no connection within 10 s"))
   }
 
   // MARK: what breaks
@@ -168,6 +171,7 @@ struct PullTests {
       toFile: "\(stand.folder)/logins", atomically: true, encoding: .utf8)
     try stand.ok(
       "image", "pull", "--login", "\(stand.folder)/logins", "\(registry.authority)/offsite/box:v1")
+    #expect(try registry.log().contains { $0.contains("/blobs/") && $0.contains("Basic") })
     let asked = try other.log().filter { $0.contains("/blobs/") }
     #expect(!asked.isEmpty && asked.allSatisfy { $0.hasSuffix(" -") }, "\(asked)")
   }

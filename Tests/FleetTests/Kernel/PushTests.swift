@@ -84,7 +84,13 @@ struct PushTests {
     let other = try BadRegistry(stand)
     let registry = try BadRegistry(stand, other: "127.0.0.1:\(other.port)")
     try stand.ok("image", "import", "\(stand.made)/box", "localhost/box:v1")
-    _ = try stand.zonectl(["image", "push", "localhost/box:v1", "\(registry.authority)/away/box:v1"])
+    let auth = Data("me:se:cret".utf8).base64EncodedString()
+    try #"{"auths":{"\#(registry.authority)":{"auth":"\#(auth)"}}}"#.write(
+      toFile: "\(stand.folder)/logins", atomically: true, encoding: .utf8)
+    _ = try stand.zonectl([
+      "image", "push", "--login", "\(stand.folder)/logins", "localhost/box:v1", "\(registry.authority)/away/box:v1",
+    ])
+    #expect(try registry.log().contains { $0.contains("POST") && $0.contains("Basic") })
     let log = try other.log()
     #expect(!log.isEmpty && log.allSatisfy { !$0.contains("Basic") && !$0.contains("Bearer") }, "\(log)")
   }
@@ -100,7 +106,6 @@ struct PushTests {
       try stand.refusal("image", "push", "localhost/box:v1", "a@sha256:" + String(repeating: "0", count: 64), status: 2)
         .contains("which nobody can give"))
     #expect(try stand.refusal("image", "push", "localhost/box:v1", "Box", status: 2).contains("capital"))
-    try stand.sh("find '\(stand.storePath)/blobs' -type f -size +100c -exec grep -lz hello {} + >/dev/null || true")
     try stand.ok("image", "prune", "--blobs")
     let registry = try BadRegistry(stand)
     #expect(
@@ -116,6 +121,7 @@ struct PushTests {
       try FileSystem.removeTree(stand.place)
       try stand.ok("image", "import", "\(stand.made)/\(layout)", "localhost/box:v1")
       let before = try stand.contents()
+      let image = try #require(try stand.store().resolve(ImageReference(parsing: "localhost/box:v1")))
       try stand.ok("image", "export", "localhost/box:v1", "\(stand.folder)/out.tar")
       #expect(try stand.contents() == before)
       // Each time the same bytes, and by a pipe too.
@@ -128,8 +134,10 @@ struct PushTests {
       for form in ["oci", "docker"] {
         try FileSystem.removeTree(stand.place)
         try stand.ok("image", "import", "--from", form, "\(stand.folder)/out.tar")
-        let after = try stand.contents()
-        if form == "oci" { #expect(after == before) }
+        if form == "oci" { #expect(try stand.contents() == before) }
+        // docker save tells no manifest, but the configuration and the layers are the same.
+        let again = try #require(try stand.store().resolve(ImageReference(parsing: "localhost/box:v1")))
+        #expect(again.id == image.id && again.layers.map { $0.diff } == image.layers.map { $0.diff }, "\(form)")
         #expect(try stand.ok("image", "list", "-q") == "localhost/box:v1\n")
       }
     }

@@ -140,7 +140,7 @@ struct StateJsonTests {
     let status = Self.status()
     let keeper = KeeperRecord(
       version: 1, phase: .ended, keeper: 1, init: 2, process: 3, started: 4, ended: 5, code: 6, signal: 7, oom: true,
-      asked: false)
+      asked: false, reboot: true)
     let features = KernelFeatures(
       kernel: "6", machine: "m", uid: 1, features: [.init(name: "n", available: true, detail: "d", without: "w")])
     func check(_ value: some JSONValue) throws {

@@ -6,6 +6,8 @@ public import LinuxNS
 public struct LayerArchive: ~Copyable {
   private let archive: OwnedFD
   private var room = [UInt8](repeating: 0, count: 1 << 18)
+  /// Bytes of files that it can still take.
+  private var left = LayerLimits.archiveBytes
 
   private static let mark = Array(".wh.".utf8)
 
@@ -43,6 +45,13 @@ extension LayerArchive: LayerSink {
   }
 
   mutating func fill(_ path: BytePath, _ file: borrowing OwnedFD, size: Int64) throws(LayerError) {
+    guard size <= left else {
+      let most = LayerLimits.archiveBytes >> 30
+      throw LayerError(
+        path: path.bytes,
+        why: "with its \(size) bytes it is more than \(most) GiB; holes count (remove it, or put it on a volume)")
+    }
+    left -= size
     var at: Int64 = 0
     while at < size {
       let wanted = Int(min(Int64(room.count), size - at))

@@ -77,6 +77,8 @@ public struct LayerLimits: Equatable, Sendable {
   public var fewIds: String?
   /// Folders above a name.
   public var depth = 1024
+  /// Of an archive, holes included.
+  public static let archiveBytes: Int64 = 1 << 36
   /// Names in the layer, whiteouts too.
   public var names = 4_000_000
   /// Folders that have to be looked for in other layers (`LayerNotes`).

@@ -87,7 +87,7 @@ struct LayerReader<Sink: LayerSink & ~Copyable>: ~Copyable {
     // overlayfs says so of each new directory; it means something where there was another one.
     if folder.isOpaque, try isFolderBelow(path) {
       try sink.hideAll(path)
-      told.names += 1
+      try count(path)
     }
     var entries: [Named] = []
     for name in try names(path) {
@@ -95,7 +95,7 @@ struct LayerReader<Sink: LayerSink & ~Copyable>: ~Copyable {
       let entry = try entry(path, amongXattrWhiteouts: folder.holdsXattrWhiteouts)
       if entry.isWhiteout {
         try sink.delete(path)
-        told.names += 1
+        try count(path)
       } else {
         entries.append(Named(path: path, entry: entry))
       }
@@ -150,7 +150,16 @@ struct LayerReader<Sink: LayerSink & ~Copyable>: ~Copyable {
 
   private mutating func add(_ path: BytePath, _ kind: TarEntry.Kind, _ entry: LayerEntry) throws(LayerError) {
     try sink.add(path, kind, entry)
+    try count(path)
+  }
+
+  /// What nobody could unpack again is not read to its end.
+  private mutating func count(_ path: BytePath) throws(LayerError) {
     told.names += 1
+    let most = LayerLimits().names
+    guard told.names <= most else {
+      throw LayerError(path: path.bytes, why: "it is one of more than \(most) names that the zone has written")
+    }
   }
 }
 

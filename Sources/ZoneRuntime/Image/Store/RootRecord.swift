@@ -25,6 +25,12 @@ public struct RootRecord: Equatable, Sendable {
     self.layers = layers
   }
 
+  /// What of it is an image's.
+  var base: RootBase {
+    get { RootBase(image: image, use: use) }
+    set { (image, use) = (newValue.image, newValue.use) }
+  }
+
   /// All that has to stay for it.
   var numbers: Set<Int> {
     let all = snapshots + (pending?.snapshots ?? [])
@@ -61,10 +67,25 @@ public struct RootImage: Equatable, Sendable, JSONObject {
   }
 }
 
+/// The image that a root was made from, and how it is run.
+public struct RootBase: Equatable, Sendable, JSONObject {
+  public var image: RootImage?
+  public var use: ImageUse
+
+  public static var blank: RootBase { RootBase(image: nil, use: ImageUse()) }
+
+  public mutating func fields(_ json: inout some JSONFields) throws(JSONError) {
+    try json.field("image", &image)
+    try json.field("use", &use)
+  }
+}
+
 /// How the root itself looks: its layers' uppermost top that an entry told of.
 public struct RootTop: Equatable, Sendable, JSONObject {
   /// As on disk.
   public var gid: UInt32 = 0
+  /// That whose directory it is, with its extended attributes; nil where no layer tells of it.
+  public var layer: Int?
   /// The twelve bits of chmod(2).
   public var mode: UInt32 = 0o755
   /// Nanoseconds since 1970.
@@ -76,6 +97,7 @@ public struct RootTop: Equatable, Sendable, JSONObject {
 
   public mutating func fields(_ json: inout some JSONFields) throws(JSONError) {
     try json.field("gid", &gid)
+    try json.field("layer", &layer)
     try json.field("mode", &mode)
     try json.field("modified", &modified)
     try json.field("uid", &uid)
@@ -92,6 +114,8 @@ public struct RootSnapshot: Equatable, Sendable, JSONObject {
   /// What a zone's own layer above them is to look like.
   public var top: RootTop
   public var labels: [String: String] = [:]
+  /// nil: the root's of now.
+  public var base: RootBase?
 
   public static var blank: RootSnapshot { RootSnapshot(name: "", made: 0, layers: [], top: .blank) }
   public init(name: String, made: UInt64, layers: [Int], top: RootTop) {
@@ -102,6 +126,7 @@ public struct RootSnapshot: Equatable, Sendable, JSONObject {
   }
 
   public mutating func fields(_ json: inout some JSONFields) throws(JSONError) {
+    try json.field("base", &base)
     try json.field("labels", &labels)
     try json.field("layers", &layers)
     try json.field("made", &made)
@@ -118,10 +143,13 @@ public struct RootChange: Equatable, Sendable, JSONObject {
   public var layers: [Int]
   public var snapshots: [RootSnapshot]
   public var top: RootTop
+  /// nil: as it is.
+  public var base: RootBase?
 
   public static var blank: RootChange { RootChange(frozen: nil, layers: [], snapshots: [], top: .blank) }
 
   public mutating func fields(_ json: inout some JSONFields) throws(JSONError) {
+    try json.field("base", &base)
     try json.field("frozen", &frozen)
     try json.field("layers", &layers)
     try json.field("snapshots", &snapshots)
@@ -163,7 +191,14 @@ extension RootRecord: StoredRecord {
     for top in [top, pending?.top ?? top] + snapshots.map({ $0.top }) where top.mode & ~0o7777 != 0 {
       return "a root of mode \(top.mode)"
     }
+    for layer in [top, pending?.top ?? top].compactMap({ $0.layer }) + snapshots.compactMap({ $0.top.layer })
+    where !LayerNumber.range.contains(layer) {
+      return "a root like that of layer \(layer)"
+    }
     if let frozen = pending?.frozen, !LayerNumber.range.contains(frozen) { return "a layer of number \(frozen)" }
+    for base in snapshots.compactMap({ $0.base }) + (pending?.base.map { [$0] } ?? []) {
+      if let why = base.use.unsound { return why }
+    }
     return use.unsound
   }
 }

@@ -49,8 +49,10 @@ public struct StoreLook: Equatable, Sendable {
 }
 
 extension ImageStore {
+  /// - Parameter measuring: how much room zones' frozen layers take, which nobody has counted, is looked at: the larger they
+  ///   are, the longer it takes.
   /// - Throws: for a record that cannot be read: without it nobody can say what is in use.
-  public func look() throws(ZoneError) -> StoreLook {
+  public func look(measuring: Bool = false) throws(ZoneError) -> StoreLook {
     var look = StoreLook()
     for (name, record) in try allReferences() {
       look.names.append(StoreLook.Name(name: name, record: record, used: lastUse(name) ?? record.made))
@@ -60,7 +62,9 @@ extension ImageStore {
     for number in try numbers(in: layers) {
       // One without a record is nobody's, and goes with the rest.
       var bytes: Int64 = 0
-      if let record = try? layerRecord(number) { bytes = record.bytes }
+      if let record = try? layerRecord(number) {
+        bytes = record.kind == .zone && measuring ? TreeUsage.of(root(ofLayer: number)).bytes : record.bytes
+      }
       look.layers[number] = bytes
     }
     for digest in try digests(in: blobs) { look.blobs[digest] = try size(ofBlob: digest) ?? 0 }

@@ -9,7 +9,7 @@ extension ImageStore {
   public func prune(_ wish: PrunePlan.Wish, dry: Bool = false, waiting: () -> Void = {}) throws(ZoneError) -> PrunePlan
   {
     let lock = try lock(.exclusive, waiting: waiting)
-    let look = try look()
+    let look = try look(measuring: true)
     let plan = PrunePlan.make(look, wish)
     if !dry { try carryOut(plan, keeping: Set(look.layers.keys).subtracting(plan.layers)) }
     withExtendedLifetime(lock) {}

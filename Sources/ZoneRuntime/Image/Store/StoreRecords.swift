@@ -48,6 +48,7 @@ extension ImageStore {
     let status = try attempt("look at \(path)") { () throws(SyscallError) in
       try FileSystem.status(path, followingLinks: false)
     }
+    root.top.layer = top
     root.top.mode = status.st_mode & 0o7777
     (root.top.uid, root.top.gid) = (status.st_uid, status.st_gid)
     root.top.modified = Int64(status.st_mtim.tv_sec) * 1_000_000_000 + Int64(status.st_mtim.tv_nsec)

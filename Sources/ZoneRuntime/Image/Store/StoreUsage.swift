@@ -81,9 +81,9 @@ extension StoreUsage.Row {
 }
 
 extension ImageStore {
-  /// Images, snapshots and fetched bytes. Trees of layers are told by the size of their archives.
+  /// Images, snapshots and fetched bytes. Trees of images' layers are told by the size of their archives.
   func usage() throws(ZoneError) -> [StoreUsage.Row] {
-    let look = try look()
+    let look = try look(measuring: true)
     let plan = PrunePlan.make(look, PrunePlan.Wish(blobs: true))
     let gone = (layers: Set(plan.layers), blobs: Set(plan.blobs))
     // A layer that a snapshot has and no image is a zone's own, frozen.

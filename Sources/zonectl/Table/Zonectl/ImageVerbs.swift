@@ -4,15 +4,16 @@ let imageVerbs: [Verb] = [
     "image", chapter: "images", "what zones can be made from: bring, name and prune it",
     operands: [
       Operand(
-        "list|show|tag|delete|prune|import|export|pull|push",
-        hint: .words("list show tag delete prune import export pull push")),
+        "list|show|tag|delete|prune|import|export|pull|push|update",
+        hint: .words("list show tag delete prune import export pull push update")),
       Operand("WORD", .zeroOrMore, hint: .file),
     ],
     options: [
       OptionUse("output"), OptionUse("digests"),
-      OptionUse("quiet", "list: only names, one a line; pull, push, export: no progress"),
+      OptionUse("quiet", "list: only names, one a line; pull, push, export, update: no progress"),
       OptionUse("force", "delete: though zones were made from it; all names of an id"),
-      OptionUse("all", "prune: images that no zone was made from, too"), OptionUse("blobs"), OptionUse("dry-run"),
+      OptionUse("all", "prune: images that no zone was made from, too; update: all that were pulled"),
+      OptionUse("blobs"), OptionUse("dry-run"),
       OptionUse("yes", "prune: do not ask"), OptionUse("platform"), OptionUse("from"),
       OptionUse("plain-http"), OptionUse("ca"), OptionUse("login"), OptionUse("jobs"),
     ],
@@ -28,7 +29,9 @@ let imageVerbs: [Verb] = [
       import FILE|-|DIR [NAME] takes an OCI layout (a folder, or a tar of one), an archive of docker save, or a plain tar \
       of a root, which becomes an image of one layer; compressed by gzip or zstd or not at all. The name is the archive's \
       own where it has one. It prints each name with its digest. export NAME FILE|- writes an OCI layout that docker load \
-      reads too. push NAME [NEW] brings an image to its registry, or another; what is there is not sent again.
+      reads too. push NAME [NEW] brings an image to its registry, or another; what is there is not sent again. \
+      update NAME… asks registries what they have now under names that were pulled, brings it, and tells which zones are \
+      of an older image: zonectl rebase puts them on the new one.
       """,
     examples: [
       Example("zonectl image pull debian:12", "of Docker Hub"),
@@ -38,6 +41,7 @@ let imageVerbs: [Verb] = [
       Example("docker save box:v1 | zonectl image import -", "by the name that it has there"),
       Example("zonectl image push localhost/box:v1 registry.example.org/box:v1", "to a registry, by another name"),
       Example("zonectl image export localhost/box:v1 - | podman load", "to another engine"),
+      Example("zonectl image update --all --dry-run", "whether registries have something newer"),
       Example("zonectl image list", "what is here"),
       Example("zonectl image show localhost/box:v1", "its configuration, layers and zones"),
       Example("zonectl image delete localhost/box:v1", "the name"),
@@ -75,6 +79,24 @@ let imageVerbs: [Verb] = [
       Example("zonectl clone web golden --as-template", "for clones alone"),
     ]),
   Verb(
+    "rebase", chapter: "images", "put what a zone has written on a newer image",
+    operands: [Operand("ZONE", hint: .zone), Operand("IMAGE", .optional)],
+    options: [
+      OptionUse("dry-run", "only tell the conflicts"), OptionUse("force", "though there are conflicts"),
+      OptionUse("output"),
+    ],
+    details: """
+      IMAGE is what the zone's image is called, unless another is named. Paths that the zone has written and the newer \
+      image has changed are conflicts: the zone's would hide the image's. They are told, and nothing is done without \
+      --force. The root as it was is kept as the snapshot before-rebase.
+      """,
+    examples: [
+      Example("zonectl image update --all", "what registries have now"),
+      Example("zonectl rebase web --dry-run", "what would be hidden"),
+      Example("zonectl stop web && zonectl rebase web", "on the newer image"),
+      Example("zonectl snapshot rollback web before-rebase", "and back"),
+    ]),
+  Verb(
     "commit", chapter: "images", "make an image of what a zone has written",
     operands: [Operand("ZONE", hint: .zone), Operand("NAME")],
     options: [OptionUse("change"), OptionUse("message"), OptionUse("author"), OptionUse("compress")],
@@ -97,6 +119,21 @@ let imageVerbs: [Verb] = [
       """,
     examples: [
       Example("zonectl diff web", "in the order of paths"), Example("zonectl diff web -o json", "for programs"),
+    ]),
+  Verb(
+    "import", chapter: "images", "make a zone of a machine",
+    operands: [Operand("FOLDER|FILE|-", hint: .file), Operand("ZONE")],
+    options: [OptionUse("machine"), OptionUse("hostname"), OptionUse("output")],
+    details: """
+      The tree of a Debian machine, as a folder or a tar, becomes an image, and a zone of it that starts the machine's \
+      init. What is the hardware's is changed in the zone (zonectl diff shows it): kernels and boot loaders go, fstab \
+      mounts nothing, the network is the zone's, udev and its like are masked. The services that were started with the \
+      machine are told.
+      """,
+    examples: [
+      Example("zonectl import --machine /mnt/disk web", "from a disk of the machine"),
+      Example("ssh web tar -C / --one-file-system -c . | zonectl import --machine - web", "while it runs"),
+      Example("zonectl start web", "its services, in a zone"),
     ]),
   Verb(
     "df", chapter: "images", "where space goes, and what prune would free",

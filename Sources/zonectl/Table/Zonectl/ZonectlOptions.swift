@@ -45,7 +45,11 @@ let zonectlOptions: [Option] = [
     "restart", "", "POLICY", hint: .words("no always unless-stopped on-failure"), set: "zone",
     help: "when the command has ended: no, always, unless-stopped, on-failure[:TRIES]"),
   Option("autostart", "", set: "zone", help: "started at machine start (zonectl boot --all)"),
-  Option("init", "", set: "zone", help: "the command is an init of its own and becomes pid 1; ours is left out"),
+  Option(
+    "init", "", set: "zone",
+    help:
+      "the command is an init of its own and becomes pid 1; ours is left out (without a word for /sbin/init and systemd)"
+  ),
   Option("nesting", "", set: "zone", help: "namespaces, and so zones, can be made inside; weakens the walls"),
   Option(
     "calls", "", "GROUP,…", repeats: true,
@@ -136,6 +140,7 @@ let zonectlOptions: [Option] = [
   Option(
     "compress", "", "HOW", hint: .words("gzip zstd none"), help: "the new layer: gzip (the default), zstd, none"),
 
+  Option("machine", "", help: "what is imported is the tree of a machine"),
   Option("as-template", "", help: "the new zone is there to be cloned: it is never started itself"),
 
   // MARK: before the verb or after it

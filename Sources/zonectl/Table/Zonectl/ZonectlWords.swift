@@ -6,6 +6,7 @@ public enum ZonectlVerb: String, CaseIterable, Sendable {
   case sandbox, learn
   case list, show, set, explain, audit, events, changes, features
   case image, snapshot, clone, commit, diff, df
+  case `import`, rebase
   case apply, plan, down, ps
   case completion, man, help, version
   case zoneEnded = "zone-ended"
@@ -40,6 +41,7 @@ public enum ZonectlOption: String, CaseIterable, Sendable {
   case digests, platform, from, blobs, ca, login, jobs, pull
   case change, message, author, compress
   case asTemplate = "as-template"
+  case machine
   case plainHttp = "plain-http"
   case dryRun = "dry-run"
   case root, help, version

@@ -1,0 +1,105 @@
+import Foundation
+import Glibc
+import LinuxNS
+import Testing
+import ZoneRuntime
+
+/// `zonectl import --machine`: a Debian machine becomes a zone that runs its services.
+@Suite(.serialized, .enabled(if: geteuid() == 0, "files of others are root's to make"), .ends(within: 10))
+struct MachineTests {
+  static let isGuest = FileSystem.exists("/run/guest")
+
+  /// The guest itself, without what no service needs.
+  @Test(.enabled(if: isGuest, "a machine that one works on is large"))
+  func thisMachineBecomesAZone() throws {
+    let left = [
+      "usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/i18n", "usr/share/zoneinfo", "usr/share/perl*",
+      "usr/include", "usr/lib/gcc", "usr/lib/python3*", "usr/lib/llvm*", "usr/libexec", "usr/local", "opt",
+      "home", "root", "work", "var/lib/containers", "var/lib/docker", "var/cache", "var/tmp", "var/lib/zones", "boot",
+      "usr/lib/modules", "usr/lib/x86_64-linux-gnu/*.a", "usr/bin/*gcc*", "usr/bin/podman", "usr/bin/dockerd",
+    ]
+    let words =
+      (["proc", "sys", "dev", "run", "tmp"] + left).map { "--exclude='./\($0)/*'" } + [
+        "--exclude='./usr/lib/x86_64-linux-gnu/*.a'", "--exclude='./usr/bin/*gcc*'",
+      ]
+    try whatIsImportedRuns(
+      "tar -C / --one-file-system --numeric-owner --xattrs --xattrs-include='*' \(words.joined(separator: " ")) -cf - ."
+    )
+  }
+
+  /// - Parameter tree: a command that writes a tar.
+  func whatIsImportedRuns(_ tree: String) throws {
+    let stand = try ImageStand(layouts: false)
+    defer { for name in ["a", "b"] { _ = try? stand.zonectl(["delete", "--force", "--yes", name]) } }
+    let told = try stand.sh("\(tree) | '\(Command.zonectl)' --root '\(stand.place)' import --machine - a", timeout: 600)
+    #expect(told.contains("IN THE ZONE"), "\(told)")
+    let changed = try stand.ok("diff", "a")
+    #expect(changed.contains("etc/systemd/system/systemd-remount-fs.service"), "\(changed)")
+    #expect(try stand.refusal("import", "--machine", "/etc/hostname", "a").contains("there is a zone 'a' already"))
+
+    try stand.ok("set", "a", "network=none")
+    try stand.ok("start", "a")
+    let inside = { (zone: String, words: [String]) -> String in
+      (try? stand.zonectl(["exec", zone, "--"] + words))?.output ?? ""
+    }
+    let isRunning = { (zone: String) -> Bool in
+      eventually(60) { inside(zone, ["systemctl", "is-system-running"]) == "running\n" }
+    }
+    #expect(isRunning("a"), "\(inside("a", ["systemctl", "--failed", "--no-legend"]))")
+    #expect(inside("a", ["systemctl", "is-active", "dbus.service", "systemd-logind.service"]) == "active\nactive\n")
+    _ = inside("a", ["useradd", "-m", "newcomer"])
+    #expect(inside("a", ["su", "-l", "newcomer", "-c", "id -un"]) == "newcomer\n")
+    _ = inside("a", ["logger", "said-in-the-zone"])
+    #expect(eventually(20) { inside("a", ["journalctl", "--no-pager"]).contains("said-in-the-zone") })
+    // Control groups of its own, one a service.
+    #expect(inside("a", ["ls", "/sys/fs/cgroup/system.slice"]).contains("dbus.service"))
+    try stand.ok("audit", "a")
+
+    // It restarts itself; what it has written stays, and what is of one boot goes.
+    _ = inside("a", ["touch", "/run/of-this-boot", "/etc/of-this-machine"])
+    _ = inside("a", ["systemctl", "--no-block", "reboot"])
+    #expect(
+      eventually(60) {
+        inside("a", ["sh", "-c", "test ! -e /run/of-this-boot && test -e /etc/of-this-machine && echo so"]) == "so\n"
+      })
+    #expect(isRunning("a"))
+    let id = inside("a", ["cat", "/etc/machine-id"])
+    try stand.ok("stop", "a", "--timeout", "120")
+    #expect(try stand.ok("show", "a", "-o", "json").contains(#""code": 0"#))
+
+    // Two machines, two ids.
+    try stand.ok("clone", "a", "b")
+    try stand.ok("start", "b")
+    #expect(isRunning("b"))
+    let other = inside("b", ["cat", "/etc/machine-id"])
+    #expect(id.count == 33 && other.count == 33 && id != other, "\(id) \(other)")
+    try stand.ok("stop", "b", "--timeout", "120")
+  }
+
+  @Test func whatIsNoMachineIsRefused() throws {
+    let stand = try ImageStand(layouts: false)
+    try stand.sh("mkdir -p tree/etc; echo x >tree/etc/hostname")
+    #expect(
+      try stand.refusal("import", "--machine", "\(stand.folder)/tree", "a").contains(
+        "the tree has no /sbin/init (it is no machine's)"))
+    #expect(try stand.ok("list", "-q") == "")
+    #expect(try stand.ok("image", "list", "-q") == "")
+    #expect(try stand.refusal("import", "--machine", "\(stand.folder)/none", "a").contains("ENOENT"))
+    #expect(try stand.refusal("import", "\(stand.folder)/tree", "a", status: 2).contains("say --machine"))
+  }
+
+  /// The other kinds.
+  @Suite(.serialized, .enabled(if: geteuid() == 0, "files of others are root's to make"), .ends(within: 20))
+  struct LongMachineTests {
+    static let hasMmdebstrap = FileSystem.exists("/usr/bin/mmdebstrap")
+
+    /// Made by mmdebstrap, with cron and syslog.
+    @Test(.enabled(if: hasMmdebstrap, "it wants mmdebstrap")) func aDebianMachineBecomesAZone() throws {
+      try MachineTests().whatIsImportedRuns(
+        """
+        mmdebstrap --quiet --variant=minbase --include=systemd-sysv,dbus,cron,rsyslog,passwd --format=tar \
+          bookworm - /etc/apt/sources.list.d/debian.sources
+        """)
+    }
+  }
+}
