@@ -59,7 +59,7 @@ public struct ZoneRebase {
     }
     var outcome = Outcome(zone: zone, image: "\(name.familiar)@\(found.manifest.text)")
     guard found.manifest != image.manifest else { return outcome }
-    let written = try frozenLayers(of: own.root)
+    let written = try store.written(of: own.root)
     guard written.count + found.layers.count < RootRecord.mostLayers else {
       throw .refused("cannot rebase zone \(zone): it would have more than \(RootRecord.mostLayers) layers")
     }
@@ -68,19 +68,6 @@ public struct ZoneRebase {
     try own.rebase(on: found, written: written, in: store, as: Self.free(own.root))
     outcome.isDone = true
     return outcome
-  }
-
-  /// What snapshots have frozen of it, from the top: a zone's own layers lie above its image's.
-  private func frozenLayers(of root: RootRecord) throws(ZoneError) -> [Int] {
-    var written: [Int] = []
-    for number in root.layers {
-      guard let record = try store.layerRecord(number) else {
-        throw .refused("cannot use layer \(number): its record is gone from the store")
-      }
-      guard record.kind == .zone else { break }
-      written.append(number)
-    }
-    return written
   }
 
   private static func free(_ root: RootRecord) -> String {

@@ -123,7 +123,7 @@ public struct ZoneStates {
     for name in names { try own.forget(name) }
   }
 
-  private static func find(_ name: String, _ root: RootRecord, _ zone: String) throws(ZoneError) -> RootSnapshot {
+  public static func find(_ name: String, _ root: RootRecord, _ zone: String) throws(ZoneError) -> RootSnapshot {
     if let found = root.snapshots.first(where: { $0.name == name }) { return found }
     let names = root.snapshots.map { $0.name }
     throw .refused(

@@ -25,6 +25,7 @@ internal import Orchestrator
     case "pack": PackProgram.run()
     case "copy": PackProgram.copy()
     case "compare": CompareProgram.run()
+    case "compare-stacks": CompareProgram.stacks()
     case "machine": MachineProgram.run()
     case "rebase": RebaseProgram.run()
     case "hold": HoldProgram.run(arguments)

@@ -89,10 +89,15 @@ struct LayerVerbs {
     }
   }
 
+  /// ZONE or ZONE@SNAPSHOT.
+  private func state(_ text: String) -> (zone: String, snapshot: String?) {
+    let parts = text.split(separator: "@", maxSplits: 1, omittingEmptySubsequences: false)
+    return (String(parts[0]), parts.count > 1 ? String(parts[1]) : nil)
+  }
+
   func clone() throws -> Int32 {
-    let parts = invocation.operands[0].split(separator: "@", maxSplits: 1, omittingEmptySubsequences: false)
-    let (zone, new) = (String(parts[0]), invocation.operands[1])
-    let snapshot = parts.count > 1 ? String(parts[1]) : nil
+    let (zone, snapshot) = state(invocation.operands[0])
+    let new = invocation.operands[1]
     guard zone != new else { throw ZoneError.commandLine("clone: \(shortened(new)) would be a clone of itself") }
     try states(of: zone).clone(zone, snapshot: snapshot, as: new, template: invocation.has(.asTemplate))
     Terminal.print(new)
@@ -156,15 +161,29 @@ struct LayerVerbs {
 
   func difference() throws -> Int32 {
     let format = try ImageVerbs.format(invocation)
-    let zone = invocation.operands[0]
+    let (zone, snapshot) = state(invocation.operands[0])
     let store = try store(for: zone)
     let lock = try store.lock(.shared)
     let own = try Zones(directories).ownLayer(of: zone, for: "compare", in: store)
+    let root = own.root
+    let before: (layers: [Int], top: RootTop?)
+    if let snapshot {
+      let found = try ZoneStates.find(snapshot, root, zone)
+      before = (found.layers, found.top)
+    } else {
+      before = (
+        Array(root.layers.dropFirst(try store.written(of: root).count)),
+        try root.image.flatMap { try store.top(of: $0.manifest) }
+      )
+    }
     let found: LayerDifference
     do throws(ImageError) {
-      found = try LayerComparer.changes(of: own.folder, over: own.root.layers, top: own.root.top, in: store)
+      found =
+        before.layers == root.layers
+        ? try LayerComparer.changes(of: own.folder, over: root.layers, top: root.top, in: store)
+        : try LayerComparer.changes(of: own, since: before, in: store)
     } catch {
-      throw ZoneError.refused("cannot compare zone \(zone) with its image: \(error)")
+      throw ZoneError.refused("cannot compare zone \(zone) with \(snapshot ?? "its image"): \(error)")
     }
     withExtendedLifetime(lock) {}
     if format == .json {

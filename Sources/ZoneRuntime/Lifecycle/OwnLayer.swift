@@ -13,6 +13,8 @@ public struct OwnLayer: ~Copyable {
   /// Its processes write in it meanwhile, unless they are held (`Zones.hold`).
   public var isRunning: Bool { state.isLive && state != .frozen }
   private let zone: LockedZone
+  /// The layer's name as those of the store's go, from the folder of their links.
+  public var link: String { "../../../\(zone.files.name)/upper" }
   var files: ZoneFiles { zone.files }
 
   fileprivate init(_ zone: consuming LockedZone, _ root: RootRecord, _ state: ZoneState) throws(ZoneError) {

@@ -96,6 +96,55 @@ struct CommitTests {
     }
   }
 
+  /// Also what lies in the layers of snapshots; of a snapshot, forwards and back.
+  @Test(arguments: [nil, "zonestest"]) func changesAreToldSinceImageAndSnapshot(user: String?) throws {
+    try withZones(user) { stand in
+      try start(stand, "a", of: "localhost/base:v1")
+      let rows = { (zone: String) throws -> [String] in
+        try stand.ok("diff", zone).split(separator: "\n").dropFirst().map { line in
+          line.split(separator: " ", omittingEmptySubsequences: true).joined(separator: " ")
+        }
+      }
+      let write = { (script: String, snapshot: String) throws in
+        let outcome = try stand.zonectl(["exec", "a", "--", "/bin/sh", "-ec", script])
+        try #require(outcome.status == 0, "\(outcome)")
+        try stand.ok("halt", "a")
+        try stand.ok("snapshot", "create", "a", snapshot)
+        try stand.ok("start", "a")
+      }
+      try change(stand, "a")
+      let whole = try rows("a")
+      try stand.ok("halt", "a")
+      try stand.ok("snapshot", "create", "a", "one")
+      #expect(try rows("a") == whole)
+      #expect(try rows("a@one") == [])
+      try stand.ok("start", "a")
+      // Hidden and shown again, made and gone again, a link that becomes a folder.
+      try write("rm -r /new /closed; mkdir /closed; rm /link; mkdir /link; echo x >/link/x; echo o >/once", "two")
+      try write("rm /once; echo back >/kept; chmod 755 /", "three")
+      let since = try rows("a@one")
+      for row in ["D - new", "D 5 closed/seen", "A 2 link/x", "M 3>5 kept", "m - ."] {
+        #expect(since.contains(row), "\(row): \(since)")
+      }
+      #expect(since.contains { $0.hasPrefix("T ") && $0.hasSuffix(" link") }, "\(since)")
+      #expect(!since.contains { $0.hasSuffix("once") || $0.hasPrefix("D") && $0.contains("new/") }, "\(since)")
+      let all = try rows("a")
+      for row in ["D 1 closed/hidden", "D - gone", "M 3>5 kept", "M 3>4 changed", "A 2 link/x"] {
+        #expect(all.contains(row), "\(row): \(all)")
+      }
+      #expect(!all.contains { $0.hasSuffix("new") || $0.hasSuffix("seen") || $0.hasSuffix("once") }, "\(all)")
+      // Back, and forwards from there.
+      try stand.ok("halt", "a")
+      try stand.ok("snapshot", "rollback", "a", "one")
+      #expect(try rows("a") == whole)
+      let later = try rows("a@three")
+      for row in ["A - new", "A 5 closed/seen", "D 2 link/x", "M 5>3 kept"] where row != "D 2 link/x" {
+        #expect(later.contains(row), "\(row): \(later)")
+      }
+      #expect(try stand.refusal("diff", "a@none").contains("has no snapshot none"))
+    }
+  }
+
   @Test(arguments: [nil, "zonestest"]) func whatIsCommittedIsSeenAgain(user: String?) throws {
     try withZones(user) { stand in
       try start(stand, "a", of: "localhost/base:v1")

@@ -21,7 +21,7 @@ import Testing
   }
 
   @Test func verbsAndAliases() throws {
-    #expect(try offered("re") == ["ready", "restart", "resume"])
+    #expect(try offered("re") == ["ready", "restart", "resume", "rebase"])
     #expect(try offered("--root", "/x", "unp") == ["unpause"])
     #expect(try !offered("").contains("zone-ended"))
   }

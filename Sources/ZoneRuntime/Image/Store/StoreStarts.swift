@@ -25,6 +25,22 @@ extension ImageStore {
     return found
   }
 
+  /// Of a root's layers those that snapshots have frozen of the zone's own, from the top: they lie above its image's.
+  public func written(of root: RootRecord) throws(ZoneError) -> [Int] {
+    var written: [Int] = []
+    for number in root.layers {
+      guard let record = try layerRecord(number) else {
+        throw .refused("cannot use layer \(number): its record is gone from the store")
+      }
+      guard record.kind == .zone else { break }
+      written.append(number)
+    }
+    return written
+  }
+
+  /// How the root of a zone looks that is made of an image; nil where the image is gone.
+  public func top(of manifest: ContentDigest) throws(ZoneError) -> RootTop? { try start(manifest)?.top }
+
   private func start(_ manifest: ContentDigest) throws(ZoneError) -> RootRecord? {
     try RecordFile.read(RootRecord.self, "\(starts)/\(manifest.path)")
   }

@@ -110,8 +110,8 @@ let imageVerbs: [Verb] = [
       Example("zonectl commit web localhost/web:v2 --change 'CMD=[\"serve\"]' -m users", "and run otherwise"),
     ]),
   Verb(
-    "diff", chapter: "images", "what a zone has changed of its image, or since its last snapshot",
-    operands: [Operand("ZONE", hint: .zone)],
+    "diff", chapter: "images", "what a zone has changed of its image, or since a snapshot",
+    operands: [Operand("ZONE[@SNAPSHOT]", hint: .zone)],
     options: [OptionUse("output")],
     details: """
       A row a path: A added, M modified, D deleted, T of another type now, m its mode, owner or attributes alone, t its \
