@@ -49,6 +49,9 @@ if only == .fuzz {
   cStrict += ["-fsanitize=fuzzer-no-link,address", "-O1"]
 }
 
+/// For what is on no start's way but as data: code that is small.
+let small = only == .zonectl ? strict + [.unsafeFlags(["-Osize"])] : strict
+
 let strip = Context.environment["ZONES_SYMBOLS"] == nil ? ["-Xlinker", "-s"] : []
 let staticExecutable: [LinkerSetting] = [
   .unsafeFlags(
@@ -99,7 +102,7 @@ var package = Package(
       dependencies: ["LinuxNS", "ResourceControl", "VirtualNet", "CSeccomp"] + libc,
       swiftSettings: strict),
     // The command line as data: apart from the executable, so that tests can import it.
-    .target(name: "CommandLineTable", path: "Sources/zonectl/Table", swiftSettings: strict),
+    .target(name: "CommandLineTable", path: "Sources/zonectl/Table", swiftSettings: small),
   ]
 )
 
@@ -111,7 +114,7 @@ if only == .zonectl {
       name: "zonectl",
       dependencies: ["CommandLineTable", "ZoneRuntime", "ResourceControl", "VirtualNet", "LinuxNS"] + libc,
       exclude: ["Table", "functions.order"],
-      swiftSettings: strict,
+      swiftSettings: small,
       linkerSettings: staticExecutable),
   ]
 } else if only == .fuzz {

@@ -4,6 +4,7 @@
 #include "linux_ns.h"
 #include "result.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -17,6 +18,25 @@
 #include <sys/vfs.h>
 #include <sys/xattr.h>
 #include <unistd.h>
+
+static long remove_group(int parent, const char *name) {
+  if (unlinkat(parent, name, AT_REMOVEDIR) == 0 || errno == ENOENT) return 0;
+  if (errno != EBUSY && errno != ENOTEMPTY) return -errno;
+  int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  DIR *directory = fd < 0 ? NULL : fdopendir(fd);
+  if (directory == NULL) {
+    long error = errno == ENOENT ? 0 : -errno;
+    if (fd >= 0) close(fd);
+    return error;
+  }
+  // Depth is bounded by cgroup.max.depth.
+  for (struct dirent *entry; (entry = readdir(directory)) != NULL;)
+    if (entry->d_type == DT_DIR && strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..")) remove_group(fd, entry->d_name);
+  closedir(directory);
+  return unlinkat(parent, name, AT_REMOVEDIR) == 0 || errno == ENOENT ? 0 : -errno;
+}
+
+long zns_remove_groups(const char *path) { return remove_group(AT_FDCWD, path); }
 
 /// A zone has its own attributes user.overlay.* as user.overlay.overlay.* on disk.
 static int is_copied(const char *name) {

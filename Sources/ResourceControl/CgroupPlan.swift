@@ -50,6 +50,8 @@ public struct CgroupPlan: Equatable, Sendable, CustomStringConvertible {
         // controllers were let down takes no process.
         record.isDelegated = true
         steps.append(.write("\(Self.mostGroups)", file: "\(group)/cgroup.max.descendants"))
+        // So that each has a path that we can name (PATH_MAX), however long the names are.
+        steps.append(.write("12", file: "\(group)/cgroup.max.depth"))
         if !available.isEmpty { steps.append(.enable(available, required: [], at: group)) }
         for path in [record.beginning, record.executions].compactMap({ $0 }) { steps.append(.own(path)) }
         if let path = record.beginning { steps.append(.delegate(path, to: owner)) }

@@ -1,3 +1,4 @@
+internal import CLinuxNS
 internal import Glibc
 internal import LinuxNS
 
@@ -31,7 +32,9 @@ enum CgroupTree {
         found.append(next)
         for name in names {
           let child = "\(next)/\(name)"
-          if try FileSystem.status(child, followingLinks: false).st_mode & S_IFMT == S_IFDIR { waiting.append(child) }
+          // One that has gone meanwhile is none; one whose name is no text is left to who removes or kills.
+          guard let status = try? FileSystem.status(child, followingLinks: false) else { continue }
+          if status.st_mode & S_IFMT == S_IFDIR { waiting.append(child) }
         }
       } catch {
         guard [ENOENT, ENODEV].contains(error.errno) else { throw .call(error, doing: "read the control group") }
@@ -44,20 +47,14 @@ enum CgroupTree {
   /// been reaped in full, which is a little after its end was told.
   /// - Parameter deadline: by the monotonic clock, nanoseconds.
   static func remove(_ path: String, deadline: UInt64) throws(CgroupError) {
-    // Most zones make no groups of their own: the one call is all then.
-    if rmdir(path) == 0 { return }
     while true {
-      var busy = false
-      for group in try groups(below: path).reversed() {
-        if rmdir(group) == 0 { continue }
-        let error = errno
-        switch error {
-        case ENOENT: continue
-        case EBUSY, ENOTEMPTY: busy = true
-        default: throw Cgroup.failure("rmdir", error, group, "remove the control group")
-        }
+      // By descriptor and byte: the names are the zone's.
+      let result = zns_remove_groups(path)
+      if result == 0 { return }
+      let error = CInt(-result)
+      guard error == EBUSY || error == ENOTEMPTY else {
+        throw Cgroup.failure("rmdir", error, path, "remove the control group")
       }
-      if !busy { return }
       guard Clock.monotonicNanoseconds() < deadline else {
         throw .timedOut(doing: "remove the control group", path: path)
       }

@@ -314,11 +314,12 @@ void serve(struct zone *zone) {
     struct pollfd fds[FIXED + CLIENTS + 1];
     struct client *who[CLIENTS + 1];
     unsigned count = FIXED;
-    // While somebody who is attached has no room, nothing is read for him; his socket tells when he has.
-    int ready = readers_ready();
     // What wakes us may stand in the way of the command, where a processor is all there is: until it runs the pipe alone
     // tells of it, and at its end the init's. What was said on the gate meanwhile is read then.
     int begins = gone_through && zone->exec_pipe >= 0;
+    // While somebody who is attached has no room, nothing is read for him; his socket tells when he has. Nor before the
+    // command is known to run: who waits for that takes no output, and a look at the pipe may have come too early for it.
+    int ready = !begins && readers_ready();
     fds[0] = (struct pollfd){zone->init, POLLIN, 0};
     fds[1] = (struct pollfd){gone_through ? -1 : zone->gate, POLLIN, 0};
     fds[2] = (struct pollfd){zone->exec_pipe, POLLIN, 0};

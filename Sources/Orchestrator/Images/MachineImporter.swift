@@ -48,6 +48,10 @@ public struct MachineImporter {
   ///   - spec: of the new zone, with its name; its root and command are given here.
   public func run(_ path: String, _ spec: ZoneSpec) throws -> Imported {
     let zones = Zones(store.directories, notice: notice)
+    guard isDNSLabel(spec.name) else {
+      throw ZoneError.commandLine(
+        "'\(shortened(spec.name))' cannot be a zone's name: it takes a-z, 0-9 and inner hyphens")
+    }
     if (try? zones.spec(of: spec.name)) != nil { throw ZoneError.exists(spec.name) }
     let day = Timestamp.text(Int64(Clock.realtimeNanoseconds() / 1_000_000_000), 0).prefix(10)
     let name = try ImageReference(parsing: "localhost/machine/\(spec.name):\(day)")
@@ -70,7 +74,13 @@ public struct MachineImporter {
     spec.brand = .image(name)
     spec.command = ["/sbin/init"]
     spec.ownInit = true
-    if spec.hostname == nil { spec.hostname = machine.hostname }
+    if spec.hostname == nil, let name = machine.hostname {
+      if isDNSLabel(name.lowercased()) {
+        spec.hostname = name
+      } else {
+        notice("the machine calls itself \(shortened(name)), which is no host's name; the zone is \(spec.name)")
+      }
+    }
     let order = MachineOrder(StackOrder(store, found.layers), change: true)
     try zones.create(spec, of: found) { layer throws(ZoneError) in
       do { _ = try asked(order, fds: [layer.raw]) } catch {
@@ -108,12 +118,14 @@ public struct MachineImporter {
     let passing = ["proc", "sys", "dev", "run", "tmp"].map { "--exclude=./\($0)/*" }
     let words =
       [
-        "tar", "--create", "--format=posix", "--one-file-system", "--numeric-owner", "--sparse", "--xattrs",
+        "tar", "--create", "--file=-", "--format=posix", "--one-file-system", "--numeric-owner", "--sparse", "--xattrs",
         "--xattrs-include=*",
       ] + passing + ["--directory=\(path)", "."]
     let null = try OwnedFD.open("/dev/null", O_RDONLY)
     let started = try spawn(
-      ProgramStart(path: "/usr/bin/tar", arguments: words, environment: Environment.all, fds: [null.raw, file.raw, 2]))
+      ProgramStart(
+        path: "/usr/bin/tar", arguments: words, environment: Environment.all.filter { !$0.hasPrefix("TAR_OPTIONS=") },
+        fds: [null.raw, file.raw, 2]))
     switch try Pidfd(OwnedFD(raw: started.pidfd)).reap() {
     case .exited(0): return
     // tar(1), "RETURN VALUE": a file changed while it was read.

@@ -242,6 +242,7 @@ struct ImageVerbs {
     let format = try Self.format(invocation)
     guard let store = try ImageStore.open(directories) else {
       guard texts.isEmpty else { throw ZoneError.refused("no image is here (zonectl image pull brings one)") }
+      if format == .json { try Self.json(ImageUpdater.Report.blank) }
       return 0
     }
     let lines = PullLines(isQuiet: invocation.has(.quiet))

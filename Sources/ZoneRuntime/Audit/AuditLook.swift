@@ -187,7 +187,7 @@ struct AuditLook {
     if spec.network == .host { notes.append("--network host: the host's network, its services and abstract sockets") }
     if spec.ownInit { notes.append("--init: no_new_privs is off, so that set-uid programs work inside") }
     if spec.isSystem {
-      notes.append("a system zone: its init may make control groups below its own, and restart the zone")
+      notes.append("a system zone: control groups of its own, CAP_SYS_BOOT")
     }
     if !hasGroups { notes.append("no control group: no limits, no pause; what ends the keeper's group ends the zone") }
     for path in zones.reachedPlaces(spec) {

@@ -152,7 +152,9 @@ extension Zones {
         return stage
       } catch {
         // The last keeper of others has taken the group away since.
-        guard error.errno == ENODEV, tries > 0 else { throw .call("start the keeper of zone \(spec.name)", error) }
+        guard error.errno == ENOENT || error.errno == ENODEV, tries > 0 else {
+          throw .call("start the keeper of zone \(spec.name)", error)
+        }
         tries -= 1
       }
     }

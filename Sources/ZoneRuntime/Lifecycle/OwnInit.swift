@@ -29,7 +29,8 @@ extension Zones {
     guard let keeper = try? files.readKeeper(), keeper.`init` > 0,
       let program = try? FileSystem.readLink("/proc/\(keeper.`init`)/exe")
     else { return nil }
-    switch program.split(separator: "/").last {
+    // Its file may have been replaced: then it is told as "systemd (deleted)".
+    switch program.split(separator: "/").last?.split(separator: " ").first {
     case "systemd": return 34 + 3  // SIGRTMIN+3 as glibc counts (systemd(1), "Signals")
     case "busybox": return SIGUSR2
     default: return nil
@@ -44,7 +45,7 @@ extension ZoneSpec {
 
   /// As Podman knows one (podman-run(1), --systemd).
   static func isInitSystem(_ program: String) -> Bool {
-    ["/init", "/sbin/init", "/usr/sbin/init", "/usr/local/sbin/init"].contains(program)
+    ["/sbin/init", "/usr/sbin/init", "/usr/local/sbin/init"].contains(program)
       || program.split(separator: "/").last == "systemd"
   }
 

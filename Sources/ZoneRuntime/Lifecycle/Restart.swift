@@ -21,6 +21,11 @@ extension Zones {
       restarts += 1
       failures += 1
       guard try restart(files, keeper, exit, restarts: restarts) else { return leaveKeeperGroup() }
+      // A machine that wanted to be restarted and cannot be is down, unless its policy says otherwise.
+      if keeper.reboot == true, failures > 8, !spec.restart.wants(exit, restarts: restarts) {
+        try cleanUpAfter(keeper, files)
+        return leaveKeeperGroup()
+      }
     }
   }
 
@@ -99,11 +104,13 @@ extension Zones {
 
   private func cleanUpKeepingSpec(_ files: ZoneFiles) throws(ZoneError) {
     guard let spec = try files.readSpec() else { return }
+    let root = try imageRoot(of: spec, files)
     try cleanUp(files)
     try attempt("restart zone \(spec.name)") { () throws(SyscallError) in
       try FileSystem.makeDirectories(files.run, mode: 0o700)
     }
     try files.writeSpec(spec)
+    try root?.write(in: files.run)
   }
 }
 

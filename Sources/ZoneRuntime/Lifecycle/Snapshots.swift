@@ -111,9 +111,13 @@ extension OwnLayer {
 
   /// Throws away what was written since; the root is as it was then.
   public mutating func rollBack(to snapshot: RootSnapshot, in store: ImageStore) throws(ZoneError) {
+    var snapshots = root.snapshots
+    // Those that were of the image of now have to say so, where it will be another.
+    if snapshot.base != nil {
+      for index in snapshots.indices where snapshots[index].base == nil { snapshots[index].base = root.base }
+    }
     try carryOut(
-      RootChange(
-        frozen: nil, layers: snapshot.layers, snapshots: root.snapshots, top: snapshot.top, base: snapshot.base),
+      RootChange(frozen: nil, layers: snapshot.layers, snapshots: snapshots, top: snapshot.top, base: snapshot.base),
       in: store)
   }
 

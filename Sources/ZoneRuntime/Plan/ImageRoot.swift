@@ -21,6 +21,5 @@ extension LaunchPlanner {
     let options = "lowerdir=\(layers.names.joined(separator: ":")),upperdir=\(upper),workdir=\(work),userxattr"
     plan.tree.append(.rootOverlay(on: facts.runDirectory, from: layers.links, options: options, flags: MountFlag.noDev))
     for path in ["/proc", "/sys"] { plan.tree.append(.directory(path, fresh: false)) }
-    if spec.network != .none { planNameFiles(make: true) }
   }
 }

@@ -72,7 +72,6 @@ public struct LaunchPlanner {
       plan.tree.append(.rootTree(tree(path, attributes: MountFlag.noDev), on: facts.runDirectory))
       if byHost { plan.tree.append(.fileIds(uid: rootUID, gid: rootGID)) }
       for path in ["/proc", "/sys"] { plan.tree.append(.directory(path, fresh: false)) }
-      if spec.network != .none { planNameFiles() }
     case .image:
       if let layers = facts.layers { planImageRoot(layers) }
     case .empty:
@@ -84,6 +83,10 @@ public struct LaunchPlanner {
     planDevices()
     // An init system takes what it finds there for its own, of this boot.
     if spec.readOnly || spec.isSystem && spec.brand.isForeignTree { planWritableIslands() }
+    // Where resolv.conf is a link into /run, that is mounted by now.
+    if spec.brand.isForeignTree, spec.network != .none {
+      planNameFiles(make: facts.layers != nil)
+    }
     planVolumes()
     planSecrets()
     if spec.network == .host {

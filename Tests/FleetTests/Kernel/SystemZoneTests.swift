@@ -101,7 +101,13 @@ struct SystemZoneTests {
           if [ -e $file ] && { echo 1 >$file; } 2>/dev/null; then echo "$file was written"; fi; done
         grep '^0:' /proc/1/cgroup
         """) == "1\n0::/own\n")
-    // What a zone makes is bounded, and goes with it.
+    // What a zone makes is bounded, and goes with it: also what has no name that is text, or a long way to it.
+    #expect(
+      try machine.inside(
+        """
+        cd /sys/fs/cgroup && mkdir "$(printf '\\377')"; d=0; n=$(printf '%0250d' 7)
+        while mkdir $n 2>/dev/null; do cd $n; d=$((d + 1)); done; echo $d
+        """) == "11\n")
     let made = try machine.inside(
       "cd /sys/fs/cgroup; n=0; while mkdir own/$n 2>/dev/null; do n=$((n + 1)); done; echo $n")
     let count = try #require(Int(made.trimmingCharacters(in: .whitespacesAndNewlines)))
@@ -112,6 +118,8 @@ struct SystemZoneTests {
     try stand.ok("resume", "a")
     try stand.ok("stop", "a", "--timeout", "60")
     #expect(machine.state == "installed")
+    try stand.ok("start", "a")
+    try stand.ok("delete", "--force", "--yes", "a")
   }
 
   /// Without a word of it the command is a zone's ordinary one.

@@ -138,6 +138,23 @@ import Testing
     }
   }
 
+  /// What a command says at once comes as soon as the news that it runs: both are for who started it. Many at once, so
+  /// that the keeper is held up between them.
+  @Test func whatIsSaidAtOnceIsShown() throws {
+    try Zonectl.with { zones in
+      for round in 0..<8 {
+        let terminals = try (0..<12).map { number in
+          try zones.terminal("run", "-it", "--rm", "--network", "none", "--", "sh", "-c", "echo up-\(number); read x")
+        }
+        for (number, terminal) in terminals.enumerated() {
+          try #require(terminal.shows("up-\(number)\r\n"), "round \(round): \(terminal.screen)")
+          terminal.type("\n")
+        }
+        for terminal in terminals { #expect(terminal.wait(timeout: 30) == 0, "\(terminal.screen)") }
+      }
+    }
+  }
+
   @Test func detachKeysLeaveAndAttachComesBack() throws {
     try Zonectl.with { zones in
       let terminal = try zones.terminal("run", "-it", "--name", "a", "--network", "none", "--", "sh")

@@ -61,6 +61,19 @@ struct KeeperGroupTests {
     }
   }
 
+  /// The group is opened for a start, and taken away by another zone's keeper before one can be born in it.
+  @Test func whoStartsAsTheLastKeeperLeavesStarts() throws {
+    try Zonectl.with { (zones) throws in
+      zones.timeout = 120
+      try zones.ok("create", "--network", "none", "a", "--", "true")
+      var rounds = zones.command([])
+      let words = rounds.argv.joined(separator: " ")
+      rounds.argv = ["sh", "-c", "for i in $(seq 150); do \(words) start a || exit 1; \(words) wait a || exit 2; done"]
+      let outcome = try rounds.run()
+      #expect(outcome.status == 0, "\(outcome)")
+    }
+  }
+
   /// A keeper that is killed leaves it to the next command.
   @Test func aKilledKeeperLeavesItToTheNextCommand() throws {
     try Zonectl.with { (zones) throws in

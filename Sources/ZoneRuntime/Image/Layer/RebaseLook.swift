@@ -39,7 +39,7 @@ public struct RebaseLook: ~Copyable {
 
   /// The zone has made of it what the newer image has.
   private func agrees(_ entry: LayerEntry, _ layer: borrowing TreeFD, _ path: BytePath) throws(SyscallError) -> Bool {
-    guard let theirs = try RealEntry.read(new, path) else { return entry.isWhiteout }
+    guard let theirs = try Self.entry(path, new) else { return entry.isWhiteout }
     guard !entry.isWhiteout, entry.facts.kind != .directory, Self.isSame(entry.facts, theirs.facts),
       entry.target == theirs.target
     else { return false }
@@ -51,7 +51,7 @@ public struct RebaseLook: ~Copyable {
   private func isSame(_ path: BytePath, deep: Bool) throws(SyscallError) -> Bool {
     var waiting = [path]
     while let path = waiting.popLast() {
-      let (one, other) = (try RealEntry.read(old, path), try RealEntry.read(new, path))
+      let (one, other) = (try Self.entry(path, old), try Self.entry(path, new))
       guard let one, let other else {
         if one == nil, other == nil { continue }
         // A folder that the zone alone has is nobody else's.
@@ -71,6 +71,10 @@ public struct RebaseLook: ~Copyable {
       }
     }
     return true
+  }
+
+  private static func entry(_ path: BytePath, _ tree: borrowing TreeFD) throws(SyscallError) -> RealEntry? {
+    try RealEntry.unlessBehindLink { () throws(SyscallError) in try RealEntry.read(tree, path) }
   }
 
   private static func isSame(_ one: FileFacts, _ other: FileFacts) -> Bool {

@@ -43,6 +43,7 @@ public struct StackDifference: ~Copyable {
   /// In the order of paths.
   /// - Parameter top: how the old one's own directory is to look, which its layers need not tell of; nil: it is left out.
   public consuming func found(top: RootTop?) throws(SyscallError) -> LayerDifference {
+    try addWhatAppears()
     var difference = LayerDifference()
     var gone: BytePath?
     for path in paths.sorted() {
@@ -63,9 +64,21 @@ public struct StackDifference: ~Copyable {
     return difference
   }
 
+  /// What the old one hides lies in layers that the two share.
+  private mutating func addWhatAppears() throws(SyscallError) {
+    var waiting = Array(paths)
+    while let path = waiting.popLast() {
+      let there = try RealEntry.unlessBehindLink { () throws(SyscallError) in try RealEntry.read(old, path) }
+      guard there?.facts.kind != .directory else { continue }
+      for name in try Self.names(path, new) where paths.insert(path.appending(name)).inserted {
+        waiting.append(path.appending(name))
+      }
+    }
+  }
+
   private func pair(_ path: BytePath) throws(SyscallError) -> TreePair {
-    let there = try Self.unlessBehindLink { () throws(SyscallError) in try RealEntry.read(old, path) }
-    let entry = try Self.unlessBehindLink { () throws(SyscallError) in try LayerEntry.read(new, path) }
+    let there = try RealEntry.unlessBehindLink { () throws(SyscallError) in try RealEntry.read(old, path) }
+    let entry = try RealEntry.unlessBehindLink { () throws(SyscallError) in try LayerEntry.read(new, path) }
     var pair = TreePair(path: path, layer: entry, real: there)
     guard let entry, let there, entry.facts.kind == .file, there.facts.kind == .file,
       entry.facts.size == there.facts.size
@@ -75,20 +88,21 @@ public struct StackDifference: ~Copyable {
     return pair
   }
 
-  /// Where one has a link the other may have a folder, and what is in it.
-  private static func unlessBehindLink<Found>(_ body: () throws(SyscallError) -> Found?) throws(SyscallError) -> Found?
-  {
-    do throws(SyscallError) { return try body() } catch {
-      guard error.errno == ELOOP else { throw error }
-      return nil
-    }
-  }
-
   /// None of what is no folder.
   private static func names(_ path: BytePath, _ tree: borrowing TreeFD) throws(SyscallError) -> [[UInt8]] {
     do throws(SyscallError) { return try tree.names(path) } catch {
       guard [ENOENT, ENOTDIR, ELOOP].contains(error.errno) else { throw error }
       return []
+    }
+  }
+}
+
+extension RealEntry {
+  /// Where one tree has a link another may have a folder, and what is in it.
+  static func unlessBehindLink<Found>(_ body: () throws(SyscallError) -> Found?) throws(SyscallError) -> Found? {
+    do throws(SyscallError) { return try body() } catch {
+      guard error.errno == ELOOP else { throw error }
+      return nil
     }
   }
 }

@@ -28,7 +28,7 @@ public struct PrunePlan: Equatable, Sendable {
 
   public static func make(_ look: StoreLook, _ wish: Wish) -> PrunePlan {
     var plan = PrunePlan()
-    let inZones = Set(look.roots.compactMap { $0.record.image?.manifest })
+    let inZones = look.roots.reduce(into: Set<ContentDigest>()) { $0.formUnion($1.record.manifests) }
     plan.names = wish.all ? look.names.filter { !inZones.contains($0.record.manifest) }.map { $0.name } : []
     let gone = Set(plan.names)
     let kept = look.names.filter { !gone.contains($0.name) }

@@ -31,6 +31,12 @@ public struct RootRecord: Equatable, Sendable {
     set { (image, use) = (newValue.image, newValue.use) }
   }
 
+  /// The images that it is of, or may come to be of again.
+  var manifests: Set<ContentDigest> {
+    let bases = (snapshots + (pending?.snapshots ?? [])).compactMap { $0.base } + (pending?.base.map { [$0] } ?? [])
+    return Set(([image] + bases.map { $0.image }).compactMap { $0?.manifest })
+  }
+
   /// All that has to stay for it.
   var numbers: Set<Int> {
     let all = snapshots + (pending?.snapshots ?? [])

@@ -48,7 +48,7 @@ extension ImageStore {
         throw .refused(
           "cannot delete the image \(words): it has \(gone.count) names, \(names) (name one, or use --force)")
       }
-      let zones = gone.count == all.count ? try roots().filter { $0.record.image?.manifest == manifest } : []
+      let zones = gone.count == all.count ? try roots().filter { $0.record.manifests.contains(manifest) } : []
       if let one = zones.first {
         let more = zones.count > 1 ? " and \(zones.count - 1) more" : ""
         throw .refused(

@@ -30,8 +30,8 @@ let imageVerbs: [Verb] = [
       of a root, which becomes an image of one layer; compressed by gzip or zstd or not at all. The name is the archive's \
       own where it has one. It prints each name with its digest. export NAME FILE|- writes an OCI layout that docker load \
       reads too. push NAME [NEW] brings an image to its registry, or another; what is there is not sent again. \
-      update NAME… asks registries what they have now under names that were pulled, brings it, and tells which zones are \
-      of an older image: zonectl rebase puts them on the new one.
+      update NAME… brings what registries have now under \
+      names that were pulled, and tells which zones are of an older image (zonectl rebase).
       """,
     examples: [
       Example("zonectl image pull debian:12", "of Docker Hub"),
@@ -41,7 +41,7 @@ let imageVerbs: [Verb] = [
       Example("docker save box:v1 | zonectl image import -", "by the name that it has there"),
       Example("zonectl image push localhost/box:v1 registry.example.org/box:v1", "to a registry, by another name"),
       Example("zonectl image export localhost/box:v1 - | podman load", "to another engine"),
-      Example("zonectl image update --all --dry-run", "whether registries have something newer"),
+      Example("zonectl image update --all", "what registries have now"),
       Example("zonectl image list", "what is here"),
       Example("zonectl image show localhost/box:v1", "its configuration, layers and zones"),
       Example("zonectl image delete localhost/box:v1", "the name"),
@@ -86,13 +86,11 @@ let imageVerbs: [Verb] = [
       OptionUse("output"),
     ],
     details: """
-      IMAGE is what the zone's image is called, unless another is named. Paths that the zone has written and the newer \
-      image has changed are conflicts: the zone's would hide the image's. They are told, and nothing is done without \
-      --force. The root as it was is kept as the snapshot before-rebase.
+      IMAGE is the zone's, as it is now, unless another is named. What the zone has written and the newer image has \
+      changed are conflicts: they are told, and nothing is done without --force. The root as it was is kept as the \
+      snapshot before-rebase.
       """,
     examples: [
-      Example("zonectl image update --all", "what registries have now"),
-      Example("zonectl rebase web --dry-run", "what would be hidden"),
       Example("zonectl stop web && zonectl rebase web", "on the newer image"),
       Example("zonectl snapshot rollback web before-rebase", "and back"),
     ]),
@@ -125,15 +123,11 @@ let imageVerbs: [Verb] = [
     operands: [Operand("FOLDER|FILE|-", hint: .file), Operand("ZONE")],
     options: [OptionUse("machine"), OptionUse("hostname"), OptionUse("output")],
     details: """
-      The tree of a Debian machine, as a folder or a tar, becomes an image, and a zone of it that starts the machine's \
-      init. What is the hardware's is changed in the zone (zonectl diff shows it): kernels and boot loaders go, fstab \
-      mounts nothing, the network is the zone's, udev and its like are masked. The services that were started with the \
-      machine are told.
+      The tree of a Debian machine becomes an image, and a zone of it that starts the machine's init. What is the \
+      hardware's is changed in the zone: zonectl diff shows it. The machine's services are told.
       """,
     examples: [
-      Example("zonectl import --machine /mnt/disk web", "from a disk of the machine"),
-      Example("ssh web tar -C / --one-file-system -c . | zonectl import --machine - web", "while it runs"),
-      Example("zonectl start web", "its services, in a zone"),
+      Example("ssh web tar -C / --one-file-system -c . | zonectl import --machine - web", "while it runs")
     ]),
   Verb(
     "df", chapter: "images", "where space goes, and what prune would free",

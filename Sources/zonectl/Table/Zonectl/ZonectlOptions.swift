@@ -48,7 +48,7 @@ let zonectlOptions: [Option] = [
   Option(
     "init", "", set: "zone",
     help:
-      "the command is an init of its own and becomes pid 1; ours is left out (without a word for /sbin/init and systemd)"
+      "the command is an init of its own and becomes pid 1; /sbin/init and systemd do without a word"
   ),
   Option("nesting", "", set: "zone", help: "namespaces, and so zones, can be made inside; weakens the walls"),
   Option(
