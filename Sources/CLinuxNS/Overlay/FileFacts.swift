@@ -49,6 +49,15 @@ public struct FileFacts: Equatable, Sendable {
     return FileFacts(raw)
   }
 
+  /// - Returns: nil where there is no such file.
+  public static func at(_ path: String) throws(SyscallError) -> FileFacts? {
+    var raw = zns_tree_facts()
+    let result = zns_tree_facts(AT_FDCWD, path, &raw)
+    if result == -Int(ENOENT) { return nil }
+    try check(result, "fstatat", path)
+    return FileFacts(raw)
+  }
+
   /// Of what is open.
   public static func of(open file: borrowing OwnedFD) throws(SyscallError) -> FileFacts {
     guard let facts = try of(file) else { throw SyscallError(call: "fstatat", errno: ENOENT) }

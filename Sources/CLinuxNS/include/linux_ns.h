@@ -117,6 +117,12 @@ long zns_read_signalfd(int fd);
 /// capset(2) of the calling thread: effective, permitted and inheritable all empty.
 long zns_drop_capabilities(void);
 
+/// Mounts the ext4 in a file, detached, by a loop device that goes with its last mount; all mounts of a file are of one file
+/// system. For who has CAP_SYS_ADMIN on the host: fsmount(2)'s descriptor, or -errno of `step`.
+long zns_mount_disk(const char *path, const char **step);
+/// Attaches a detached mount to a directory, in a mount namespace of the calling thread's own: it goes with us.
+long zns_show_mount(int mount, const char *at, const char **step);
+
 /// The Landlock ABI version (landlock_create_ruleset(2) with LANDLOCK_CREATE_RULESET_VERSION), -ENOSYS or -EOPNOTSUPP.
 long zns_landlock_abi(void);
 

@@ -51,8 +51,20 @@ public struct ImageCommitter {
     hold?.end()
     tellOmissions(packed.map { $0.read })
 
+    let (document, manifest) = try document(base, packed, wish, "zonectl commit \(zone)")
+    _ = try installer.install(document.digest, manifest, bytes: document.size)
+    let record = ReferenceRecord(
+      manifest: document.digest, origin: "commit", owner: geteuid(), made: Clock.realtimeNanoseconds())
+    try stored { () throws(ZoneError) in try store.write(record, as: name) }
+    return document.digest
+  }
+
+  /// The manifest of an image of the base and layers over it, in the store.
+  func document(_ base: Base, _ packed: [LayerPacker.Packed], _ wish: Wish, _ words: String) throws(ImageError)
+    -> (blob: ImageDescriptor, manifest: ImageManifest)
+  {
     let now = Timestamp.text(Int64(Clock.realtimeNanoseconds() / 1_000_000_000), 0)
-    var step = ImageHistory(created: now, createdBy: "zonectl commit \(zone)", comment: wish.comment)
+    var step = ImageHistory(created: now, createdBy: words, comment: wish.comment)
     step.author = wish.author
     var config = base.config
     for layer in packed.dropLast() { config = config.adding(layer.diff, step) }
@@ -63,21 +75,18 @@ public struct ImageCommitter {
     var manifest = ImageManifest(config: blob, layers: base.manifest.layers)
     manifest.layers += packed.map { $0.blob }
     manifest.annotations = base.manifest.annotations
-    let document = try intake.take(try encoded(manifest), MediaType.manifest.name)
-    _ = try installer.install(document.digest, manifest, bytes: document.size)
-    let record = ReferenceRecord(
-      manifest: document.digest, origin: "commit", owner: geteuid(), made: Clock.realtimeNanoseconds())
-    try stored { () throws(ZoneError) in try store.write(record, as: name) }
-    return document.digest
+    return (try intake.take(try encoded(manifest), MediaType.manifest.name), manifest)
   }
 
   /// The image that the zone was made from.
-  private struct Base {
+  struct Base {
     var manifest: ImageManifest
     var config: ImageConfig
 
-    init(_ root: RootRecord, _ store: ImageStore) throws(ImageError) {
-      guard let image = root.image else { throw ImageError("it was not made from an image") }
+    init(_ root: RootRecord, _ store: ImageStore) throws(ImageError) { try self.init(root.image, store) }
+
+    init(_ image: RootImage?, _ store: ImageStore) throws(ImageError) {
+      guard let image else { throw ImageError("it was not made from an image") }
       let intake = BlobIntake(store: store)
       let bytes = try intake.document(image.manifest, "the manifest of its image")
       guard case .manifest(let manifest) = try ImageDocument.read(bytes, type: nil, name: "its image's manifest") else {
@@ -112,7 +121,7 @@ public struct ImageCommitter {
     return packed
   }
 
-  private func tellOmissions(_ all: [ReadLayer]) {
+  func tellOmissions(_ all: [ReadLayer]) {
     let omitted = all.reduce(0) { $0 + $1.omitted }
     guard omitted > 0 else { return }
     let named = all.flatMap { $0.omissions }

@@ -19,37 +19,13 @@ public struct ImageExporter {
   public func run(_ image: ImageRecord, name: ImageReference?, to path: String) throws(ImageError) {
     let lock = try stored { () throws(ZoneError) in try store.lock(.shared) }
     defer { withExtendedLifetime(lock) {} }
-    let plan = try ExportPlan(image, name, store)
-    if path == "-" {
-      let copy = dup(1)
-      guard copy >= 0 else { throw ImageError("\(SyscallError(call: "dup", errno: errno, path: "standard output"))") }
-      let output = OwnedFD(raw: copy)
-      return try write(plan, to: output, "standard output")
-    }
-    let status = try? FileSystem.status(path)
-    guard status.map({ $0.st_mode & S_IFMT == S_IFREG }) ?? true else {
-      let output = try called { () throws(SyscallError) in try OwnedFD.open(path, O_WRONLY) }
-      return try write(plan, to: output, path)
-    }
-    let draft = "\(path).\(getpid())"
-    do throws(ImageError) {
-      let output = try called { () throws(SyscallError) in
-        try OwnedFD.open(draft, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o666)
-      }
-      try write(plan, to: output, path)
-      try called { () throws(SyscallError) in
-        try FileSystem.call("fsync", path) { fsync(output.raw) }
-        try FileSystem.call("rename", path) { rename(draft, path) }
-      }
-    } catch {
-      unlink(draft)
-      throw error
-    }
+    let plan = try ExportPlan(image.manifest, name, store)
+    try ArchiveOutput.write(to: path) { (output, words) throws(ImageError) in try write(plan, to: output, words) }
   }
 
   // MARK: writing
 
-  private func write(_ plan: ExportPlan, to output: borrowing OwnedFD, _ words: String) throws(ImageError) {
+  func write(_ plan: ExportPlan, to output: borrowing OwnedFD, _ words: String) throws(ImageError) {
     for folder in plan.folders { try put(TarEntry(folder, .directory, mode: 0o755), output, words) }
     for (name, bytes) in plan.documents {
       try put(TarEntry(name, .file(size: Int64(bytes.count))), output, words)
@@ -117,14 +93,14 @@ struct ExportPlan {
   /// Each once.
   var layers: [ImageDescriptor] = []
 
-  init(_ image: ImageRecord, _ name: ImageReference?, _ store: ImageStore) throws(ImageError) {
+  init(_ image: ContentDigest, _ name: ImageReference?, _ store: ImageStore) throws(ImageError) {
     let intake = BlobIntake(store: store)
-    let bytes = try intake.document(image.manifest, "its manifest")
+    let bytes = try intake.document(image, "its manifest")
     guard case .manifest(let manifest) = try ImageDocument.read(bytes, type: nil, name: "its manifest") else {
       throw ImageError("its manifest is an index")
     }
     var descriptor = ImageDescriptor(
-      mediaType: manifest.mediaType ?? MediaType.manifest.name, digest: image.manifest, size: Int64(bytes.count))
+      mediaType: manifest.mediaType ?? MediaType.manifest.name, digest: image, size: Int64(bytes.count))
     if let name {
       // The first is what OCI's tools look for, the second is containerd's, and has the registry.
       descriptor.annotations = [
@@ -142,7 +118,7 @@ struct ExportPlan {
     folders += algorithms.sorted().map { "blobs/\($0)/" }
     documents = [
       ("oci-layout", try encoded(LayoutMark())), ("index.json", try encoded(index)),
-      ("manifest.json", try encoded([saved])), ("blobs/\(image.manifest.path)", bytes),
+      ("manifest.json", try encoded([saved])), ("blobs/\(image.path)", bytes),
       (
         "blobs/\(manifest.config.digest.path)",
         try intake.document(manifest.config.digest, "its configuration")

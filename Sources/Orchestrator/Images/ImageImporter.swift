@@ -67,6 +67,46 @@ public struct ImageImporter {
     }
   }
 
+  /// What is in an archive, compressed or not, or in a folder. The store's lock is held, shared.
+  func look<Found>(into path: String, _ body: (ImportTree) throws(ImageError) -> Found) throws(ImageError) -> Found {
+    if path != "-" {
+      let status = try called { () throws(SyscallError) in try FileSystem.status(path) }
+      if status.st_mode & S_IFMT == S_IFDIR {
+        return try body(.folder(try called { () throws(SyscallError) in try FolderTree(path) }))
+      }
+      if status.st_mode & S_IFMT == S_IFREG {
+        let file = try called { () throws(SyscallError) in try OwnedFD.open(path, O_RDONLY | O_NONBLOCK) }
+        return try look(into: ImportFile(file, size: Int64(status.st_size)), body)
+      }
+    }
+    let pipe =
+      path == "-" ? OwnedFD(raw: dup(0)) : try called { () throws(SyscallError) in try OwnedFD.open(path, O_RDONLY) }
+    let (part, file) = try intake.putDown(pipe)
+    defer { store.abandon(part) }
+    return try look(into: file, body)
+  }
+
+  private func look<Found>(into file: ImportFile, _ body: (ImportTree) throws(ImageError) -> Found) throws(ImageError)
+    -> Found
+  {
+    let compression = try Self.compression(of: file)
+    if compression == .none { return try body(.archive(try ArchiveTree(file))) }
+    let part = try stored { () throws(ZoneError) in try store.part() }
+    defer { store.abandon(part) }
+    return try body(.archive(try ArchiveTree(try decoder.decode(file, into: part))))
+  }
+
+  /// By the first bytes.
+  private static func compression(of file: ImportFile) throws(ImageError) -> MediaType.Compression {
+    var first = [UInt8](repeating: 0, count: 4)
+    var failure: ImageError?
+    first.withUnsafeMutableBytes { room in
+      do throws(ImageError) { _ = try file.read(at: 0, into: room) } catch { failure = error }
+    }
+    if let failure { throw failure }
+    return MediaType.Compression(magic: first)
+  }
+
   // MARK: forms
 
   private func folder(_ folder: FolderTree, _ form: Form, _ naming: ImportNaming) throws(ImageError) -> [Imported] {
@@ -85,13 +125,7 @@ public struct ImageImporter {
   }
 
   private func archive(_ file: ImportFile, _ form: Form, _ naming: ImportNaming) throws(ImageError) -> [Imported] {
-    var first = [UInt8](repeating: 0, count: 4)
-    var failure: ImageError?
-    first.withUnsafeMutableBytes { room in
-      do throws(ImageError) { _ = try file.read(at: 0, into: room) } catch { failure = error }
-    }
-    if let failure { throw failure }
-    let compression = MediaType.Compression(magic: first)
+    let compression = try Self.compression(of: file)
     var found = form
     if form == .auto { found = try ArchiveForm.of(file, compression, decoder) }
     if found == .tar { return [try plain(file, compression, naming)] }
@@ -222,7 +256,7 @@ public struct ImageImporter {
     throw ImageError("its index points at an index, which points at an index …")
   }
 
-  private func take(_ blob: ImageDescriptor, _ tree: ImportTree, _ words: String) throws(ImageError) {
+  func take(_ blob: ImageDescriptor, _ tree: ImportTree, _ words: String) throws(ImageError) {
     do throws(ImageError) {
       guard let file = try tree.open("blobs/\(blob.digest.path)") else {
         // What is here already need not come again.
@@ -234,7 +268,7 @@ public struct ImageImporter {
   }
 
   /// A manifest or an index, checked.
-  private func blob(_ descriptor: ImageDescriptor, _ tree: ImportTree) throws(ImageError) -> [UInt8] {
+  func blob(_ descriptor: ImageDescriptor, _ tree: ImportTree) throws(ImageError) -> [UInt8] {
     let bytes = try document(tree, "blobs/\(descriptor.digest.path)", limit: ImageDocument.mostBytes)
     guard Int64(bytes.count) == descriptor.size else {
       throw ImageError("blob \(descriptor.digest.short) has \(bytes.count) bytes, and \(descriptor.size) are promised")
@@ -246,7 +280,7 @@ public struct ImageImporter {
     return bytes
   }
 
-  private func document(_ tree: ImportTree, _ path: String, limit: Int) throws(ImageError) -> [UInt8] {
+  func document(_ tree: ImportTree, _ path: String, limit: Int) throws(ImageError) -> [UInt8] {
     guard let file = try tree.open(path) else { throw ImageError("there is no \(path) in it") }
     do throws(ImageError) { return try file.document(limit: limit) } catch { throw ImageError("\(path): \(error)") }
   }
@@ -285,14 +319,9 @@ public struct ImageImporter {
   }
 
   private func takeLayer(_ file: ImportFile) throws(ImageError) -> ImageDescriptor {
-    var first = [UInt8](repeating: 0, count: 4)
-    var failure: ImageError?
-    first.withUnsafeMutableBytes { room in
-      do throws(ImageError) { _ = try file.read(at: 0, into: room) } catch { failure = error }
-    }
-    if let failure { throw failure }
+    let compression = try Self.compression(of: file)
     var layer = try intake.take(file)
-    layer.mediaType = MediaType.layer(MediaType.Compression(magic: first), isDistributable: true).name
+    layer.mediaType = MediaType.layer(compression, isDistributable: true).name
     return layer
   }
 }

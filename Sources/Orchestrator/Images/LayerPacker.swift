@@ -48,25 +48,11 @@ struct LayerPacker: Sendable {
 
     var (plain, coded) = (BlobHash(), BlobHash())
     var size: Int64 = 0
-    var room = [UInt8](repeating: 0, count: 1 << 18)
-    while true {
-      let got = read(archive.raw, &room, room.count)
-      let error = errno
-      if got < 0 {
-        if error == EINTR { continue }
-        throw SyscallError(call: "read", errno: error, path: "the layer's archive")
-      }
-      try room.withUnsafeBytes { room in
-        let bytes = UnsafeRawBufferPointer(rebasing: room[..<got])
-        plain.update(bytes)
-        try encoder.put(bytes, isLast: got == 0) { bytes in
-          coded.update(bytes)
-          size += Int64(bytes.count)
-          let error = FileSystem.write(all: bytes, to: part.file)
-          if error != 0 { throw SyscallError(call: "write", errno: error, path: part.path) }
-        }
-      }
-      if got == 0 { break }
+    try ArchiveOutput.encode(archive, by: encoder, read: { plain.update($0) }) { bytes in
+      coded.update(bytes)
+      size += Int64(bytes.count)
+      let error = FileSystem.write(all: bytes, to: part.file)
+      if error != 0 { throw SyscallError(call: "write", errno: error, path: part.path) }
     }
     // An archive that was cut is none: only who made it knows.
     let answer = try running.heard(PackAnswer.self)

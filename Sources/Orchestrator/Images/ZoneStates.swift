@@ -138,7 +138,10 @@ public struct ZoneStates {
   /// A new zone with the root of another, or of one of its snapshots.
   /// - Parameters:
   ///   - snapshot: nil: as it is now.
-  public func clone(_ zone: String, snapshot: String?, as new: String, template: Bool) throws(ZoneError) {
+  public func clone(
+    _ zone: String, snapshot: String?, as new: String, template: Bool,
+    changed change: (inout ZoneSpec, inout RootRecord) -> Void = { _, _ in }
+  ) throws(ZoneError) {
     let lock = try locked()
     defer { withExtendedLifetime(lock) {} }
     var own = try zones.ownLayer(of: zone, for: "clone", in: store)
@@ -161,6 +164,7 @@ public struct ZoneStates {
     }
     root.snapshots = []
     root.isTemplate = template
+    change(&spec, &root)
     try zones.clone(spec, root)
   }
 }

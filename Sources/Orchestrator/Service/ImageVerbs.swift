@@ -23,6 +23,8 @@ enum HandedOver {
       case .commit: return try LayerVerbs(invocation).commit()
       case .diff: return try LayerVerbs(invocation).difference()
       case .rebase: return try LayerVerbs(invocation).rebase()
+      case .volume: return try VolumeVerbs(invocation).run()
+      case .export: return try MachineVerbs(invocation).exporting()
       case .import: return try MachineVerbs(invocation).importing()
       default: throw ZoneError.commandLine("'\(invocation.verb.name)' is zonectl's own")
       }
@@ -53,60 +55,39 @@ struct ImageVerbs {
   }
 
   func run() throws -> Int32 {
-    let words = Array(invocation.operands.dropFirst())
-    try checkOptions()
+    let words = try Self.words.checked(invocation)
     switch invocation.operands[0] {
-    case "list": return try ImageList(try look(), invocation).print(try self.words(words, 0...1, "list [PREFIX]").first)
-    case "show": return try show(try self.words(words, 1...1, "show NAME")[0])
+    case "list": return try ImageList(try look(), invocation).print(words.first)
+    case "show": return try show(words[0])
     case "tag":
-      _ = try self.words(words, 2...2, "tag NAME NEW")
       _ = try store(for: words[0]).tag(words[0], as: words[1])
       return 0
-    case "delete": return delete(try self.words(words, 1...Int.max, "delete NAME…"))
-    case "prune":
-      _ = try self.words(words, 0...0, "prune")
-      return try prune()
-    case "import":
-      let words = try self.words(words, 1...2, "import FILE|-|DIR [NAME]")
-      return try importing(words[0], name: words.count > 1 ? words[1] : nil)
-    case "export":
-      let words = try self.words(words, 2...2, "export NAME FILE|-")
-      return try export(words[0], to: words[1])
-    case "pull": return try pull(try self.words(words, 1...Int.max, "pull NAME…"))
+    case "delete": return delete(words)
+    case "prune": return try prune()
+    case "import": return try importing(words[0], name: words.count > 1 ? words[1] : nil)
+    case "export": return try export(words[0], to: words[1])
+    case "pull": return try pull(words)
     case "update": return try update(words)
-    case "push":
-      let words = try self.words(words, 1...2, "push NAME [NEW]")
-      return try push(words[0], as: words.count > 1 ? words[1] : nil)
-    case let other:
-      throw ZoneError.commandLine(
-        "image: '\(other)' is not one of \(Self.options.map { $0.word }.joined(separator: ", "))")
+    default: return try push(words[0], as: words.count > 1 ? words[1] : nil)
     }
   }
 
-  /// Which words have which options: the verb's line has those of all of them.
-  private static let options: [(word: String, options: [ZonectlOption])] = [
-    ("list", [.output, .digests, .quiet]), ("show", [.output]), ("tag", []), ("delete", [.force]),
-    ("prune", [.output, .all, .blobs, .dryRun, .yes]), ("import", [.platform, .from]),
-    ("export", [.quiet]), ("pull", [.platform, .quiet, .plainHttp, .ca, .login, .jobs]),
-    ("push", [.quiet, .plainHttp, .ca, .login, .jobs]),
-    ("update", [.output, .all, .dryRun, .platform, .quiet, .plainHttp, .ca, .login, .jobs]),
-  ]
-
-  private func checkOptions() throws(ZoneError) {
-    let word = invocation.operands[0]
-    guard let known = Self.options.first(where: { $0.word == word })?.options else { return }
-    for setting in invocation.settings where setting.option != ZonectlOption.root.rawValue {
-      guard !known.contains(where: { $0.rawValue == setting.option }) else { continue }
-      let others = Self.options.filter { $0.options.contains { $0.rawValue == setting.option } }
-      throw .commandLine(
-        "image \(word): --\(setting.option) is of image \(others.map { $0.word }.joined(separator: " and "))")
-    }
-  }
-
-  private func words(_ words: [String], _ count: ClosedRange<Int>, _ grammar: String) throws(ZoneError) -> [String] {
-    guard count.contains(words.count) else { throw .commandLine("it is: image \(grammar)") }
-    return words
-  }
+  private static let words = VerbWords(
+    "image",
+    [
+      VerbWords.Word("list", 0...1, "list [PREFIX]", [.output, .digests, .quiet]),
+      VerbWords.Word("show", 1...1, "show NAME", [.output]), VerbWords.Word("tag", 2...2, "tag NAME NEW", []),
+      VerbWords.Word("delete", 1...Int.max, "delete NAME…", [.force]),
+      VerbWords.Word("prune", 0...0, "prune", [.output, .all, .blobs, .dryRun, .yes]),
+      VerbWords.Word("import", 1...2, "import FILE|-|DIR [NAME]", [.platform, .from]),
+      VerbWords.Word("export", 2...2, "export NAME FILE|-", [.quiet]),
+      VerbWords.Word(
+        "pull", 1...Int.max, "pull NAME…", [.platform, .quiet, .plainHttp, .ca, .login, .jobs]),
+      VerbWords.Word("push", 1...2, "push NAME [NEW]", [.quiet, .plainHttp, .ca, .login, .jobs]),
+      VerbWords.Word(
+        "update", 0...Int.max, "update NAME…|--all",
+        [.output, .all, .dryRun, .platform, .quiet, .plainHttp, .ca, .login, .jobs]),
+    ])
 
   enum Format { case table, wide, json }
 

@@ -28,43 +28,29 @@ struct LayerVerbs {
 
   // MARK: snapshot and clone
 
+  private static let snapshotWords = VerbWords(
+    "snapshot",
+    [
+      VerbWords.Word("create", 1...2, "create ZONE [NAME]", [.label]),
+      VerbWords.Word("list", 1...1, "list ZONE", [.output, .quiet]),
+      VerbWords.Word("rollback", 2...2, "rollback ZONE NAME", []),
+      VerbWords.Word("delete", 2...Int.max, "delete ZONE NAME…", []),
+    ])
+
   func snapshot() throws -> Int32 {
-    let (word, zone) = (invocation.operands[0], invocation.operands[1])
-    let names = Array(invocation.operands.dropFirst(2))
-    let known: [(word: String, names: ClosedRange<Int>, grammar: String, options: [ZonectlOption])] = [
-      ("create", 0...1, "create ZONE [NAME]", [.label]), ("list", 0...0, "list ZONE", [.output, .quiet]),
-      ("rollback", 1...1, "rollback ZONE NAME", []), ("delete", 1...Int.max, "delete ZONE NAME…", []),
-    ]
-    guard let rule = known.first(where: { $0.word == word }) else {
-      throw ZoneError.commandLine(
-        "snapshot: '\(shortened(word))' is not one of \(known.map { $0.word }.joined(separator: ", "))")
-    }
-    guard rule.names.contains(names.count) else { throw ZoneError.commandLine("it is: snapshot \(rule.grammar)") }
-    for setting in invocation.settings where setting.option != ZonectlOption.root.rawValue {
-      guard !rule.options.contains(where: { $0.rawValue == setting.option }) else { continue }
-      throw ZoneError.commandLine("snapshot \(word) has no --\(setting.option)")
-    }
+    let word = invocation.operands[0]
+    let rest = try Self.snapshotWords.checked(invocation)
+    let (zone, names) = (rest[0], Array(rest.dropFirst()))
     let states = try states(of: zone)
     switch word {
     case "create":
-      let made = try states.snapshot(zone, ZoneStates.Label(name: names.first, labels: try labels()))
+      let made = try states.snapshot(zone, ZoneStates.Label(name: names.first, labels: try invocation.labels()))
       Terminal.print(made)
     case "list": try list(try states.snapshots(zone))
     case "rollback": try states.rollBack(zone, to: names[0])
     default: try states.forget(zone, names)
     }
     return 0
-  }
-
-  private func labels() throws(ZoneError) -> [String: String] {
-    var labels: [String: String] = [:]
-    for text in invocation.values(.label) {
-      guard let equals = text.firstIndex(of: "="), equals > text.startIndex else {
-        throw .commandLine("label '\(shortened(text))': it is KEY=VALUE")
-      }
-      labels[String(text[..<equals])] = String(text[text.index(after: equals)...])
-    }
-    return labels
   }
 
   private func list(_ snapshots: [RootSnapshot]) throws {

@@ -16,11 +16,17 @@ struct Place {
   }
 
   func driver(notice: @escaping @Sendable (String) -> Void = { _ in }) throws -> RuntimeDriver {
-    let zonectl = FileSystem.parent(of: try Self.executable()) + "/zonectl"
+    let zonectl = try Self.zonectl()
+    return RuntimeDriver(zones, zonectl: zonectl, notice: notice)
+  }
+
+  /// Beside us.
+  static func zonectl() throws -> String {
+    let zonectl = FileSystem.parent(of: try executable()) + "/zonectl"
     guard FileSystem.exists(zonectl) else {
       throw FleetError.failed("cannot find zonectl beside orchestrator: \(zonectl) (install both into one directory)")
     }
-    return RuntimeDriver(zones, zonectl: zonectl, notice: notice)
+    return zonectl
   }
 
   /// This program, as an absolute path.

@@ -12,6 +12,8 @@ struct MountAudit {
   var host: [MountEntry]
   /// Where the sources of the plan are now.
   var places: [String: Place]
+  /// The files that loop devices of the zone's mounts have.
+  var backing: [String: String] = [:]
   /// Which covered and read-only paths this kernel has, and whether each is a directory.
   var isDirectory: [String: Bool]
   /// The mount that a target of the plan leads to, where links are on the way.
@@ -111,6 +113,7 @@ struct MountAudit {
       return found.type == "overlay" && options.allSatisfy(there.contains)
     case .tree(let path, _):
       return places[path] == Place(device: found.device, root: found.root)
+    case .disk(let path): return found.type == "ext4" && found.root == "/" && backing[found.device] == path
     case .itself:
       guard let above = zone.first(where: { $0.id == found.parent }), found.device == above.device else { return false }
       return found.root == String(wanted.target.dropFirst(above.target.count))
@@ -169,7 +172,7 @@ struct MountAudit {
       switch mount.content {
       case .own(let type): type
       case .overlay: "overlay of \(mount.target)"
-      case .tree(let path, _): path
+      case .tree(let path, _), .disk(let path): path
       case .itself: "read-only"
       case .cover: "covered"
       }

@@ -10,6 +10,8 @@ struct WantedMount: Equatable, Sendable {
     case overlay([String])
     /// A tree of the host's; `recursive`: with what the host has mounted below.
     case tree(String, recursive: Bool)
+    /// The file system in a file.
+    case disk(String)
     /// What the file system mounted above shows at that very place.
     case itself
     /// Nothing to be seen.
@@ -35,10 +37,11 @@ extension LaunchPlan {
       switch op.code {
       case .rootTmpfs: wanted.append(WantedMount(target: "/", content: .own(type: "tmpfs"), flags: op.a))
       case .rootTree, .attach:
+        var content = WantedMount.Content.tree(source(op), recursive: op.flags.contains(.recursive))
+        if sources.indices.contains(Int(op.fd)), case .disk(let path) = sources[Int(op.fd)] { content = .disk(path) }
         wanted.append(
           WantedMount(
-            target: op.code == .rootTree ? "/" : Self.path(op, 0),
-            content: .tree(source(op), recursive: op.flags.contains(.recursive)), flags: op.a & 15,
+            target: op.code == .rootTree ? "/" : Self.path(op, 0), content: content, flags: op.a & 15,
             idsAreMapped: op.flags.contains(.idmap), isOptional: op.flags.contains(.optional)))
       case .mount:
         wanted.append(WantedMount(target: Self.path(op, 0), content: .own(type: Self.text(op, 1)), flags: op.a & 15))

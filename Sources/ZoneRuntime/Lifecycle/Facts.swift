@@ -185,7 +185,9 @@ extension Zones {
     for volume in spec.volumes {
       switch volume.source {
       case .path(let path): paths.append(path)
-      case .volume(let name): paths.append("\(facts.volumeDirectory)/\(name)")
+      case .volume(let name):
+        let path = "\(facts.volumeDirectory)/\(name)"
+        if isDisk(path) { facts.disks.insert(name) } else { paths.append(path) }
       case .tmpfs: break
       }
     }

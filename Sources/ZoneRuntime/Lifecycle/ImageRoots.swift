@@ -160,7 +160,7 @@ extension ZoneFiles {
 extension ZoneSpec {
   /// With what an image says where nothing else was said; a command's words follow the image's entrypoint. An init system
   /// is the zone's init, whether that was said or not: as another process it would do nothing.
-  func completed(by use: ImageUse?) -> ZoneSpec {
+  package func completed(by use: ImageUse?) -> ZoneSpec {
     var spec = self
     if let use { spec.complete(by: use) }
     if spec.brand.isForeignTree, let first = spec.command.first, Self.isInitSystem(first) { spec.ownInit = true }

@@ -171,7 +171,7 @@ extension Zones {
       try attempt("make the zone's run directory") { () throws(SyscallError) in
         try FileSystem.makeDirectories(files.run, mode: 0o700)
       }
-      try makeVolumes(spec)
+      try useVolumes(of: spec)
       let ids = try ids(for: spec)
       let namespaces = LaunchPlanner.namespaces(spec, ids.tier)
       let ground = try ground(for: spec, ids)
@@ -222,17 +222,6 @@ extension Zones {
     try attempt("write the zone's hosts and resolv.conf") { () throws(SyscallError) in
       for (name, content) in [("hosts", facts.hosts), ("resolv.conf", facts.resolvConf)] {
         try FileSystem.replace("\(files.run)/\(name)", with: Array(content.utf8), mode: 0o644)
-      }
-    }
-  }
-
-  /// Named volumes are made when they are first used.
-  private func makeVolumes(_ spec: ZoneSpec) throws(ZoneError) {
-    for volume in spec.volumes {
-      guard case .volume(let name) = volume.source else { continue }
-      try attempt("make the volume \(name)") { () throws(SyscallError) in
-        try FileSystem.makeDirectories(directories.volumes, mode: 0o711)
-        try FileSystem.makeDirectories("\(directories.volumes)/\(name)", mode: 0o755)
       }
     }
   }
@@ -469,6 +458,7 @@ struct OpenSources: ~Copyable {
         switch source {
         case .tree(let path, let recursive):
           numbers.append(try HostTree.open(path, recursive: recursive, .private).take())
+        case .disk(let path): numbers.append(try DiskFile.mount(path).take())
         case .content(let path):
           let file = try OwnedFD.open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
           var status = stat()

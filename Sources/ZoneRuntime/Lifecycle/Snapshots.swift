@@ -45,6 +45,10 @@ extension Zones {
     try create(spec, root: root) { files throws(ZoneError) in try forgetMachineId(files, root, store) }
   }
 
+  /// A zone that was one elsewhere, or before.
+  /// - Parameter root: its layers are in the store, whose lock is held (shared).
+  public func install(_ spec: ZoneSpec, _ root: RootRecord) throws(ZoneError) { try create(spec, root: root) { _ in } }
+
   /// As `create`. While `finish` has the zone's own layer the zone is not one yet; where it throws there will be none.
   public func create(
     _ spec: ZoneSpec, of found: consuming FoundRoot, finish: (borrowing OwnedFD) throws(ZoneError) -> Void

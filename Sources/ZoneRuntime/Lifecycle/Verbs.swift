@@ -243,29 +243,4 @@ extension Zones {
   static func signal(_ text: String) throws(ZoneError) -> CInt {
     do { return try Signals.number(parsing: text) } catch { throw .syntax(error) }
   }
-
-  // MARK: volumes
-
-  /// The named volumes there are.
-  public func volumes() throws(ZoneError) -> [String] {
-    guard FileSystem.exists(directories.volumes) else { return [] }
-    return try attempt("list the volumes") { () throws(SyscallError) in try FileSystem.list(directories.volumes) }
-  }
-
-  /// Removes a named volume and what is in it; refused while a zone has it in its spec.
-  public func removeVolume(_ name: String) throws(ZoneError) {
-    guard isDNSLabel(name) else { throw .usage("'\(name)' is not a volume's name") }
-    for zone in try names() {
-      let spec: ZoneSpec?
-      do throws(ZoneError) { spec = try files(zone).readSpec() } catch {
-        throw .refused("cannot remove volume \(name): zone \(zone) may use it; \(error)")
-      }
-      guard spec?.volumes.contains(where: { $0.source == .volume(name) }) != true else {
-        throw .refused("cannot remove volume \(name): zone \(zone) uses it")
-      }
-    }
-    try attempt("remove volume \(name)") { () throws(SyscallError) in
-      try TreeRemoval.remove("\(directories.volumes)/\(name)")
-    }
-  }
 }

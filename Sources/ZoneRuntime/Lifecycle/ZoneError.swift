@@ -56,7 +56,7 @@ public enum ZoneError: Error, CustomStringConvertible, Sendable {
 }
 
 /// Runs calls of the kernel layer, and says what they were for where one fails.
-func attempt<Result: ~Copyable>(
+package func attempt<Result: ~Copyable>(
   _ doing: @autoclosure () -> String, _ body: () throws(SyscallError) -> Result
 ) throws(ZoneError) -> Result {
   do { return try body() } catch { throw .call(doing(), error) }

@@ -25,6 +25,8 @@ public struct HostFacts: Sendable {
   /// Of a zone of an image.
   public var layers: RootLayers?
   public var volumeDirectory: String
+  /// Named volumes that are a file with a file system in it.
+  public var disks: Set<String> = []
   /// The command's user, already looked up in the zone's passwd and group.
   public var user: ZoneUser
   public var capabilities: CapabilitySet

@@ -86,12 +86,14 @@ public struct PlannedOp: Equatable, Sendable {
 public enum PlannedSource: Equatable, Sendable {
   /// A tree to attach. For root it is opened as a detached copy (open_tree(2)) on the host's side.
   case tree(path: String, recursive: Bool)
+  /// A file with a file system in it, which is mounted (`DiskFile`).
+  case disk(path: String)
   /// A file whose content is copied in.
   case content(path: String)
 
   public var path: String {
     switch self {
-    case .tree(let path, _), .content(let path): path
+    case .tree(let path, _), .disk(let path), .content(let path): path
     }
   }
 }

@@ -62,6 +62,12 @@ public struct LaunchPlanner {
     return tree
   }
 
+  /// A volume that is a file: host root alone has such.
+  private mutating func disk(_ path: String, _ attributes: UInt64) -> Tree {
+    plan.sources.append(.disk(path: path))
+    return Tree(index: plan.sources.count - 1, path: path, idmap: true, attributes: attributes)
+  }
+
   // MARK: the tree
 
   private mutating func planTree() {
@@ -136,7 +142,8 @@ public struct LaunchPlanner {
         plan.tree.append(.attach(tree(path, recursive: false, attributes: attributes), on: volume.target, flags: .make))
       case .volume(let name):
         let path = "\(facts.volumeDirectory)/\(name)"
-        plan.tree.append(.attach(tree(path, attributes: attributes), on: volume.target, flags: .make))
+        let tree = facts.disks.contains(name) ? disk(path, attributes) : tree(path, attributes: attributes)
+        plan.tree.append(.attach(tree, on: volume.target, flags: .make))
       case .tmpfs(let size):
         var options = "mode=1777"
         if let size { options += ",size=\(size)" }

@@ -50,9 +50,11 @@ public struct Directories: Sendable, Equatable {
   public var shared: String { "\(data)/.shared" }
   public var sharedRun: String { "\(run)/.shared" }
   public var volumes: String { "\(shared)/volumes" }
+  /// What is known of volumes, a file each (`VolumeRecord`).
+  public var volumeRecords: String { "\(shared)/volume-records" }
 
   /// Makes the places, closed to everybody else, and refuses those that somebody else could change.
-  func make() throws(ZoneError) {
+  package func make() throws(ZoneError) {
     try attempt("make the directories of the zones") { () throws(SyscallError) in
       for path in [data, shared, run, sharedRun] { try FileSystem.makeDirectories(path, mode: 0o700) }
     }

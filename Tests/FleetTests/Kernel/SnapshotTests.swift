@@ -116,7 +116,7 @@ struct SnapshotTests {
       (["snapshot", "make", "a"], "not one of"), (["snapshot", "create", "a", "b", "c"], "create ZONE [NAME]"),
       (["snapshot", "create", "a", "B"], "cannot be a snapshot's name"),
       (["snapshot", "rollback", "a"], "rollback ZONE"),
-      (["snapshot", "list", "a", "--label", "x=y"], "has no --label"),
+      (["snapshot", "list", "a", "--label", "x=y"], "--label is of snapshot create"),
       (["snapshot", "create", "a", "--label", "x"], "KEY="),
       (["clone", "a", "a"], "a clone of itself"),
     ] {

@@ -31,6 +31,9 @@ import Testing
       case .tree(let path, _):
         (made.device, made.root) = ("8:1", path)
         audit.places[path] = .init(device: "8:1", root: path)
+      case .disk(let path):
+        (made.device, made.root) = ("7:3", "/")
+        audit.backing["7:3"] = path
       case .itself:
         audit.isDirectory[mount.target] = true
         (made.device, made.type) = (parent?.device ?? "", "proc")

@@ -8,10 +8,15 @@ public struct LayerArchive: ~Copyable {
   private var room = [UInt8](repeating: 0, count: 1 << 18)
   /// Bytes of files that it can still take.
   private var left = LayerLimits.archiveBytes
+  /// Of a tree that lies on nothing: nothing of others' can be deleted in it.
+  private let isWhole: Bool
 
   private static let mark = Array(".wh.".utf8)
 
-  private init(_ archive: consuming OwnedFD) { self.archive = archive }
+  private init(_ archive: consuming OwnedFD, isWhole: Bool) {
+    self.archive = archive
+    self.isWhole = isWhole
+  }
 
   /// Nobody writes in the layer meanwhile.
   /// - Parameters:
@@ -21,7 +26,16 @@ public struct LayerArchive: ~Copyable {
   public static func write(
     _ layer: consuming OwnedFD, over below: consuming OwnedFD, top: RootTop?, to archive: consuming OwnedFD
   ) throws(LayerError) -> ReadLayer {
-    try LayerReader.read(layer, over: below, top: top, into: LayerArchive(archive))
+    try LayerReader.read(layer, over: below, top: top, into: LayerArchive(archive, isWhole: false))
+  }
+
+  /// A tree that is nobody's layer, from its own directory on. What the archive would lose is refused by name: it is a
+  /// backup, and whole.
+  /// - Parameter nothing: an empty directory.
+  public static func write(
+    tree: consuming OwnedFD, nothing: consuming OwnedFD, to archive: consuming OwnedFD
+  ) throws(LayerError) -> ReadLayer {
+    try LayerReader.read(tree, over: nothing, top: nil, into: LayerArchive(archive, isWhole: true))
   }
 }
 
@@ -30,6 +44,7 @@ extension LayerArchive: LayerSink {
     guard !path.name.starts(with: Self.mark) else {
       throw LayerError(path: path.bytes, why: "a name that begins with .wh. is a deletion in an archive (rename it)")
     }
+    if isWhole, entry.isOpaque || entry.holdsXattrWhiteouts { throw Self.ofOverlay(path) }
     var all = entry.attributes
     if let own = all.xattrs.first(where: { $0.has(prefix: LayerEntry.own) }) {
       let name = BytePath(own.name).words
@@ -70,10 +85,16 @@ extension LayerArchive: LayerSink {
   mutating func hideAll(_ path: BytePath) throws(LayerError) { try putMark(path.appending(Array(".wh..wh..opq".utf8))) }
 
   mutating func delete(_ path: BytePath) throws(LayerError) {
+    if isWhole { throw Self.ofOverlay(path) }
     try putMark(path.parent.appending(Self.mark + path.name))
   }
 
   mutating func end() throws(LayerError) { try put(TarWriter.end[...], .root) }
+
+  private static func ofOverlay(_ path: BytePath) -> LayerError {
+    LayerError(
+      path: path.bytes, why: "it is a note of overlayfs', whose layers an archive cannot have (leave them out)")
+  }
 
   private func putMark(_ path: BytePath) throws(LayerError) {
     try put(TarEntry(path: path.bytes, kind: .file(size: 0), mode: 0o600), path)

@@ -80,6 +80,11 @@ public struct RootBase: Equatable, Sendable, JSONObject {
 
   public static var blank: RootBase { RootBase(image: nil, use: ImageUse()) }
 
+  public init(image: RootImage?, use: ImageUse) {
+    self.image = image
+    self.use = use
+  }
+
   public mutating func fields(_ json: inout some JSONFields) throws(JSONError) {
     try json.field("image", &image)
     try json.field("use", &use)

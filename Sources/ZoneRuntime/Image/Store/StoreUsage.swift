@@ -113,10 +113,10 @@ extension ImageStore {
 }
 
 /// What a tree takes on its disk.
-struct TreeUsage: Equatable {
-  var bytes: Int64 = 0
+public struct TreeUsage: Equatable, Sendable {
+  public private(set) var bytes: Int64 = 0
   /// Something of it could not be looked at: a directory of another's ids, one that is mounted, one too deep.
-  var isPartial = false
+  public private(set) var isPartial = false
 
   private struct File: Hashable {
     var device: UInt64
@@ -124,7 +124,7 @@ struct TreeUsage: Equatable {
   }
 
   /// Through no link and into nothing that is mounted there; a file of several names counts once.
-  static func of(_ path: String) -> TreeUsage {
+  public static func of(_ path: String) -> TreeUsage {
     var usage = TreeUsage()
     guard let status = try? FileSystem.status(path, followingLinks: false) else { return usage }
     usage.bytes = Int64(status.st_blocks) * 512

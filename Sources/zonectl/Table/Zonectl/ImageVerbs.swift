@@ -119,15 +119,67 @@ let imageVerbs: [Verb] = [
       Example("zonectl diff web", "in the order of paths"), Example("zonectl diff web -o json", "for programs"),
     ]),
   Verb(
-    "import", chapter: "images", "make a zone of a machine",
-    operands: [Operand("FOLDER|FILE|-", hint: .file), Operand("ZONE")],
-    options: [OptionUse("machine"), OptionUse("hostname"), OptionUse("output")],
+    "export", chapter: "images", "write a zone into one archive",
+    operands: [Operand("ZONE", hint: .zone), Operand("FILE|-", hint: .file)],
+    options: [
+      OptionUse("no-volumes"), OptionUse("quiet", "no progress"), OptionUse("bootable"),
+      OptionUse("size", "bootable: of the disk; otherwise twice what is in it, 2G at least"), OptionUse("kernel"),
+    ],
     details: """
-      The tree of a Debian machine becomes an image, and a zone of it that starts the machine's init. What is the \
-      hardware's is changed in the zone: zonectl diff shows it. The machine's services are told.
+      Its settings, what it has written over its image, the image, snapshots and what is in its named volumes, all of one \
+      moment: a running zone is frozen meanwhile. zonectl import makes the zone again; podman and docker load the archive as \
+      an image that they run.
+
+      With --bootable it is the disk of a machine that boots by a BIOS (QEMU, amd64): a clone of the zone, which has to be \
+      Debian's, gets a kernel and GRUB by its own apt. Volumes are not in it.
       """,
     examples: [
-      Example("ssh web tar -C / --one-file-system -c . | zonectl import --machine - web", "while it runs")
+      Example("zonectl export web web.tar", "to a file"),
+      Example("zonectl export --bootable web web.img", "qemu-system-x86_64 -drive file=web.img,format=raw,if=virtio"),
+      Example("zonectl export web - | ssh other zonectl import -", "to another machine"),
+    ]),
+  Verb(
+    "import", chapter: "images", "make a zone of what export wrote, or of a machine",
+    operands: [Operand("FOLDER|FILE|-", hint: .file), Operand("ZONE", .optional)],
+    options: [
+      OptionUse("no-volumes", "leave out what is in its volumes, and take those that are here"), OptionUse("machine"),
+      OptionUse("hostname"), OptionUse("output"),
+    ],
+    details: """
+      An archive of zonectl export becomes the zone again, as ZONE or as it was called.
+
+      With --machine it is the tree of a Debian machine, which becomes an image, and a zone of it that starts the machine's \
+      init. What is the hardware's is changed in the zone: zonectl diff shows it. The machine's services are told.
+      """,
+    examples: [
+      Example("zonectl import web.tar again", "beside the other"),
+      Example("ssh web tar -C / --one-file-system -c . | zonectl import --machine - web", "while it runs"),
+    ]),
+  Verb(
+    "volume", chapter: "images", "what zones keep beside their roots, and share",
+    operands: [
+      Operand("list|show|create|delete|backup|restore", hint: .words("list show create delete backup restore")),
+      Operand("WORD", .zeroOrMore, hint: .file),
+    ],
+    options: [
+      OptionUse("output"), OptionUse("quiet", "list: only names, one a line"), OptionUse("file"), OptionUse("size"),
+      OptionUse("label", "create: a word of yours about it"),
+      OptionUse("compress", "backup: none (the default), gzip, zstd"),
+      OptionUse("force", "restore: in the place of what is there"),
+    ],
+    details: """
+      A volume is made when a zone first has it (create --volume NAME:/path), or by create NAME: a directory, or with \
+      --file ext4 in a file of --size, whose room is taken at once (root only). list, show NAME: size, age, last use, \
+      zones. delete NAME…: of no zone.
+
+      backup NAME FILE|- writes one tar. Zones that may write in the volume are frozen while it is read, or only while \
+      its blocks are shared where the file system can (btrfs, xfs); it says which. restore NAME FILE|- puts a backup's \
+      files in the place of what is there.
+      """,
+    examples: [
+      Example("zonectl volume create data --file --size 10G", "a disk of its own"),
+      Example("zonectl volume backup data - --compress zstd >data.tar.zst", "while it is in use"),
+      Example("zonectl volume restore data data.tar.zst --force", "back"),
     ]),
   Verb(
     "df", chapter: "images", "where space goes, and what prune would free",

@@ -140,6 +140,12 @@ let zonectlOptions: [Option] = [
   Option(
     "compress", "", "HOW", hint: .words("gzip zstd none"), help: "the new layer: gzip (the default), zstd, none"),
 
+  Option("file", "", help: "create: ext4 in a file, a disk of its own"),
+  Option("size", "", "SIZE", help: "create: how large it is (512M, 10G)"),
+
+  Option("no-volumes", "", help: "leave out what is in its volumes"),
+  Option("bootable", "", help: "a disk that boots"),
+  Option("kernel", "", "PACKAGE", help: "bootable: linux-image-cloud-amd64 (the default: virtio), linux-image-amd64 …"),
   Option("machine", "", help: "what is imported is the tree of a machine"),
   Option("as-template", "", help: "the new zone is there to be cloned: it is never started itself"),
 

@@ -6,7 +6,7 @@ public enum ZonectlVerb: String, CaseIterable, Sendable {
   case sandbox, learn
   case list, show, set, explain, audit, events, changes, features
   case image, snapshot, clone, commit, diff, df
-  case `import`, rebase
+  case export, `import`, rebase, volume
   case apply, plan, down, ps
   case completion, man, help, version
   case zoneEnded = "zone-ended"
@@ -41,7 +41,9 @@ public enum ZonectlOption: String, CaseIterable, Sendable {
   case digests, platform, from, blobs, ca, login, jobs, pull
   case change, message, author, compress
   case asTemplate = "as-template"
-  case machine
+  case machine, file, size
+  case noVolumes = "no-volumes"
+  case bootable, kernel
   case plainHttp = "plain-http"
   case dryRun = "dry-run"
   case root, help, version

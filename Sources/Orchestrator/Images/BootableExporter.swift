@@ -1,0 +1,241 @@
+internal import CLinuxNS
+internal import Glibc
+internal import LinuxNS
+public import ZoneRuntime
+
+/// `export --bootable`: a disk of a zone, which a machine boots. A clone of the zone is made a machine's root by its own
+/// package manager, within a zone's walls; the zone itself stays as it is.
+public struct BootableExporter {
+  public struct Wish: Sendable {
+    /// Of the disk, in bytes; nil: twice what is in it, and 2 GiB at least.
+    public var size: Int64?
+    public var kernel = "linux-image-cloud-amd64"
+
+    public init() {}
+  }
+
+  private let store: ImageStore
+  private let zones: Zones
+  private let states: ZoneStates
+  /// Of the zones' place, as `--root` has it.
+  private let root: String?
+  /// zonectl, which starts the clone and executes in it.
+  private let zonectl: String
+  /// The orchestrator.
+  private let program: String
+  private let notice: @Sendable (String) -> Void
+
+  public init(
+    _ store: ImageStore, root: String?, zonectl: String, program: String = "/proc/self/exe",
+    notice: @escaping @Sendable (String) -> Void
+  ) {
+    self.store = store
+    self.root = root
+    self.zonectl = zonectl
+    self.program = program
+    self.notice = notice
+    zones = Zones(store.directories, notice: notice)
+    states = ZoneStates(store, root: root, program: program, notice: notice)
+  }
+
+  private static let smallest: Int64 = 2 << 30
+
+  /// - Parameter path: a file, which is there when all of it is. It has holes.
+  public func run(_ zone: String, snapshot: String?, to path: String, _ wish: Wish) throws(ImageError) {
+    guard Platform.ours.architecture == "amd64" else {
+      throw ImageError("a disk that boots is made on amd64 alone: it is a BIOS's")
+    }
+    guard path != "-" else { throw ImageError("a disk is no stream (name a file)") }
+    if let size = wish.size, size % (1 << 20) != 0 || size < 256 << 20 || size > BootDisk.most {
+      throw ImageError("a disk has from 256 MiB to 2 TiB, in whole MiB")
+    }
+    guard
+      wish.kernel.utf8.allSatisfy({ (97...122).contains($0) || (48...57).contains($0) || [43, 45, 46].contains($0) }),
+      wish.kernel.hasPrefix("linux-image-")
+    else { throw ImageError("'\(shortened(wish.kernel))' is no kernel's package (linux-image-amd64)") }
+    let hostname = try stored { () throws(ZoneError) in try zones.spec(of: zone).hostname ?? zone }
+    let clone = Self.name(of: zone)
+    if (try? zones.spec(of: clone)) != nil {
+      notice("removing \(clone), which an earlier export has left")
+      try ctl(["delete", "--force", "--yes", clone])
+    }
+    try stored { () throws(ZoneError) in
+      try states.clone(zone, snapshot: snapshot, as: clone, template: false) { spec, root in
+        // A passing place to work in: nothing of what the zone reaches elsewhere, and none of its words.
+        let old = spec
+        spec = ZoneSpec(name: clone)
+        spec.brand = old.brand
+        spec.hostname = hostname
+        spec.network = Zones(store.directories).networkWithoutAWord()
+        root.use = ImageUse()
+      }
+    }
+    do throws(ImageError) {
+      try make(clone, hostname, path, wish)
+    } catch {
+      try? ctl(["delete", "--force", "--yes", clone])
+      throw error
+    }
+    try ctl(["delete", "--force", "--yes", clone])
+  }
+
+  private static func name(of zone: String) -> String { String("disk-of-\(zone)".prefix(63)) }
+
+  private func make(_ clone: String, _ hostname: String, _ path: String, _ wish: Wish) throws(ImageError) {
+    let id = try called { () throws(SyscallError) in try FileSystem.readLine("/proc/sys/kernel/random/uuid") }
+    var disk = BootDisk(size: Self.smallest, uuid: id, signature: UInt32.random(in: 1...UInt32.max))
+    notice("bringing \(wish.kernel) and GRUB")
+    try ctl(["start", clone])
+    try execute(disk.fetching(kernel: wish.kernel), in: clone)
+    try ctl(["halt", clone])
+    notice("installing them")
+    try ctl(["set", clone, "network=none"])
+    try ctl(["start", clone])
+    try execute(disk.installing(kernel: wish.kernel, hostname: hostname), in: clone)
+    let boot = try output(of: ["exec", clone, "--", "/bin/cat", "\(BootDisk.scratch)/boot.img"], limit: 512)
+    let core = try output(of: ["exec", clone, "--", "/bin/cat", "\(BootDisk.scratch)/core.img"], limit: 1 << 20)
+    let used = try output(of: ["exec", clone, "--", "/usr/bin/du", "-xsk", "/"], limit: 1 << 10)
+    try execute("rm -rf \(BootDisk.scratch)", in: clone)
+    try ctl(["halt", clone])
+
+    let taken = (Int64(String(decoding: used, as: UTF8.self).prefix { $0.isNumber }) ?? 0) << 10
+    let wanted = wish.size ?? max(Self.smallest, ((taken * 2) >> 20) << 20)
+    disk = BootDisk(size: wanted, uuid: id, signature: disk.signature)
+    guard let head = disk.head(boot: boot, core: core) else { throw ImageError("what is to be GRUB is none") }
+    notice("making a disk of \(wanted >> 20) MiB")
+    try write(disk, head, clone, to: path)
+  }
+
+  private func write(_ disk: BootDisk, _ head: [UInt8], _ clone: String, to path: String) throws(ImageError) {
+    let lock = try stored { () throws(ZoneError) in try store.lock(.shared) }
+    defer { withExtendedLifetime(lock) {} }
+    let own = try stored { () throws(ZoneError) in try zones.ownLayer(of: clone, for: "export", in: store) }
+    let draft = "\(path).\(getpid())"
+    do throws(ImageError) {
+      let file = try called { () throws(SyscallError) in
+        try OwnedFD.open(draft, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o666)
+      }
+      try called { () throws(SyscallError) in
+        try FileSystem.call("ftruncate", path) { ftruncate(file.raw, off_t(disk.size)) }
+      }
+      let order = DiskOrder(stack: StackOrder(store, own.root.layers), layer: own.link, disk: disk)
+      let said: DiskAnswer
+      do {
+        said = try OwnerProcess.start("disk", order, fds: [file.raw], program: program).heard(DiskAnswer.self)
+      } catch { throw ImageError("\(error)") }
+      if let why = said.error { throw ImageError(why) }
+      try called { () throws(SyscallError) in
+        try FileSystem.call("lseek", path) { lseek(file.raw, 0, SEEK_SET) < 0 ? -1 : 0 }
+        try FileSystem.write(head, to: file, name: path)
+        try FileSystem.call("fsync", path) { fsync(file.raw) }
+        try FileSystem.call("rename", path) { rename(draft, path) }
+      }
+    } catch {
+      unlink(draft)
+      throw error
+    }
+  }
+
+  // MARK: the clone
+
+  private func execute(_ script: String, in clone: String) throws(ImageError) {
+    try ctl(["exec", clone, "--", "/bin/sh", "-ec", script])
+  }
+
+  private func ctl(_ words: [String]) throws(ImageError) { _ = try output(of: words, limit: nil) }
+
+  /// - Parameter limit: nil: what it prints is for the person who waits, and goes to standard error.
+  private func output(of words: [String], limit: Int?) throws(ImageError) -> [UInt8] {
+    let arguments = ["zonectl"] + (root.map { ["--root", $0] } ?? []) + words
+    let status: ExitStatus
+    var said: [UInt8] = []
+    do throws(SyscallError) {
+      let null = try OwnedFD.open("/dev/null", O_RDWR)
+      if let limit {
+        let pipe = try OwnedFD.pipe()
+        let started = try spawn(
+          ProgramStart(
+            path: zonectl, arguments: arguments, environment: Environment.all, fds: [null.raw, pipe.second.raw, 2]))
+        said = try FileSystem.read(pipe.takeFirst(), limit: limit, name: "answer")
+        status = try Pidfd(OwnedFD(raw: started.pidfd)).reap()
+      } else {
+        let started = try spawn(
+          ProgramStart(path: zonectl, arguments: arguments, environment: Environment.all, fds: [null.raw, 2, 2]))
+        status = try Pidfd(OwnedFD(raw: started.pidfd)).reap()
+      }
+    } catch { throw ImageError("\(error)") }
+    guard status == .exited(0) else {
+      throw ImageError(
+        "zonectl \(words.prefix(2).joined(separator: " ")) ended with status \(status.shellCode) (see above)")
+    }
+    return said
+  }
+}
+
+private struct DiskOrder: JSONObject {
+  var stack: StackOrder
+  /// The zone's own layer, as the links of the store have it.
+  var layer: String
+  var size: Int64
+  var uuid: String
+
+  static var blank: DiskOrder { DiskOrder(stack: .blank, layer: "", size: 0, uuid: "") }
+
+  private init(stack: StackOrder, layer: String, size: Int64, uuid: String) {
+    self.stack = stack
+    self.layer = layer
+    self.size = size
+    self.uuid = uuid
+  }
+
+  init(stack: StackOrder, layer: String, disk: BootDisk) {
+    self.init(stack: stack, layer: layer, size: disk.size, uuid: disk.uuid)
+  }
+
+  mutating func fields(_ json: inout some JSONFields) throws(JSONError) {
+    try json.field("layer", &layer)
+    try json.field("size", &size)
+    try json.field("stack", &stack)
+    try json.field("uuid", &uuid)
+  }
+}
+
+private struct DiskAnswer: OwnerAnswer {
+  var error: String?
+  static var blank: DiskAnswer { DiskAnswer() }
+  mutating func fields(_ json: inout some JSONFields) throws(JSONError) { try json.field("error", &error) }
+}
+
+/// `orchestrator disk`, hidden: what `BootableExporter` starts.
+public enum DiskProgram {
+  /// Descriptor 3 is the disk.
+  public static func run() -> Int32 {
+    OwnerProcess.run("disk") { (order: DiskOrder) throws -> DiskAnswer in
+      var stack = order.stack
+      stack.layers.insert(order.layer, at: 0)
+      let tree = try stack.merged()
+      let disk = BootDisk(size: order.size, uuid: order.uuid, signature: 0)
+      // By descriptors of its own: 3 is the disk, 4 the tree.
+      let words = disk.makeFileSystem(of: "/proc/self/fd/4/.", on: "/proc/self/fd/3")
+      let null = try OwnedFD.open("/dev/null", O_RDWR)
+      let errors = try OwnedFD.pipe()
+      let started: (pid: Int32, pidfd: CInt)
+      do throws(SyscallError) {
+        started = try spawn(
+          ProgramStart(
+            path: "/usr/sbin/mke2fs", arguments: words, environment: ["PATH=/usr/sbin:/usr/bin"],
+            fds: [null.raw, null.raw, errors.second.raw, 3, tree.raw]))
+      } catch {
+        guard error.errno == ENOENT else { throw error }
+        throw ImageError("/usr/sbin/mke2fs is missing (apt install e2fsprogs)")
+      }
+      let said = try FileSystem.read(errors.takeFirst(), limit: 1 << 16, name: "its errors")
+      let status = try Pidfd(OwnedFD(raw: started.pidfd)).reap()
+      guard status == .exited(0) else {
+        let last = String(decoding: said, as: UTF8.self).split(separator: "\n").last.map(String.init) ?? ""
+        throw ImageError("mke2fs ended with status \(status.shellCode): \(last) (a larger --size?)")
+      }
+      return DiskAnswer()
+    }
+  }
+}

@@ -1,0 +1,198 @@
+import Foundation
+import Glibc
+import LinuxNS
+import Testing
+import ZoneRuntime
+
+/// `zonectl volume`: directories and disks, what they are told as, and the way out and back, also while zones write.
+@Suite(.serialized, .enabled(if: geteuid() == 0, "loop devices and files of others are root's"), .ends(within: 5))
+struct VolumeTests {
+  /// A place with an image of busybox, and zones of it that have volumes.
+  private final class Place {
+    let zones: SnapshotTests.Stand
+    var stand: ImageStand { zones.stand }
+
+    init(user: String? = nil) throws { zones = try SnapshotTests.Stand(user: user) }
+
+    func create(_ zone: String, _ volumes: [String]) throws {
+      let words =
+        ["create", "--image", "oci:localhost/base:v1", "--network", "none"] + volumes.flatMap { ["--volume", $0] }
+        + [zone, "--", "sleep", "infinity"]
+      let outcome = try stand.zonectl(words)
+      try #require(outcome.status == 0, "\(outcome)")
+    }
+
+    @discardableResult
+    func exec(_ zone: String, _ script: String, sourceLocation: SourceLocation = #_sourceLocation) throws -> String {
+      let outcome = try stand.zonectl(["exec", zone, "--", "/bin/sh", "-ec", script])
+      try #require(outcome.status == 0, "\(outcome)", sourceLocation: sourceLocation)
+      return outcome.output
+    }
+
+    /// All that a zone sees of a folder.
+    func view(_ zone: String, _ folder: String) throws -> String {
+      try exec(
+        zone,
+        """
+        cd \(folder); for f in $(/bin/busybox find . | /bin/busybox sort); do
+          /bin/busybox stat -c '%n %F %a %u %g %h %Y' $f; [ ! -f $f ] || /bin/busybox sha256sum $f; [ ! -L $f ] || /bin/busybox readlink $f
+        done
+        """)
+    }
+
+    var loops: Set<String> {
+      Set(
+        ((try? FileManager.default.contentsOfDirectory(atPath: "/sys/block")) ?? []).filter {
+          (try? String(contentsOfFile: "/sys/block/\($0)/loop/backing_file", encoding: .utf8))?.hasPrefix(stand.place)
+            == true
+        })
+    }
+  }
+
+  private static let fill = """
+    cd /vol; mkdir -p d/e; echo one >d/one; ln d/one d/e/two; ln -s ../one d/e/link; chmod 4751 d/one; chown 33:44 d/e
+    /bin/busybox mkfifo fifo; /bin/busybox touch -d 2001-02-03 d; chmod 1777 .; : >empty
+    /bin/busybox dd if=/dev/urandom of=random bs=4096 count=50 2>/dev/null
+    """
+
+  @Test(arguments: [nil, "zonestest"]) func aBackupIsTheVolumeAgain(user: String?) throws {
+    let place = try Place(user: user)
+    let stand = place.stand
+    try place.create("v", ["data:/vol"])
+    try stand.ok("start", "v")
+    try place.exec("v", Self.fill)
+    let before = try place.view("v", "/vol")
+    let file = "\(stand.place)/backup.tar"
+    // Who has no control group of his own cannot freeze.
+    let isHeld = user == nil
+    if !isHeld { try stand.ok("stop", "v") }
+    for how in ["none", "gzip", "zstd"] {
+      try stand.ok("volume", "backup", "data", file, "--compress", how)
+      // Into one that is not there yet.
+      try stand.ok("volume", "restore", "again-\(how)", file)
+    }
+    try place.create("w", ["again-none:/vol", "again-gzip:/gz", "again-zstd:/zst:ro"])
+    try stand.ok("start", "w")
+    for folder in ["/vol", "/gz", "/zst"] { #expect(try place.view("w", folder) == before) }
+    // In the place of what is there, while the zone that has it runs and holds a file open.
+    if !isHeld { try stand.ok("start", "v") }
+    try place.exec("v", "cd /vol; rm -r d; echo other >other; chmod 700 .")
+    if !isHeld { try stand.ok("stop", "v") }
+    #expect(try stand.refusal("volume", "restore", "data", file).contains("--force"))
+    try stand.ok("volume", "restore", "data", file, "--force")
+    if !isHeld { try stand.ok("start", "v") }
+    #expect(try place.view("v", "/vol") == before)
+    try place.exec("v", "echo more >/vol/more")
+    try stand.ok("delete", "--force", "--yes", "v", "w")
+    for name in ["data", "again-none", "again-gzip", "again-zstd"] { try stand.ok("volume", "delete", name) }
+    #expect(try stand.ok("volume", "list", "-q") == "")
+    #expect(try FileManager.default.contentsOfDirectory(atPath: "\(stand.place)/data/.shared/volumes") == [])
+  }
+
+  @Test func aDiskIsAVolumeOfItsOwnSize() throws {
+    let place = try Place()
+    let stand = place.stand
+    try stand.ok("volume", "create", "disk", "--file", "--size", "32M", "--label", "a=b")
+    for (name, mount) in [("one", "disk:/vol"), ("two", "disk:/shared"), ("three", "disk:/vol:ro")] {
+      try place.create(name, [mount])
+      try stand.ok("start", name)
+    }
+    #expect(place.loops.count == 1)
+    try place.exec("one", Self.fill)
+    #expect(try place.view("two", "/shared") == place.view("one", "/vol"))
+    #expect(try place.view("three", "/vol") == place.view("one", "/vol"))
+    let said = try place.exec("one", "/bin/busybox dd if=/dev/zero of=/vol/large bs=65536 2>&1 || true")
+    #expect(said.contains("No space left on device"), "\(said)")
+    #expect(try stand.zonectl(["exec", "three", "--", "touch", "/vol/x"]).status != 0)
+    try place.exec("two", "rm /shared/large")
+    #expect(try stand.ok("audit", "one").contains("as planned"))
+    // Out, and into a disk in the place of what is there, while three zones have it.
+    let before = try place.view("one", "/vol")
+    let file = "\(stand.place)/backup.tar.zst"
+    try stand.ok("volume", "backup", "disk", file, "--compress", "zstd")
+    try place.exec("one", "cd /vol; rm -r d random; echo other >other")
+    try stand.ok("volume", "restore", "disk", file, "--force")
+    #expect(try place.view("one", "/vol") == before)
+    #expect(try place.view("two", "/shared") == before)
+    let shown = try stand.ok("volume", "show", "disk", "-o", "json")
+    for part in ["\"kind\": \"file\"", "\"size\": 33554432", "\"a\": \"b\"", "\"one\""] {
+      #expect(shown.contains(part))
+    }
+    #expect(try stand.refusal("volume", "delete", "disk").contains("zone one has it"))
+    // With the last zone the device goes, and what was written is there in the next.
+    try stand.ok("stop", "one", "two", "three")
+    try stand.ok("start", "three")
+    #expect(try place.view("three", "/vol") == before)
+    try stand.ok("delete", "--force", "--yes", "one", "two", "three")
+    let deadline = Date().addingTimeInterval(10)
+    while !place.loops.isEmpty, Date() < deadline { usleep(20_000) }
+    #expect(place.loops.isEmpty)
+    try stand.ok("volume", "delete", "disk")
+  }
+
+  /// Two files of which one was written later than the other are there both, or the later alone is missing.
+  @Test func aBackupIsOfOneMoment() throws {
+    let place = try Place()
+    let stand = place.stand
+    try place.create("v", ["data:/vol"])
+    try stand.ok("start", "v")
+    try place.exec(
+      "v", "/bin/busybox dd if=/dev/urandom of=/vol/m bs=1048576 count=40 2>/dev/null; echo 0 >/vol/a; echo 0 >/vol/z")
+    let writer =
+      "(i=0; while :; do i=$((i+1)); echo $i >/vol/a.new; mv /vol/a.new /vol/a; echo $i >/vol/z.new; mv /vol/z.new /vol/z; done) </dev/null >/dev/null 2>&1 &"
+    try place.exec("v", writer.replacingOccurrences(of: "mv ", with: "/bin/busybox mv "))
+    for turn in 0..<5 {
+      let outcome = try stand.zonectl(["volume", "backup", "data", "\(stand.place)/b.tar"])
+      try #require(outcome.status == 0, "\(outcome)")
+      #expect(outcome.errors.contains("1 zone was frozen"), "\(outcome)")
+      let told = try stand.sh(
+        "for n in a z; do tar -xOf '\(stand.place)/b.tar' ./$n 2>/dev/null || tar -xOf '\(stand.place)/b.tar' $n; done")
+      let numbers = told.split(separator: "\n").compactMap { Int($0) }
+      #expect(numbers.count == 2 && (numbers[0] == numbers[1] || numbers[0] == numbers[1] + 1), "turn \(turn): \(told)")
+    }
+    // It goes on.
+    let first = try place.exec("v", "cat /vol/a")
+    let deadline = Date().addingTimeInterval(10)
+    while try place.exec("v", "cat /vol/a") == first, Date() < deadline { usleep(20_000) }
+    #expect(try place.exec("v", "cat /vol/a") != first)
+  }
+
+  @Test func whatCannotBeIsRefusedByName() throws {
+    let place = try Place()
+    let stand = place.stand
+    try stand.ok("volume", "create", "data")
+    let cases: [([String], Int32, String)] = [
+      (["create", "data"], 1, "there is a volume data already"), (["create", "A"], 2, "cannot be a volume's name"),
+      (["create", "x", "--file"], 2, "--file wants --size"), (["create", "x", "--size", "1G"], 2, "--file"),
+      (["create", "x", "--file", "--size", "1M"], 2, "is no size from"),
+      (["delete", "no"], 1, "there is no volume no"),
+      (["create", "x", "--file", "--size", "400T"], 1, "fallocate"), (["show", "../x"], 1, "there is no volume"),
+      (["backup", "data", "\(stand.place)/no/x"], 1, "No such file"),
+      (["list", "--file"], 2, "--file is of volume create"),
+      (["restore", "data", "\(stand.place)/no"], 1, "no such file"), (["what"], 2, "is not one of"),
+    ]
+    for (words, status, part) in cases {
+      let outcome = try stand.zonectl(["volume"] + words)
+      #expect(
+        outcome.status == status && outcome.errors.lowercased().contains(part.lowercased()), "\(words): \(outcome)")
+    }
+    // What is no backup leaves all as it is.
+    try stand.sh(
+      "echo x >'\(stand.place)/data/.shared/volumes/data/kept'; head -c 3000 /dev/urandom >'\(stand.place)/bad.tar'")
+    let hostile = "\(stand.place)/hostile.tar"
+    try stand.sh("mkdir t; echo evil >t/x; tar -cPf '\(hostile)' --transform 's,^t/x,../../../../evil,' t/x; rm -r t")
+    for file in ["\(stand.place)/bad.tar", hostile] {
+      _ = try stand.refusal("volume", "restore", "data", file, "--force")
+      #expect(try stand.sh("cd '\(stand.place)/data/.shared/volumes'; ls -A . data") == ".:\ndata\n\ndata:\nkept\n")
+      _ = try stand.refusal("volume", "restore", "new", file)
+      #expect(try stand.ok("volume", "list", "-q") == "data\n")
+    }
+  }
+
+  @Test func aUserHasNoDisks() throws {
+    let place = try Place(user: "zonestest")
+    let why = try place.stand.refusal("volume", "create", "disk", "--file", "--size", "32M")
+    #expect(why.contains("only root may mount it"))
+    #expect(try place.stand.ok("volume", "list", "-q") == "")
+  }
+}

@@ -1,0 +1,163 @@
+import Foundation
+import Glibc
+import LinuxNS
+import Testing
+import ZoneRuntime
+
+/// `zonectl export` and `import`: a zone with all that is its own, to somewhere else and back, and to other engines.
+@Suite(.serialized, .enabled(if: geteuid() == 0, "files of others are root's to make"), .ends(within: 10))
+struct ZoneArchiveTests {
+  /// A zone that has written, with snapshots, and a volume.
+  static func make(_ zones: SnapshotTests.Stand) throws {
+    let stand = zones.stand
+    try stand.ok("delete", "--yes", "a")
+    try stand.ok(
+      "create", "--image", "oci:localhost/base:v1", "--network", "none", "--volume", "data:/vol", "--env", "A=b c",
+      "--stop-timeout", "7", "--label", "x=y", "a", "--", "sleep", "infinity")
+    try zones.write("a", "echo one >/one; rm -r /gone; chmod 700 /dir; mkdir /gone; echo new >/gone/new; chmod 750 /")
+    try stand.ok("snapshot", "create", "a", "first", "--label", "k=v")
+    try zones.write("a", "rm /one /dir/1; echo 2 >/dir/2; ln /dir/2 /dir/two; echo kept >/vol/file; chmod 711 /")
+    try stand.ok("snapshot", "create", "a", "second")
+    try zones.write("a", "rm -r /dir/below; echo last >/last; chmod 4755 /last")
+  }
+
+  @Test(arguments: [nil, "zonestest"]) func aZoneIsItselfElsewhere(user: String?) throws {
+    let zones = try SnapshotTests.Stand(user: user)
+    try Self.make(zones)
+    let stand = zones.stand
+    let archive = "\(stand.place)/a.tar"
+    var views = [try zones.view("a")]
+    for name in ["first", "second"] {
+      views.append(
+        try zones.view("a", layers: try #require(zones.root("a").snapshots.first { $0.name == name }).layers))
+    }
+    try stand.ok("export", "a", archive)
+    // Beside it, without what is in the volume; and where nothing is known of it, from a pipe, with all of it.
+    #expect(try stand.refusal("import", archive).contains("there is a zone a already"))
+    #expect(try stand.refusal("import", archive, "b").contains("there is a volume data already"))
+    #expect(try stand.ok("import", "--no-volumes", archive, "b") == "b\n")
+    let other = try SnapshotTests.Stand(user: user)
+    try other.stand.ok("delete", "--yes", "a")
+    try other.stand.ok("image", "delete", "localhost/base:v1")
+    try other.stand.ok("image", "prune", "--all", "--yes", "--blobs")
+    try stand.sh(
+      "cp a.tar '\(other.stand.folder)/a.tar' 2>/dev/null || cp place/a.tar '\(other.stand.folder)/a.tar'; chmod 644 '\(other.stand.folder)/a.tar'"
+    )
+    #expect(try other.stand.ok("import", "\(other.stand.folder)/a.tar") == "a\n")
+    for (place, name) in [(zones, "b"), (other, "a")] {
+      #expect(try place.view(name) == views[0])
+      let snapshots = try place.root(name).snapshots
+      #expect(snapshots.map { $0.name } == ["first", "second"] && snapshots[0].labels == ["k": "v"])
+      for (snapshot, view) in zip(snapshots, views.dropFirst()) {
+        #expect(try place.view(name, layers: snapshot.layers) == view)
+      }
+      #expect(try place.stand.ok("diff", name).contains(" last\n"))
+    }
+    let shown = try other.stand.ok("show", "a", "-o", "json")
+    for part in ["\"A\" : \"b c\"", "\"stopGrace\" : 7", "\"x\" : \"y\""] {
+      #expect(
+        shown.contains(part) || shown.contains(part.replacingOccurrences(of: " :", with: ":")), "\(part): \(shown)")
+    }
+    try other.write(
+      "a", "test \"$(cat /vol/file)\" = kept; test \"$(cat /last)\" = last; test ! -e /one; test \"$A\" = 'b c'")
+    try other.stand.ok("snapshot", "rollback", "a", "first")
+    try other.write("a", "test \"$(cat /one)\" = one; test -e /dir/1; test -e /vol/file")
+    // It goes on from there: out again, and its image is still known.
+    try other.stand.ok("export", "--no-volumes", "a", "\(other.stand.place)/again.tar")
+    #expect(try other.root("a").image == zones.root("a").image)
+  }
+
+  @Test func aRunningZoneIsOfOneMoment() throws {
+    let zones = try SnapshotTests.Stand()
+    try Self.make(zones)
+    let stand = zones.stand
+    try stand.ok("start", "a")
+    let writer =
+      "(i=0; while :; do i=$((i+1)); echo $i >/n.new; /bin/busybox mv /n.new /n; echo $i >/vol/n.new; /bin/busybox mv /vol/n.new /vol/n; done) </dev/null >/dev/null 2>&1 &"
+    try #require(try stand.zonectl(["exec", "a", "--", "/bin/sh", "-c", writer]).status == 0)
+    let outcome = try stand.zonectl(["export", "a", "\(stand.place)/a.tar"])
+    #expect(outcome.status == 0 && outcome.errors.contains("a: frozen meanwhile"), "\(outcome)")
+    try stand.ok("delete", "--force", "--yes", "a")
+    try stand.ok("volume", "delete", "data")
+    try stand.ok("import", "\(stand.place)/a.tar")
+    try zones.write("a", "a=$(cat /n); b=$(cat /vol/n); test $a = $b || test $a = $((b + 1))")
+  }
+
+  @Test func whatIsNoZoneIsRefusedAndLeavesNothing() throws {
+    let zones = try SnapshotTests.Stand()
+    try Self.make(zones)
+    let stand = zones.stand
+    try stand.ok("export", "a", "\(stand.place)/a.tar")
+    try stand.ok("image", "export", "localhost/base:v1", "\(stand.place)/image.tar")
+    #expect(try stand.refusal("import", "\(stand.place)/image.tar", "x").contains("has no zone.json"))
+    #expect(try stand.refusal("import", "\(stand.place)/no", "x").contains("ENOENT"))
+    // Somewhere else nothing of it is known.
+    let other = try SnapshotTests.Stand().stand
+    try other.ok("delete", "--yes", "a")
+    try other.ok("image", "delete", "localhost/base:v1")
+    try other.ok("image", "prune", "--all", "--yes", "--blobs")
+    // Each lies about something else.
+    let script = """
+      import json, sys, tarfile, io
+      source, target, what = sys.argv[1:4]
+      old = tarfile.open(source); new = tarfile.open(target, 'w')
+      for entry in old:
+        data = old.extractfile(entry).read() if entry.isfile() else None
+        if entry.name == 'zone.json':
+          zone = json.loads(data)
+          if what == 'layers': zone['now']['layers'] = [99]
+          if what == 'image': zone['now']['image'] = -1
+          if what == 'names': zone['snapshots'][0]['name'] = '../x'
+          if what == 'volume': zone['volumes'][0]['name'] = '../../x'
+          if what == 'version': zone['version'] = 99
+          if what == 'spec': zone['spec']['name'] = '../x'
+          if what == 'digest': zone['volumes'][0]['files']['digest'] = 'sha256:' + '0' * 64
+          data = json.dumps(zone).encode()
+        if what == 'bytes' and entry.name.startswith('blobs/sha256/') and data and data[:2] == b'\\x1f\\x8b':
+          data = data[:-9] + bytes([data[-9] ^ 1]) + data[-8:]
+        entry.size = len(data) if data is not None else 0
+        new.addfile(entry, io.BytesIO(data) if data is not None else None)
+      new.close()
+      """
+    try script.write(toFile: stand.folder + "/lie.py", atomically: true, encoding: .utf8)
+    let words = [
+      "layers": "does not tell of", "image": "does not tell of", "names": "snapshots", "volume": "volumes",
+      "version": "is of version 99", "spec": "cannot be a zone's name", "digest": "it is not in the layout",
+      "bytes": "sha256",
+    ]
+    for (what, why) in words.sorted(by: { $0.key < $1.key }) {
+      try stand.sh("python3 lie.py place/a.tar lie.tar \(what)")
+      let said = try other.refusal("import", "\(stand.folder)/lie.tar")
+      #expect(said.contains(why), "\(what): \(said)")
+      #expect(try other.ok("list", "-q") == "" && other.ok("volume", "list", "-q") == "")
+    }
+    // What was brought before one of them was refused goes with prune.
+    try other.ok("image", "prune", "--all", "--yes", "--blobs")
+    #expect(try other.ok("import", "\(stand.place)/a.tar") == "a\n")
+    try other.ok("delete", "--yes", "a")
+  }
+}
+
+/// The same archive in the hands of others.
+@Suite(.serialized, .enabled(if: geteuid() == 0, "files of others are root's to make"), .ends(within: 5))
+struct LongZoneArchiveTests {
+  @Test func otherEnginesRunIt() throws {
+    let zones = try SnapshotTests.Stand()
+    try ZoneArchiveTests.make(zones)
+    let stand = zones.stand
+    try stand.ok(
+      "set", "a", "command=/bin/sh -c 'echo $A; cat /last; ls -d /one /dir/below 2>/dev/null; true'", "user=12:34")
+    try stand.ok("export", "a", "\(stand.folder)/a.tar")
+    try stand.sh("skopeo copy -q oci-archive:a.tar dir:copied && test -s copied/manifest.json")
+    let said = try stand.sh(
+      """
+      p="podman --root $PWD/graph --runroot $PWD/runroot --storage-driver vfs --cgroup-manager cgroupfs"
+      $p load -q -i a.tar >/dev/null
+      $p image inspect localhost/a:latest --format '{{.Config.User}} {{json .Config.Cmd}} {{json .Config.Env}}'
+      c=$($p create localhost/a:latest); $p export "$c" | tar -tf - | grep -c '^last$\\|^dir/below\\|^one$'
+      $p rm "$c" >/dev/null; $p unshare true 2>/dev/null || true; rm -rf graph runroot
+      """, timeout: 120)
+    #expect(said.hasPrefix("12:34 [\"/bin/sh\",\"-c\""), "\(said)")
+    #expect(said.contains("A=b c") && said.hasSuffix("\n1\n"), "\(said)")
+  }
+}
