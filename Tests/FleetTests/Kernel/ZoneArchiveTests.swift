@@ -92,7 +92,8 @@ struct ZoneArchiveTests {
     #expect(try stand.refusal("import", "\(stand.place)/image.tar", "x").contains("has no zone.json"))
     #expect(try stand.refusal("import", "\(stand.place)/no", "x").contains("ENOENT"))
     // Somewhere else nothing of it is known.
-    let other = try SnapshotTests.Stand().stand
+    let elsewhere = try SnapshotTests.Stand()
+    let other = elsewhere.stand
     try other.ok("delete", "--yes", "a")
     try other.ok("image", "delete", "localhost/base:v1")
     try other.ok("image", "prune", "--all", "--yes", "--blobs")
@@ -134,7 +135,7 @@ struct ZoneArchiveTests {
     // What was brought before one of them was refused goes with prune.
     try other.ok("image", "prune", "--all", "--yes", "--blobs")
     #expect(try other.ok("import", "\(stand.place)/a.tar") == "a\n")
-    try other.ok("delete", "--yes", "a")
+    withExtendedLifetime(elsewhere) {}
   }
 }
 
