@@ -101,7 +101,7 @@ long zns_show_mount(int mount, const char *at, const char **step) {
   *step = "unshare";
   if (unshare(CLONE_NEWNS) < 0) return -errno;
   *step = "mount";
-  if (syscall(SYS_mount, NULL, "/", NULL, 0x44000 /* MS_REC | MS_PRIVATE */, NULL) < 0) return -errno;
+  if (syscall(SYS_mount, NULL, "/", NULL, 0x84000 /* MS_REC | MS_SLAVE: what the host unmounts goes here too */, NULL) < 0) return -errno;
   *step = "move_mount";
   return RESULT(syscall(SYS_move_mount, mount, "", AT_FDCWD, at, MOVE_MOUNT_F_EMPTY_PATH));
 }

@@ -112,7 +112,8 @@ public enum FileSystem {
       for (path, bytes) in files {
         let file = try OwnedFD.open(temporary(path), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode: 0o600)
         try write(bytes, to: file, name: temporary(path))
-        zns_start_writing(file.raw)
+        // The last one is waited for at once.
+        if drafts.count + 1 < files.count { zns_start_writing(file.raw) }
         drafts.append(file.take())
       }
       for (draft, file) in zip(drafts, files) { try call("fsync", file.path) { fsync(draft) } }

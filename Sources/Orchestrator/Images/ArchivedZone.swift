@@ -83,6 +83,9 @@ struct ArchivedZone: JSONObject, Equatable {
     }
     let names = snapshots.map { $0.name }
     guard Set(names).count == names.count, names.allSatisfy(isDNSLabel) else { return "two snapshots of one name" }
+    if let odd = volumes.first(where: { $0.disk.map { $0 < VolumeKeeper.smallestDisk } ?? false }) {
+      return "a disk of \(odd.disk ?? 0) bytes"
+    }
     let folders = volumes.map { $0.name }
     guard Set(folders).count == folders.count, folders.allSatisfy(isDNSLabel) else { return "two volumes of one name" }
     return nil

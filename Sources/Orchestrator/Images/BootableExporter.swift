@@ -46,19 +46,21 @@ public struct BootableExporter {
       throw ImageError("a disk that boots is made on amd64 alone: it is a BIOS's")
     }
     guard path != "-" else { throw ImageError("a disk is no stream (name a file)") }
-    if let size = wish.size, size % (1 << 20) != 0 || size < 256 << 20 || size > BootDisk.most {
-      throw ImageError("a disk has from 256 MiB to 2 TiB, in whole MiB")
-    }
+    if let size = wish.size { try Self.check(size: size) }
+    try Self.check(place: path)
     guard
       wish.kernel.utf8.allSatisfy({ (97...122).contains($0) || (48...57).contains($0) || [43, 45, 46].contains($0) }),
       wish.kernel.hasPrefix("linux-image-")
     else { throw ImageError("'\(shortened(wish.kernel))' is no kernel's package (linux-image-amd64)") }
     let hostname = try stored { () throws(ZoneError) in try zones.spec(of: zone).hostname ?? zone }
-    let clone = Self.name(of: zone)
-    if (try? zones.spec(of: clone)) != nil {
-      notice("removing \(clone), which an earlier export has left")
-      try ctl(["delete", "--force", "--yes", clone])
+    // One at a time of a zone: what is there of another time is then of one that was killed.
+    let lock = try stored { () throws(ZoneError) in try zones.hold(volume: "disk-of.\(zone)") }
+    defer { withExtendedLifetime(lock) {} }
+    for left in try stored({ () throws(ZoneError) in try zones.list() }) where left.spec.labels[Self.label] == zone {
+      notice("removing \(left.name), which an earlier export has left")
+      try ctl(["delete", "--force", "--yes", left.name])
     }
+    let clone = "disk-\(String(UInt64.random(in: 0...UInt64.max), radix: 36))"
     try stored { () throws(ZoneError) in
       try states.clone(zone, snapshot: snapshot, as: clone, template: false) { spec, root in
         // A passing place to work in: nothing of what the zone reaches elsewhere, and none of its words.
@@ -66,6 +68,7 @@ public struct BootableExporter {
         spec = ZoneSpec(name: clone)
         spec.brand = old.brand
         spec.hostname = hostname
+        spec.labels = [Self.label: zone]
         spec.network = Zones(store.directories).networkWithoutAWord()
         root.use = ImageUse()
       }
@@ -79,7 +82,25 @@ public struct BootableExporter {
     try ctl(["delete", "--force", "--yes", clone])
   }
 
-  private static func name(of zone: String) -> String { String("disk-of-\(zone)".prefix(63)) }
+  /// Of zones that are nobody's: which zone's disk is made of it.
+  private static let label = "zones.disk-of"
+
+  private static func check(size: Int64) throws(ImageError) {
+    guard size % (1 << 20) == 0, size >= 256 << 20, size <= BootDisk.most else {
+      throw ImageError("a disk has from 256 MiB to 2 TiB, in whole MiB, not \(size) bytes")
+    }
+  }
+
+  /// Before anything is made.
+  private static func check(place path: String) throws(ImageError) {
+    if let facts = try called({ () throws(SyscallError) in try FileFacts.at(path) }), facts.kind != .file {
+      throw ImageError("\(path) is no regular file (write the disk there by dd when it is made)")
+    }
+    let folder = FileSystem.parent(of: path.hasPrefix("/") ? path : "./\(path)")
+    guard access(folder, W_OK) == 0 else {
+      throw ImageError("\(SyscallError(call: "open", errno: errno, path: folder))")
+    }
+  }
 
   private func make(_ clone: String, _ hostname: String, _ path: String, _ wish: Wish) throws(ImageError) {
     let id = try called { () throws(SyscallError) in try FileSystem.readLine("/proc/sys/kernel/random/uuid") }
@@ -98,8 +119,11 @@ public struct BootableExporter {
     try execute("rm -rf \(BootDisk.scratch)", in: clone)
     try ctl(["halt", clone])
 
-    let taken = (Int64(String(decoding: used, as: UTF8.self).prefix { $0.isNumber }) ?? 0) << 10
-    let wanted = wish.size ?? max(Self.smallest, ((taken * 2) >> 20) << 20)
+    // The zone says so: any number.
+    let kibibytes = Int64(String(decoding: used, as: UTF8.self).prefix { ("0"..."9").contains($0) }) ?? 0
+    let mebibytes = min(kibibytes, BootDisk.most >> 10) * 2 >> 10
+    let wanted = wish.size ?? max(Self.smallest, mebibytes << 20)
+    try Self.check(size: wanted)
     disk = BootDisk(size: wanted, uuid: id, signature: disk.signature)
     guard let head = disk.head(boot: boot, core: core) else { throw ImageError("what is to be GRUB is none") }
     notice("making a disk of \(wanted >> 20) MiB")
@@ -144,7 +168,7 @@ public struct BootableExporter {
 
   private func ctl(_ words: [String]) throws(ImageError) { _ = try output(of: words, limit: nil) }
 
-  /// - Parameter limit: nil: what it prints is for the person who waits, and goes to standard error.
+  /// - Parameter limit: nil: what it prints is for nobody.
   private func output(of words: [String], limit: Int?) throws(ImageError) -> [UInt8] {
     let arguments = ["zonectl"] + (root.map { ["--root", $0] } ?? []) + words
     let status: ExitStatus
@@ -160,7 +184,7 @@ public struct BootableExporter {
         status = try Pidfd(OwnedFD(raw: started.pidfd)).reap()
       } else {
         let started = try spawn(
-          ProgramStart(path: zonectl, arguments: arguments, environment: Environment.all, fds: [null.raw, 2, 2]))
+          ProgramStart(path: zonectl, arguments: arguments, environment: Environment.all, fds: [null.raw, null.raw, 2]))
         status = try Pidfd(OwnedFD(raw: started.pidfd)).reap()
       }
     } catch { throw ImageError("\(error)") }

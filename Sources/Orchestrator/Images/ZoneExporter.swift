@@ -40,24 +40,29 @@ public struct ZoneExporter {
     let own = try stored { () throws(ZoneError) in try zones.ownLayer(of: zone, for: "export", in: store) }
     var spec = try stored { () throws(ZoneError) in try zones.spec(of: zone) }
     spec.fleet = nil
-    let names = hasVolumes ? spec.namedVolumes : []
+    // One that was never used is none yet.
+    let names = (hasVolumes ? spec.namedVolumes : []).filter(volumes.exists)
 
+    // In one order, so that two who want the same do not wait for each other.
+    var locks: [VolumeLock] = []
+    defer { withExtendedLifetime(locks) {} }
+    for name in names.sorted() { locks.append(try stored { () throws(ZoneError) in try zones.hold(volume: name) }) }
     let begun = Clock.monotonicNanoseconds()
-    var holds: [ZoneHold] = []
-    defer { for hold in holds { hold.end() } }
-    var users: Set<String> = own.isRunning ? [zone] : []
-    for name in names { users.formUnion(try stored { () throws(ZoneError) in try volumes.writers(of: name) }) }
-    for user in users.sorted() {
-      holds.append(try stored { () throws(ZoneError) in try ZoneHold(user, root: root, program: program) })
-    }
+    let hold =
+      own.isRunning ? try stored { () throws(ZoneError) in try ZoneHold(zone, root: root, program: program) } : nil
+    defer { hold?.end() }
+    var others = try stored { () throws(ZoneError) in try volumes.hold(writersOf: names, but: zone) }
+    defer { _ = others.end() }
     var packing = Packing(store, LayerPacker(store: store, compression: .gzip, program: program))
     var archived = try packing.states(of: own)
     for name in names { archived.volumes.append(try volumes.archive(name, in: store)) }
-    for hold in holds { hold.end() }
-    if !holds.isEmpty {
+    hold?.end()
+    let told = others.end()
+    if hold != nil {
       let tenths = (Clock.monotonicNanoseconds() - begun) / 100_000_000
-      notice("\(users.sorted().joined(separator: ", ")): frozen meanwhile (\(tenths / 10).\(tenths % 10) s)")
+      notice("\(zone): frozen meanwhile (\(tenths / 10).\(tenths % 10) s)")
     }
+    if let told { notice("\(told), which may write in its volumes") }
     archived.spec = spec
 
     let committer = ImageCommitter(store, root: root, program: program, notice: notice)

@@ -14,7 +14,9 @@ final class ZoneHold {
     let line: OwnedFD
     do throws(SyscallError) {
       let pair = try DescriptorPair.sockets(SocketType.packets)
-      let started = try spawn(ProgramStart(path: program, arguments: words, fds: [pair.second.raw, 2, 2]))
+      // Out of our process group: whoever kills all of that has the zone thawed.
+      let started = try spawn(
+        ProgramStart(path: program, arguments: words, fds: [pair.second.raw, 2, 2], newSession: true))
       process = Pidfd(OwnedFD(raw: started.pidfd))
       line = pair.takeFirst()
     } catch { throw .call("freeze zone \(zone)", error) }

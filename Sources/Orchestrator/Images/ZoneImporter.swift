@@ -1,6 +1,7 @@
 internal import Glibc
 internal import LayerUnpacking
 internal import LinuxNS
+internal import VirtualNet
 public import ZoneRuntime
 
 /// `import`: a zone again, of what `export` wrote.
@@ -40,6 +41,14 @@ public struct ZoneImporter {
       if let name { spec.name = name }
       spec.fleet = nil
       try check(spec, zone, hasVolumes)
+      let powers = powers(of: spec)
+      if !powers.isEmpty {
+        notice("zone \(spec.name) has, when it is started: \(powers.joined(separator: ", "))")
+        if spec.autostart {
+          spec.autostart = false
+          notice("so it is not started with the machine (zonectl set \(spec.name) autostart=true)")
+        }
+      }
       let root = try root(zone, tree)
       var made: [String] = []
       do throws(ImageError) {
@@ -59,7 +68,6 @@ public struct ZoneImporter {
         for name in made { try? volumes.delete(name) }
         throw error
       }
-      tellPowers(spec)
       return spec.name
     }
   }
@@ -91,9 +99,14 @@ public struct ZoneImporter {
     if (try? zones.spec(of: spec.name)) != nil {
       throw ImageError("there is a zone \(spec.name) already (name another)")
     }
+    // Those are the rights of who calls zonectl sandbox, and of nobody who made an archive.
+    guard spec.sandbox == nil, !spec.ephemeral else { throw ImageError("its zone is one that passes, a sandbox say") }
     guard hasVolumes else { return }
-    for volume in zone.volumes where volumes.exists(volume.name) {
-      throw ImageError("there is a volume \(volume.name) already (--no-volumes takes it as it is)")
+    for name in Set(spec.namedVolumes + zone.volumes.map { $0.name }) where volumes.exists(name) {
+      throw ImageError("there is a volume \(name) already (--no-volumes has the zone take it as it is)")
+    }
+    for volume in zone.volumes where volume.disk != nil && geteuid() != 0 {
+      throw ImageError("its volume \(volume.name) is a disk in a file, which only root may mount")
     }
   }
 
@@ -138,7 +151,7 @@ public struct ZoneImporter {
     return root
   }
 
-  /// An image that the zone is of. Its name is given where nobody has it.
+  /// An image that the zone is of. It gets no name: whoever made the archive could say any.
   private func install(_ image: RootImage, _ tree: ImportTree) throws(ImageError) -> ImageRecord {
     let bytes: [UInt8]
     if let file = try tree.open("blobs/\(image.manifest.path)") {
@@ -156,15 +169,7 @@ public struct ZoneImporter {
     for (number, layer) in manifest.layers.enumerated() {
       try importer.take(layer, tree, "layer \(number + 1) of \(manifest.layers.count)")
     }
-    let record = try importer.installer.install(image.manifest, manifest, bytes: Int64(bytes.count))
-    let plain = image.name.byTag
-    try stored { () throws(ZoneError) in
-      guard try store.reference(plain) == nil else { return }
-      try store.write(
-        ReferenceRecord(
-          manifest: image.manifest, origin: "import", owner: geteuid(), made: Clock.realtimeNanoseconds()), as: plain)
-    }
-    return record
+    return try importer.installer.install(image.manifest, manifest, bytes: Int64(bytes.count))
   }
 
   private func unpack(_ layer: ImageDescriptor, _ words: String) throws(ImageError) -> (
@@ -193,18 +198,24 @@ public struct ZoneImporter {
   }
 
   /// What the archive's maker may have wanted of this machine.
-  private func tellPowers(_ spec: ZoneSpec) {
+  private func powers(of spec: ZoneSpec) -> [String] {
     var powers: [String] = []
     for volume in spec.volumes {
-      if case .path(let path) = volume.source {
-        powers.append("the folder \(path)\(volume.readOnly ? "" : " to write in")")
+      switch volume.source {
+      case .path(let path): powers.append("the folder \(path)\(volume.readOnly ? "" : " to write in")")
+      case .volume(let name) where volumes.exists(name): powers.append("the volume \(name) of this machine")
+      case .volume, .tmpfs: continue
       }
     }
     for secret in spec.secrets { powers.append("the secret \(secret.file)") }
-    if spec.network == .host { powers.append("the host's network") }
+    switch spec.network {
+    case .host: powers.append("the host's network")
+    case .named(let name) where name != "default": powers.append("the network \(name)")
+    case .named, .none: break
+    }
+    if !spec.publish.isEmpty { powers.append("the ports \(spec.publish.map { $0.text }.joined(separator: ","))") }
     if !spec.capAdd.isEmpty { powers.append("the capabilities \(spec.capAdd.joined(separator: ","))") }
     if spec.nesting { powers.append("namespaces of its own") }
-    if spec.autostart { powers.append("to be started with the machine") }
-    if !powers.isEmpty { notice("zone \(spec.name) has, when it is started: \(powers.joined(separator: ", "))") }
+    return powers
   }
 }

@@ -43,6 +43,7 @@ public struct SpecDifference: Equatable, Sendable {
     // A fleet makes none; somebody else's sandbox by its zone's name is no zone of its.
     Row("sandbox", .recreate, \.sandbox),
     Row("autostart", .live, \.autostart),
+    Row("expires", .live, \.expires),
     Row("tty", .restart, \.terminal),
     Row("init", .restart, \.ownInit),
     Row("nesting", .restart, \.nesting),

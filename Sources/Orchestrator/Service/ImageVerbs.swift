@@ -23,6 +23,7 @@ enum HandedOver {
       case .commit: return try LayerVerbs(invocation).commit()
       case .diff: return try LayerVerbs(invocation).difference()
       case .rebase: return try LayerVerbs(invocation).rebase()
+      case .prune: return try PruneVerb(invocation).run()
       case .volume: return try VolumeVerbs(invocation).run()
       case .export: return try MachineVerbs(invocation).exporting()
       case .import: return try MachineVerbs(invocation).importing()
@@ -142,29 +143,35 @@ struct ImageVerbs {
     let wish = PrunePlan.Wish(all: invocation.has(.all), blobs: invocation.has(.blobs))
     let format = try Self.format(invocation)
     if wish.all, !isDry, !invocation.has(.yes), isatty(STDIN_FILENO) == 1,
-      !confirmed("remove all images that no zone was made from?")
+      !Self.confirmed("remove all images that no zone was made from?")
     {
       throw ZoneError.refused("nothing was pruned")
     }
-    var plan = PrunePlan()
-    if let store = try ImageStore.open(directories) {
-      plan = try store.prune(wish, dry: isDry) { Terminal.error("waiting for who adds to the images …") }
-    }
+    let plan = try Self.pruned(wish, directories, isDry: isDry)
     if format == .json {
       try Self.json(plan)
       return 0
     }
+    Self.print(plan)
+    Terminal.print("\(isDry ? "would free" : "freed") \(Words.bytes(plan.bytes))")
+    return 0
+  }
+
+  static func pruned(_ wish: PrunePlan.Wish, _ directories: Directories, isDry: Bool) throws(ZoneError) -> PrunePlan {
+    guard let store = try ImageStore.open(directories) else { return PrunePlan() }
+    return try store.prune(wish, dry: isDry) { Terminal.error("waiting for who adds to the images …") }
+  }
+
+  static func print(_ plan: PrunePlan) {
     for name in plan.names { Terminal.print("name      \(name.familiar)") }
     for image in plan.images { Terminal.print("image     \(image.text)") }
     for layer in plan.layers { Terminal.print("layer     \(layer)") }
     for blob in plan.blobs { Terminal.print("blob      \(blob.text)") }
     for path in plan.leftovers { Terminal.print("leftover  \(TextTable.printable(path))") }
-    Terminal.print("\(isDry ? "would free" : "freed") \(Words.bytes(plan.bytes))")
-    return 0
   }
 
   /// Anything but y or yes is no.
-  private func confirmed(_ question: String) -> Bool {
+  static func confirmed(_ question: String) -> Bool {
     Terminal.write("\(question) [y/N] ", to: STDERR_FILENO)
     return ["y", "yes"].contains(readLine()?.trimmingCharacters(in: .whitespaces).lowercased())
   }

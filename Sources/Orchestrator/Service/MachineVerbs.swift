@@ -80,6 +80,9 @@ struct MachineVerbs {
 
   private func exportDisk(_ store: ImageStore) throws -> Int32 {
     let (zone, path) = (invocation.operands[0], invocation.operands[1])
+    guard !invocation.has(.noVolumes) else {
+      throw ZoneError.commandLine("export: a disk has no volumes anyway (leave --no-volumes out)")
+    }
     var wish = BootableExporter.Wish()
     if let text = invocation.value(.size) {
       guard let bytes = try? ByteSize.parse(text, limit: "size") else {

@@ -167,11 +167,12 @@ extension Zones {
   ) throws(ZoneError) -> LaunchedZone {
     let plan: LaunchPlan
     var record: RunRecord
+    var locks = VolumeLocks()
     do throws(ZoneError) {
       try attempt("make the zone's run directory") { () throws(SyscallError) in
         try FileSystem.makeDirectories(files.run, mode: 0o700)
       }
-      try useVolumes(of: spec)
+      locks = try useVolumes(of: spec)
       let ids = try ids(for: spec)
       let namespaces = LaunchPlanner.namespaces(spec, ids.tier)
       let ground = try ground(for: spec, ids)
@@ -214,7 +215,9 @@ extension Zones {
       }
       throw error
     }
-    return try awaitReady(stage, plan, spec, files, record)
+    let zone = try awaitReady(stage, plan, spec, files, record)
+    withExtendedLifetime(locks) {}
+    return zone
   }
 
   private func writeNameFiles(_ files: ZoneFiles, _ spec: ZoneSpec, _ facts: HostFacts) throws(ZoneError) {

@@ -1,6 +1,12 @@
 internal import Glibc
 internal import LinuxNS
 
+/// Locks that a start holds.
+struct VolumeLocks: ~Copyable {
+  fileprivate(set) var numbers: [CInt] = []
+  deinit { for number in numbers { close(number) } }
+}
+
 /// Named volumes: a directory, or for host root a file with ext4 in it.
 extension Zones {
   /// The named volumes there are.
@@ -17,7 +23,10 @@ extension Zones {
   }
 
   /// Those that are missing are made when they are first used.
-  func useVolumes(of spec: ZoneSpec) throws(ZoneError) {
+  /// - Returns: locks of those that are written in, to be kept until the zone is seen to live: who reads or replaces all of
+  ///   a volume waits for starts, and they for him.
+  func useVolumes(of spec: ZoneSpec) throws(ZoneError) -> VolumeLocks {
+    var locks = VolumeLocks()
     for volume in spec.volumes {
       guard case .volume(let name) = volume.source else { continue }
       // Its file's time tells when it was used last, which is worth no failed start.
@@ -27,6 +36,23 @@ extension Zones {
         let path = "\(directories.volumes)/\(name)"
         if !FileSystem.exists(path) { try FileSystem.makeDirectories(path, mode: 0o755) }
       }
+      if !volume.readOnly { locks.numbers.append(try lock(volume: name, LOCK_SH).take()) }
+    }
+    return locks
+  }
+
+  /// `volume-records/NAME.lock`.
+  func lock(volume name: String, _ how: CInt) throws(ZoneError) -> OwnedFD {
+    let path = "\(directories.volumeRecords)/\(name).lock"
+    return try attempt("lock volume \(name)") { () throws(SyscallError) in
+      try FileSystem.makeDirectories(directories.volumeRecords, mode: 0o700)
+      let file = try OwnedFD.open(path, O_RDWR | O_CREAT | O_NOFOLLOW, mode: 0o600)
+      let raw = file.raw
+      if flock(raw, how | LOCK_NB) != 0 {
+        notice("waiting for who is at volume \(name) …")
+        try FileSystem.call("flock", path) { flock(raw, how) }
+      }
+      return file
     }
   }
 
@@ -45,6 +71,19 @@ extension Zones {
 }
 
 #if !hasFeature(Embedded)
+  public struct VolumeUser: Equatable, Sendable {
+    public var zone: String
+    public var state: ZoneState
+    /// Where it lives: it may write in it now. Otherwise: it will.
+    public var writes: Bool
+  }
+
+  /// flock(2), until it is gone.
+  public final class VolumeLock: Sendable {
+    private let file: OwnedFD
+    init(_ file: consuming OwnedFD) { self.file = file }
+  }
+
   /// What `orchestrator` does for `zonectl volume`.
   extension Zones {
     /// nil: nobody has noted any.
@@ -54,19 +93,58 @@ extension Zones {
 
     public func note(_ record: VolumeRecord, of name: String) throws(ZoneError) { try write(record, of: name) }
 
-    /// The zones that have a volume, and whether each of them lives and may write in it.
-    public func users(ofVolume name: String) throws(ZoneError) -> [(zone: String, isLive: Bool, writes: Bool)] {
-      var users: [(zone: String, isLive: Bool, writes: Bool)] = []
+    /// The zones that have a volume: by their spec, or mounted since they were started, whatever their spec says now.
+    public func users(ofVolume name: String) throws(ZoneError) -> [VolumeUser] {
+      let path = "\(directories.volumes)/\(name)"
+      let place = (try? MountTable.read("/proc/self/mountinfo")).flatMap { try? KernelView.place(of: path, in: $0) }
+      var users: [VolumeUser] = []
       for zone in try names() {
         let spec: ZoneSpec?
         do throws(ZoneError) { spec = try files(zone).readSpec() } catch {
           throw .refused("cannot tell whether zone \(zone) uses volume \(name): \(error)")
         }
-        let mounts = (spec?.volumes ?? []).filter { $0.source == .volume(name) }
-        guard !mounts.isEmpty else { continue }
-        users.append((zone, try status(zone).state.isLive, mounts.contains { !$0.readOnly }))
+        let wanted = (spec?.volumes ?? []).filter { $0.source == .volume(name) }
+        var user = VolumeUser(zone: zone, state: try status(zone).state, writes: wanted.contains { !$0.readOnly })
+        var isUser = !wanted.isEmpty
+        if user.state.isLive, let keeper = try? files(zone).readKeeper(), keeper.`init` > 0,
+          let table = try? MountTable.read("/proc/\(keeper.`init`)/mountinfo")
+        {
+          let mounts = table.filter { entry in
+            if isDisk(path) { return Self.backing(entry.device) == path }
+            return place == MountAudit.Place(device: entry.device, root: entry.root)
+          }
+          isUser = isUser || !mounts.isEmpty
+          user.writes = mounts.contains { !$0.options.contains("ro") }
+        }
+        if isUser { users.append(user) }
       }
       return users
+    }
+
+    /// The file of a loop device.
+    private static func backing(_ device: String) -> String? {
+      try? FileSystem.readLine("/sys/dev/block/\(device)/loop/backing_file")
+    }
+
+    /// The lock of a volume, for who reads or replaces all of it.
+    public func hold(volume name: String) throws(ZoneError) -> VolumeLock {
+      VolumeLock(try lock(volume: name, LOCK_EX))
+    }
+
+    /// A zone's lock: no verb changes it meanwhile. Not waited for long, since its holder may wait for ours.
+    public func hold(zone name: String) throws(ZoneError) -> VolumeLock {
+      let files = try files(name)
+      let folder = try attempt("lock zone \(name)") { () throws(SyscallError) in
+        try OwnedFD.open(FileSystem.exists(files.data) ? files.data : files.run, O_RDONLY | O_DIRECTORY)
+      }
+      let end = Clock.monotonicNanoseconds() + 10_000_000_000
+      while flock(folder.raw, LOCK_EX | LOCK_NB) != 0 {
+        guard errno == EWOULDBLOCK || errno == EINTR, Clock.monotonicNanoseconds() < end else {
+          throw .refused("zone \(name) is being changed by somebody else (do it again when that is done)")
+        }
+        usleep(5000)
+      }
+      return VolumeLock(folder)
     }
 
     /// Removes a named volume and what is in it; refused while a zone has it in its spec.
@@ -80,8 +158,8 @@ extension Zones {
       }
       try attempt("remove volume \(name)") { () throws(SyscallError) in
         try TreeRemoval.remove("\(directories.volumes)/\(name)")
-        for rest in ["new", "old"] { try TreeRemoval.remove("\(directories.volumes)/.\(name).\(rest)") }
-        try TreeRemoval.remove("\(directories.volumeRecords)/\(name)")
+        for rest in ["new", "old", "at"] { try TreeRemoval.remove("\(directories.volumes)/.\(name).\(rest)") }
+        for rest in ["", ".lock"] { try TreeRemoval.remove("\(directories.volumeRecords)/\(name)\(rest)") }
       }
     }
   }

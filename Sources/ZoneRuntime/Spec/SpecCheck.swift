@@ -9,6 +9,10 @@ extension Zones {
     guard spec.name != "none", spec.name != "host" else {
       throw .usage("'\(spec.name)' is a word of ours, not a zone's name")
     }
+    // Only `zonectl sandbox` makes such, and they are its caller's own rights.
+    if spec.sandbox != nil, spec.brand != .sparse || !spec.ephemeral {
+      throw .usage("a sandbox is of the host's own programs, and passes")
+    }
     if case .directory(let path) = spec.brand {
       let status = try attempt("use the tree \(path)") { () throws(SyscallError) in try FileSystem.status(path) }
       guard status.st_mode & S_IFMT == S_IFDIR else { throw .usage("image 'dir:\(path)': not a directory") }

@@ -163,6 +163,11 @@ extension SpecKeys {
       }),
     flag("autostart", .live, { $0.autostart }) { $0.autostart = $1 },
     SpecKey(
+      "expires", .live,
+      .value({ $0.expires.map(LeaseTime.text) }) { (spec, text) throws(SyntaxError) in
+        spec.expires = try text.map { (text) throws(SyntaxError) in try LeaseTime.parse(text) } ?? nil
+      }),
+    SpecKey(
       "stop-signal", .live,
       .value({ $0.stopSignal }) { (spec, text) throws(SyntaxError) in
         if let text { _ = try Signals.number(parsing: text) }

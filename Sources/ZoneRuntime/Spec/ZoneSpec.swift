@@ -49,6 +49,8 @@ public struct ZoneSpec: Equatable, Sendable {
   public var stopSignal = "TERM"
   /// Seconds between the stop signal and the kill.
   public var stopGrace: Double = 10
+  /// When nobody wants it any more, in seconds since 1970; nil: never (`ZoneLease`).
+  public var expires: UInt64?
   /// Data goes with the zone when it ends (`run --rm`).
   public var ephemeral = false
   /// The fleet that owns the zone: `zonectl` changes it only with `--force`.

@@ -18,6 +18,7 @@ extension ZoneSpec: JSONObject {
     try json.field("command", &command)
     try json.field("environment", &environment)
     try json.field("ephemeral", &ephemeral)
+    try json.field("expires", &expires)
     try json.field("fleet", &fleet)
     try json.field("hostname", &hostname)
     try json.field("labels", &labels)

@@ -4,6 +4,8 @@ public struct ZoneEvent: Equatable, Sendable {
     case created, ready, started, paused, resumed, ended, deleted
     /// A sandbox's command asked for what it was not given.
     case denied
+    /// Its lease ends (`ZoneLease`).
+    case expiring
   }
 
   public static let currentVersion = 1

@@ -36,7 +36,7 @@ func action(of invocation: Invocation) -> Action {
   case .features: features
   case .events: onZones(events)
   case .apply, .plan, .down, .ps: handOver
-  case .image, .snapshot, .clone, .commit, .diff, .df, .export, .import, .rebase, .volume: handOverChecked
+  case .image, .snapshot, .clone, .commit, .diff, .df, .export, .import, .rebase, .volume, .prune: handOverChecked
   case .completion: completion
   case .man: manual
   case .help: help

@@ -37,7 +37,7 @@ private struct ZoneTable {
 
   private var headers: [String] {
     ["name", "state", "up", "address", "ports", "last end"]
-      + (isWide ? ["pid", "restarts", "image", "network", "memory", "cpus", "fleet", "command"] : [])
+      + (isWide ? ["pid", "restarts", "image", "network", "memory", "cpus", "fleet", "expires", "command"] : [])
   }
 
   func text(_ rows: [[String]]) -> String {
@@ -86,7 +86,8 @@ private struct ZoneTable {
     if isWide {
       cells += [
         zone.pid.map(String.init), String(zone.restarts), setting("image", zone), setting("network", zone),
-        setting("memory", zone), setting("cpus", zone), zone.spec.fleet, setting("command", zone),
+        setting("memory", zone), setting("cpus", zone), zone.spec.fleet, setting("expires", zone),
+        setting("command", zone),
       ]
     }
     return cells.map { $0 == nil || $0 == "" ? "-" : $0! }

@@ -124,10 +124,80 @@ struct VolumeTests {
     try stand.ok("start", "three")
     #expect(try place.view("three", "/vol") == before)
     try stand.ok("delete", "--force", "--yes", "one", "two", "three")
-    let deadline = Date().addingTimeInterval(10)
-    while !place.loops.isEmpty, Date() < deadline { usleep(20_000) }
-    #expect(place.loops.isEmpty)
+    #expect(eventually(10) { place.loops.isEmpty })
     try stand.ok("volume", "delete", "disk")
+    for folder in ["volumes", "volume-records"] {
+      #expect(try FileManager.default.contentsOfDirectory(atPath: "\(stand.place)/data/.shared/\(folder)") == [])
+    }
+  }
+
+  /// What is as large as the disk goes back where no zone has it; in a zone's disk there has to be room for both.
+  @Test func aFullDiskIsRestored() throws {
+    let place = try Place()
+    let stand = place.stand
+    try stand.ok("volume", "create", "disk", "--file", "--size", "32M")
+    try place.create("v", ["disk:/vol"])
+    try stand.ok("start", "v")
+    // Names of ours are nobody's: what a zone calls so stays.
+    try place.exec(
+      "v",
+      "cd /vol; /bin/busybox dd if=/dev/urandom of=large bs=1048576 count=18 2>/dev/null; echo kept >.zones.probe; ln .zones.probe .zones.new"
+    )
+    let before = try place.view("v", "/vol")
+    let file = "\(stand.place)/backup.tar"
+    try stand.ok("volume", "backup", "disk", file)
+    #expect(try place.view("v", "/vol") == before)
+    try place.exec("v", "echo other >/vol/other")
+    #expect(try stand.refusal("volume", "restore", "disk", file, "--force").contains("room for both"))
+    #expect(
+      try place.exec("v", "cat /vol/other; ls -A /vol") == "other\n.zones.new\n.zones.probe\nlarge\nlost+found\nother\n"
+    )
+    try stand.ok("stop", "v")
+    try stand.ok("volume", "restore", "disk", file, "--force")
+    try stand.ok("start", "v")
+    #expect(try place.view("v", "/vol") == before)
+  }
+
+  /// A zone has what it was started with, whatever its settings say since.
+  @Test func aLiveZonesVolumeIsInUse() throws {
+    let place = try Place()
+    let stand = place.stand
+    try place.create("v", ["data:/vol"])
+    try stand.ok("start", "v")
+    try place.exec("v", "echo kept >/vol/kept")
+    try stand.ok("set", "v", "volume=")
+    #expect(try stand.refusal("volume", "delete", "data").contains("zone v has it"))
+    let outcome = try stand.zonectl(["volume", "backup", "data", "\(stand.place)/b.tar"])
+    #expect(outcome.status == 0 && outcome.errors.contains("1 zone was frozen"), "\(outcome)")
+    #expect(try place.exec("v", "cat /vol/kept") == "kept\n")
+    try stand.ok("stop", "v")
+    try stand.ok("volume", "delete", "data")
+  }
+
+  /// Who backs a volume up is not disturbed by who does so too, nor by who would thaw the zone.
+  @Test func backupsDoNotThawEachOthersZones() throws {
+    let place = try Place()
+    let stand = place.stand
+    try place.create("v", ["data:/vol"])
+    try stand.ok("start", "v")
+    try place.exec(
+      "v", "/bin/busybox dd if=/dev/urandom of=/vol/m bs=1048576 count=60 2>/dev/null; echo 0 >/vol/a; echo 0 >/vol/z")
+    try place.exec(
+      "v",
+      "(i=0; while :; do i=$((i+1)); echo $i >/vol/a.new; /bin/busybox mv /vol/a.new /vol/a; echo $i >/vol/z.new; /bin/busybox mv /vol/z.new /vol/z; done) </dev/null >/dev/null 2>&1 &"
+    )
+    try stand.sh(
+      """
+      z="'\(Command.zonectl)' --root '\(stand.place)'"
+      eval "$z volume backup data one.tar" & one=$!; eval "$z volume backup data two.tar" & two=$!
+      for i in 1 2 3 4 5 6 7 8; do eval "$z resume v" 2>/dev/null || true; done
+      wait $one; wait $two
+      """)
+    for file in ["one.tar", "two.tar"] {
+      let told = try stand.sh("for n in a z; do tar -xOf \(file) ./$n 2>/dev/null || tar -xOf \(file) $n; done")
+      let numbers = told.split(separator: "\n").compactMap { Int($0) }
+      #expect(numbers.count == 2 && (numbers[0] == numbers[1] || numbers[0] == numbers[1] + 1), "\(file): \(told)")
+    }
   }
 
   /// Two files of which one was written later than the other are there both, or the later alone is missing.
@@ -155,6 +225,38 @@ struct VolumeTests {
     let deadline = Date().addingTimeInterval(10)
     while try place.exec("v", "cat /vol/a") == first, Date() < deadline { usleep(20_000) }
     #expect(try place.exec("v", "cat /vol/a") != first)
+  }
+
+  /// Killed anywhere on the way, the same restore again ends it; nothing is left beside.
+  @Test(arguments: [false, true]) func aRestoreThatWasKilledIsDoneAgain(isDisk: Bool) throws {
+    let place = try Place()
+    let stand = place.stand
+    if isDisk { try stand.ok("volume", "create", "data", "--file", "--size", "48M") }
+    try place.create("v", ["data:/vol"])
+    try stand.ok("start", "v")
+    try place.exec("v", Self.fill)
+    let before = try place.view("v", "/vol")
+    let file = "\(stand.place)/backup.tar"
+    try stand.ok("volume", "backup", "data", file)
+    for turn in 1...14 {
+      try place.exec("v", "cd /vol; rm -r d; echo other >other-\(turn); chmod 700 .")
+      // As long as one takes, and less.
+      try stand.sh(
+        "timeout -s KILL \(Double(turn) * 0.012) '\(Command.zonectl)' --root '\(stand.place)' volume restore data '\(file)' --force || true"
+      )
+      // Nobody stays frozen.
+      #expect(
+        eventually(10) {
+          (try? stand.zonectl(["exec", "v", "--", "/bin/sh", "-c", "echo lives"]))?.output == "lives\n"
+        })
+      try stand.ok("volume", "restore", "data", file, "--force")
+      let now = try place.view("v", "/vol")
+      #expect(now == before, "turn \(turn): \(now) and not \(before)")
+      let left = try FileManager.default.contentsOfDirectory(atPath: "\(stand.place)/data/.shared/volumes")
+      #expect(left == ["data"], "turn \(turn): \(left)")
+    }
+    try stand.ok("delete", "--force", "--yes", "v")
+    #expect(eventually(10) { place.loops.isEmpty })
   }
 
   @Test func whatCannotBeIsRefusedByName() throws {

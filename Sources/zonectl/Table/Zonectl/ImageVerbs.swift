@@ -182,6 +182,21 @@ let imageVerbs: [Verb] = [
       Example("zonectl volume restore data data.tar.zst --force", "back"),
     ]),
   Verb(
+    "prune", chapter: "images", "remove zones past their time, and what no name leads to",
+    options: [
+      OptionUse("all", "images that no zone was made from, too"), OptionUse("blobs"), OptionUse("volumes"),
+      OptionUse("dry-run"), OptionUse("yes", "do not ask about --all and --volumes"), OptionUse("output"),
+    ],
+    details: """
+      A zone with --expires is told of when its time is less than a day away (here, and as the event expiring). It goes by \
+      the first prune that comes when its time is over and a day has passed since it was told; zonectl set ZONE expires=7d \
+      renews it. Then images, as zonectl image prune does.
+      """,
+    examples: [
+      Example("zonectl create --expires 7d test -- serve", "for a week"),
+      Example("zonectl prune --dry-run", "what would go"), Example("zonectl set test expires=never", "it stays"),
+    ]),
+  Verb(
     "df", chapter: "images", "where space goes, and what prune would free",
     options: [OptionUse("output")],
     details: """

@@ -44,6 +44,7 @@ let zonectlOptions: [Option] = [
   Option(
     "restart", "", "POLICY", hint: .words("no always unless-stopped on-failure"), set: "zone",
     help: "when the command has ended: no, always, unless-stopped, on-failure[:TRIES]"),
+  Option("expires", "", "WHEN", set: "zone", help: "not wanted from then on: 12h, 7d, 2w, a day as 2026-12-01, never"),
   Option("autostart", "", set: "zone", help: "started at machine start (zonectl boot --all)"),
   Option(
     "init", "", set: "zone",
@@ -146,6 +147,7 @@ let zonectlOptions: [Option] = [
   Option("no-volumes", "", help: "leave out what is in its volumes"),
   Option("bootable", "", help: "a disk that boots"),
   Option("kernel", "", "PACKAGE", help: "bootable: linux-image-cloud-amd64 (the default: virtio), linux-image-amd64 …"),
+  Option("volumes", "", help: "volumes of no zone too, with all that is in them"),
   Option("machine", "", help: "what is imported is the tree of a machine"),
   Option("as-template", "", help: "the new zone is there to be cloned: it is never started itself"),
 

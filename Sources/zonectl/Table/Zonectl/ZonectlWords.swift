@@ -6,7 +6,7 @@ public enum ZonectlVerb: String, CaseIterable, Sendable {
   case sandbox, learn
   case list, show, set, explain, audit, events, changes, features
   case image, snapshot, clone, commit, diff, df
-  case export, `import`, rebase, volume
+  case export, `import`, rebase, volume, prune
   case apply, plan, down, ps
   case completion, man, help, version
   case zoneEnded = "zone-ended"
@@ -30,7 +30,7 @@ public enum ZonectlOption: String, CaseIterable, Sendable {
   case readOnly = "read-only"
   case capAdd = "cap-add"
   case capDrop = "cap-drop"
-  case restart, autostart, `init`, nesting, label
+  case restart, autostart, expires, `init`, nesting, label
   case ro, rw, hide, home, profile, require, review, explain, verbose, report, id, ids, pid
   case only, calls, check, limits
   case stopSignal = "stop-signal"
@@ -43,7 +43,7 @@ public enum ZonectlOption: String, CaseIterable, Sendable {
   case asTemplate = "as-template"
   case machine, file, size
   case noVolumes = "no-volumes"
-  case bootable, kernel
+  case bootable, kernel, volumes
   case plainHttp = "plain-http"
   case dryRun = "dry-run"
   case root, help, version

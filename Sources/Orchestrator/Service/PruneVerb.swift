@@ -1,0 +1,135 @@
+internal import CommandLineTable
+internal import Glibc
+internal import LinuxNS
+internal import Orchestrator
+internal import ZoneRuntime
+
+/// prune: zones past their time, volumes of no zone, images that nothing leads to.
+struct PruneVerb {
+  private let invocation: Invocation
+  private let directories: Directories
+  private let zones: Zones
+  private var isDry: Bool { invocation.has(.dryRun) }
+
+  init(_ invocation: Invocation) throws {
+    self.invocation = invocation
+    directories = try Directories.standard(root: invocation.value(.root))
+    zones = Zones(directories, zonectl: try Place.zonectl()) { HandedOver.complain($0) }
+  }
+
+  /// What became of a zone's lease, or would.
+  private struct Lease: JSONObject {
+    enum State: String { case warned, waits, deleted, failed }
+
+    var zone = ""
+    var expires = ""
+    var state = State.waits
+    /// When it may go.
+    var end: String?
+
+    static var blank: Lease { Lease() }
+
+    mutating func fields(_ json: inout some JSONFields) throws(JSONError) {
+      var word = state.rawValue
+      try json.field("end", &end)
+      try json.field("expires", &expires)
+      try json.field("state", &word)
+      try json.field("zone", &zone)
+      state = State(rawValue: word) ?? .failed
+    }
+  }
+
+  private struct Report: JSONObject {
+    var images = PrunePlan()
+    var leases: [Lease] = []
+    var volumes: [String] = []
+
+    static var blank: Report { Report() }
+
+    mutating func fields(_ json: inout some JSONFields) throws(JSONError) {
+      try json.field("images", &images)
+      try json.field("leases", &leases)
+      try json.field("volumes", &volumes)
+    }
+  }
+
+  func run() throws -> Int32 {
+    let format = try ImageVerbs.format(invocation)
+    let wish = PrunePlan.Wish(all: invocation.has(.all), blobs: invocation.has(.blobs))
+    if !isDry, !invocation.has(.yes), isatty(STDIN_FILENO) == 1 {
+      let what =
+        (wish.all ? ["all images that no zone was made from"] : [])
+        + (invocation.has(.volumes) ? ["all volumes of no zone, with what is in them"] : [])
+      guard what.isEmpty || ImageVerbs.confirmed("remove \(what.joined(separator: ", and "))?") else {
+        throw ZoneError.refused("nothing was pruned")
+      }
+    }
+    var report = Report()
+    report.leases = try leases()
+    if invocation.has(.volumes) { report.volumes = try volumes() }
+    if !isDry { try VolumeKeeper(directories) { HandedOver.complain($0) }.removeLeftovers() }
+    report.images = try ImageVerbs.pruned(wish, directories, isDry: isDry)
+    if format == .json {
+      try ImageVerbs.json(report)
+    } else {
+      for lease in report.leases { Terminal.print("zone      \(lease.zone): \(words(lease))") }
+      for name in report.volumes { Terminal.print("volume    \(name)") }
+      ImageVerbs.print(report.images)
+      Terminal.print("\(isDry ? "would free" : "freed") \(Words.bytes(report.images.bytes)) of images")
+    }
+    return report.leases.contains { $0.state == .failed } ? 1 : 0
+  }
+
+  private func words(_ lease: Lease) -> String {
+    let end = lease.end ?? lease.expires
+    switch lease.state {
+    case .deleted: return isDry ? "would be deleted" : "deleted"
+    case .failed: return "not deleted"
+    case .waits, .warned:
+      return "expires \(lease.expires), and goes \(end) (zonectl set \(lease.zone) expires=7d renews it)"
+    }
+  }
+
+  private func leases() throws -> [Lease] {
+    var rows: [Lease] = []
+    let now = Clock.realtimeNanoseconds() / 1_000_000_000
+    for lease in try zones.zoneLeases() where now + ZoneLease.notice >= lease.expires {
+      var row = Lease()
+      (row.zone, row.expires) = (lease.zone, LeaseTime.text(lease.expires))
+      if let end = lease.end {
+        row.end = LeaseTime.text(end)
+        row.state = now >= end ? .deleted : .waits
+      } else {
+        row.end = LeaseTime.text(max(lease.expires, now + ZoneLease.notice))
+        row.state = .warned
+      }
+      if !isDry { carryOut(lease, &row) }
+      rows.append(row)
+    }
+    return rows
+  }
+
+  /// Tells a failure and goes on.
+  private func carryOut(_ lease: ZoneLease, _ row: inout Lease) {
+    do throws(ZoneError) {
+      switch row.state {
+      case .warned: try zones.warn(lease)
+      case .deleted: if try !zones.end(lease) { row.state = .waits }
+      case .waits, .failed: break
+      }
+    } catch {
+      HandedOver.complain(error.description)
+      row.state = .failed
+    }
+  }
+
+  private func volumes() throws -> [String] {
+    let keeper = VolumeKeeper(directories) { HandedOver.complain($0) }
+    var gone: [String] = []
+    for row in try keeper.rows() where row.zones.isEmpty {
+      if !isDry { try keeper.delete(row.name) }
+      gone.append(row.name)
+    }
+    return gone
+  }
+}
