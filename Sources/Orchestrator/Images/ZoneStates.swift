@@ -102,6 +102,23 @@ public struct ZoneStates {
     return try zones.ownLayer(of: zone, for: "look at", in: store).root.snapshots
   }
 
+  /// What each has that the ones before it have not, in bytes.
+  public func sizes(of snapshots: [RootSnapshot]) throws(ZoneError) -> [Int64] {
+    var seen: Set<Int> = []
+    var sizes: [Int64] = []
+    for snapshot in snapshots {
+      var bytes: Int64 = 0
+      for number in snapshot.layers where seen.insert(number).inserted {
+        guard let record = try store.layerRecord(number), record.kind == .zone else { continue }
+        // Of one that was frozen where it was nobody has counted.
+        bytes = saturatingSum(
+          bytes, record.bytes > 0 ? record.bytes : TreeUsage.of(store.root(ofLayer: number)).bytes)
+      }
+      sizes.append(bytes)
+    }
+    return sizes
+  }
+
   /// Back to a snapshot: what was written since is gone.
   public func rollBack(_ zone: String, to name: String) throws(ZoneError) {
     let lock = try locked()

@@ -46,30 +46,37 @@ struct LayerVerbs {
     case "create":
       let made = try states.snapshot(zone, ZoneStates.Label(name: names.first, labels: try invocation.labels()))
       Terminal.print(made)
-    case "list": try list(try states.snapshots(zone))
+    case "list":
+      let snapshots = try states.snapshots(zone)
+      try list(snapshots, sizes: try states.sizes(of: snapshots))
     case "rollback": try states.rollBack(zone, to: names[0])
     default: try states.forget(zone, names)
     }
     return 0
   }
 
-  private func list(_ snapshots: [RootSnapshot]) throws {
+  private func list(_ snapshots: [RootSnapshot], sizes: [Int64]) throws {
     let format = try ImageVerbs.format(invocation)
     if invocation.has(.quiet) {
       for snapshot in snapshots { Terminal.print(snapshot.name) }
     } else if format == .json {
-      try ImageVerbs.json(snapshots)
+      try ImageVerbs.json(
+        zip(snapshots, sizes).map { snapshot, bytes in
+          SnapshotRow(
+            bytes: bytes, labels: snapshot.labels, layers: snapshot.layers.count, made: snapshot.made,
+            name: snapshot.name)
+        })
     } else {
       let now = Clock.realtimeNanoseconds()
       let isWide = format == .wide
-      var table = TextTable(["name", "age"] + (isWide ? ["made"] : []) + ["layers", "labels"])
-      for snapshot in snapshots {
+      var table = TextTable(["name", "age"] + (isWide ? ["made"] : []) + ["size", "layers", "labels"])
+      for (snapshot, bytes) in zip(snapshots, sizes) {
         let labels = snapshot.labels.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
         let age = Words.span(nanoseconds: now > snapshot.made ? now - snapshot.made : 0)
         let made = Timestamp.text(Int64(clamping: snapshot.made / 1_000_000_000), 0)
         table.add(
           [snapshot.name, age] + (isWide ? [made] : [])
-            + [String(snapshot.layers.count), labels.isEmpty ? "-" : labels.joined(separator: ",")])
+            + [Words.bytes(bytes), String(snapshot.layers.count), labels.isEmpty ? "-" : labels.joined(separator: ",")])
       }
       Terminal.write(table.text(), to: STDOUT_FILENO)
     }
@@ -192,5 +199,26 @@ struct LayerVerbs {
   private static func both<Value: Equatable>(_ old: Value?, _ new: Value?) -> String {
     if let old, let new, old != new { return "\(old)>\(new)" }
     return (new ?? old).map { "\($0)" } ?? "-"
+  }
+}
+
+/// A line of snapshot list.
+private struct SnapshotRow: JSONObject {
+  /// What it has that the ones before it have not.
+  var bytes: Int64 = 0
+  var labels: [String: String] = [:]
+  var layers = 0
+  /// Nanoseconds since 1970.
+  var made: UInt64 = 0
+  var name = ""
+
+  static var blank: SnapshotRow { SnapshotRow() }
+
+  mutating func fields(_ json: inout some JSONFields) throws(JSONError) {
+    try json.field("bytes", &bytes)
+    try json.field("labels", &labels)
+    try json.field("layers", &layers)
+    try json.field("made", &made)
+    try json.field("name", &name)
   }
 }

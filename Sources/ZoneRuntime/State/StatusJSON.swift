@@ -19,6 +19,7 @@ extension ZoneStatus: JSONObject {
     try json.field("startId", &startId)
     try json.field("started", &started)
     try json.field("state", &state)
+    try json.field("use", &use)
     try json.field("why", &why)
   }
 }
@@ -54,5 +55,17 @@ extension KernelFeatures.Feature: JSONObject {
     try json.field("detail", &detail)
     try json.field("name", &name)
     try json.field("without", &without)
+  }
+}
+
+extension ZoneUse: JSONObject {
+  public static var blank: ZoneUse { ZoneUse() }
+
+  public mutating func fields(_ json: inout some JSONFields) throws(JSONError) {
+    try json.field("bytes", &bytes)
+    try json.field("made", &made)
+    try json.field("owner", &owner)
+    try json.field("partial", &isPartial)
+    try json.field("used", &used)
   }
 }

@@ -70,5 +70,20 @@ public struct ZoneStatus: Sendable {
   public var addresses: [String]
   /// Another one after each start.
   public var startId: String?
+  /// Where somebody asked for it (`Zones.addUse`).
+  public var use: ZoneUse?
   public var spec: ZoneSpec
+}
+
+/// What a zone is to who looks for what nobody needs any more.
+public struct ZoneUse: Equatable, Sendable {
+  /// On the disk: what it has written, and its log.
+  public var bytes: Int64 = 0
+  /// Something of it cannot be looked at.
+  public var isPartial = false
+  /// Nanoseconds since 1970; nil where it has no root yet.
+  public var made: UInt64?
+  public var owner: UInt32 = 0
+  /// When it lived last; now where it lives; nil: never.
+  public var used: UInt64?
 }

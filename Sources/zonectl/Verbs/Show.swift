@@ -5,7 +5,11 @@ import ZoneRuntime
 func show(_ context: Context) throws(ZoneError) -> Int32 {
   let format = try Output.format(context.invocation)
   var found: [ZoneStatus] = []
-  let status = try context.each { name throws(ZoneError) in found.append(try context.zones.status(name)) }
+  let status = try context.each { name throws(ZoneError) in
+    var status = try context.zones.status(name)
+    context.zones.addUse(to: &status)
+    found.append(status)
+  }
   if format == .json {
     try Output.json(found)
   } else {
@@ -26,6 +30,11 @@ private func description(_ zone: ZoneStatus) -> String {
   if zone.restarts > 0 { rows.append(("restarts", String(zone.restarts))) }
   if let exit = zone.exit { rows.append(("last end", "\(exit.words), \(ago(exit.at))")) }
   if let kills = zone.oomKills, kills > 0 { rows.append(("oom kills", String(kills))) }
+  if let use = zone.use {
+    if let made = use.made { rows.append(("made", "\(ago(made)), by uid \(use.owner)")) }
+    if let used = use.used, !zone.state.isLive { rows.append(("used", ago(used))) }
+    rows.append(("size", Words.bytes(use.bytes) + (use.isPartial ? "+" : "")))
+  }
   for address in zone.addresses { rows.append(("address", address)) }
   if let fleet = zone.spec.fleet { rows.append(("fleet", fleet)) }
   if zone.spec.ephemeral { rows.append(("deleted", "when it ends")) }

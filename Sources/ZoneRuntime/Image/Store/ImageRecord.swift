@@ -148,7 +148,7 @@ extension ImageRecord: StoredRecord {
 }
 
 /// At most Int64.max: what others say of sizes is only added up.
-func saturatingSum(_ one: Int64, _ other: Int64) -> Int64 {
+package func saturatingSum(_ one: Int64, _ other: Int64) -> Int64 {
   let (sum, isTooMuch) = one.addingReportingOverflow(other)
   return isTooMuch ? .max : sum
 }
