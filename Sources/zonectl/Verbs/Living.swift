@@ -32,11 +32,10 @@ func stop(_ context: Context) throws(ZoneError) -> Int32 {
 }
 
 private func stop(_ name: String, _ grace: Double?, _ context: Context) throws(ZoneError) {
-  let signal = try context.zones.status(name).spec.stopSignal
   var progress = Progress()
   defer { progress.end() }
   try context.zones.stop(name, grace: grace) { left in
-    progress.show("stopping \(name): waiting for \(signal), \(Int(left.rounded(.up))) s left")
+    progress.show("stopping \(name): killed in \(Int(left.rounded(.up))) s, if it has not ended")
   }
 }
 

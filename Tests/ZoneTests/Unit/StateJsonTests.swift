@@ -44,6 +44,7 @@ struct StateJsonTests {
     spec.ephemeral = true
     spec.fleet = "shop"
     spec.sandbox = fullSandbox()
+    spec.expires = 1_795_402_694
     return spec
   }
 
@@ -99,7 +100,8 @@ struct StateJsonTests {
         var exit = ZoneExit(code: nil, signal: 9, oomKilled: true, at: 5)
         exit.oomKills = 2
         return exit
-      }(), oomKills: 3, addresses: ["10.0.0.1"], startId: "s", spec: fullSpec())
+      }(), oomKills: 3, addresses: ["10.0.0.1"], startId: "s",
+      use: ZoneUse(bytes: 1, isPartial: true, made: 2, owner: 3, used: 4), spec: fullSpec())
   }
 
   /// The names of optional fields of `value` that are nil.
