@@ -28,6 +28,7 @@ condition() {
     v2-only) [ ! -d /sys/fs/cgroup/memory ] ;;
     other-runc) ! runc --version 2>/dev/null | grep -q '^runc version 1\.1\.5+ds1' ;;
     no-tun) [ ! -c /dev/net/tun ] ;;
+    no-project-quotas) ! { zcat /proc/config.gz || cat "/boot/config-$(uname -r)"; } 2>/dev/null | grep -q '^CONFIG_QFMT_V2=[ym]' ;;
     runtime-only) runtime_only ;;
     *) fail "Tests/skips names a condition that is not known: $1" ;;
   esac

@@ -123,6 +123,33 @@ long zns_mount_disk(const char *path, const char **step);
 /// Attaches a detached mount to a directory, in a mount namespace of the calling thread's own: it goes with us.
 long zns_show_mount(int mount, const char *at, const char **step);
 
+/// What a quota has counted.
+struct zns_quota_use {
+  uint64_t bytes;
+  uint64_t files;  // 0 where they are not counted
+  uint64_t limit;  // in bytes; 0: none
+};
+/// Whether the file system of a directory holds its projects to their limits (quotactl_fd(2), Linux 5.14): 0 or 1.
+/// -ENOSYS: this kernel has no such call.
+long zns_project_quotas(int directory);
+/// The project that a file or directory is counted for (ioctl_xfs_fsgetxattr(2)); not of what was opened with O_PATH.
+long zns_project(int file, uint32_t *id);
+/// Has it counted for another; what is made in a directory from then on, too. Takes CAP_FOWNER, and no user namespace.
+long zns_set_project(int file, uint32_t id, int is_directory);
+/// Of a project that nobody has: zeros.
+long zns_project_use(int directory, uint32_t id, struct zns_quota_use *use);
+/// In bytes, rounded up to 1,024; 0: none. Takes CAP_SYS_ADMIN.
+long zns_limit_project(int directory, uint32_t id, uint64_t bytes);
+/// btrfs: makes a subvolume in a directory.
+long zns_make_subvolume(int directory, const char *name);
+/// Whether btrfs counts (btrfs-quota(8)): 0 or 1.
+long zns_subvolume_quotas(int directory);
+/// What a subvolume may refer to, in bytes; 0: as much as there is. Takes CAP_SYS_ADMIN, and a directory of the same file
+/// system outside: in a full one even this call is EDQUOT.
+long zns_limit_subvolume(int subvolume, int outside, uint64_t bytes);
+/// As of the file system's last commit.
+long zns_subvolume_use(int subvolume, struct zns_quota_use *use);
+
 /// The Landlock ABI version (landlock_create_ruleset(2) with LANDLOCK_CREATE_RULESET_VERSION), -ENOSYS or -EOPNOTSUPP.
 long zns_landlock_abi(void);
 

@@ -55,7 +55,7 @@ public struct ImageCommitter {
     _ = try installer.install(document.digest, manifest, bytes: document.size)
     let record = ReferenceRecord(
       manifest: document.digest, origin: "commit", owner: geteuid(), made: Clock.realtimeNanoseconds())
-    try stored { () throws(ZoneError) in try store.write(record, as: name) }
+    try stored { () throws(ZoneError) in try store.put(record, as: name) }
     return document.digest
   }
 

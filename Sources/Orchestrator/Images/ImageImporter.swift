@@ -185,7 +185,7 @@ public struct ImageImporter {
   {
     let record = ReferenceRecord(
       manifest: manifest, index: index, origin: "import", owner: geteuid(), made: Clock.realtimeNanoseconds())
-    try stored { () throws(ZoneError) in try store.write(record, as: name) }
+    try stored { () throws(ZoneError) in try store.put(record, as: name) }
     return Imported(name: name, digest: manifest)
   }
 

@@ -245,7 +245,7 @@ extension VolumeKeeper {
         try? remove(new, name)
         throw error
       }
-      return try finish(new, name, labels: labels, disk: disk)
+      return try finish(new, name, labels: labels, size: disk)
     }
     if try known(name) == .file, try !zones.users(ofVolume: name).contains(where: { $0.state.isLive }) {
       return try replaceDisk(name, from: blob, force: force)
@@ -302,10 +302,20 @@ extension VolumeKeeper {
     let (new, old) = try beside(ground, name)
     defer { try? remove(new, name) }
     try makeEmpty(new, name)
+    if ground.disk == nil {
+      // What is not counted as the volume's is cannot be moved into it.
+      try attempt("bound the new files of volume \(name)") { () throws(SyscallError) in
+        try DiskQuota.share(ground.folder, with: new)
+      }
+    }
     let hasTop: Bool
     do throws(ZoneError) { hasTop = try unpack(blob, into: new, name) } catch {
-      guard ground.disk != nil, "\(error)".contains("ENOSPC") else { throw error }
-      throw .refused("\(error) (a disk that zones have has to have room for both; stop them, and it need not)")
+      let text = "\(error)"
+      if ground.disk != nil, text.contains("ENOSPC") {
+        throw .refused("\(text) (a disk that zones have has to have room for both; stop them, and it need not)")
+      }
+      guard text.contains("EDQUOT") || text.contains("ENOSPC") else { throw error }
+      throw .refused("\(text) (until it is done there is room for both, within the volume's size too)")
     }
     try makeEmpty(old, name)
     var hold = try self.hold(writersOf: [name])

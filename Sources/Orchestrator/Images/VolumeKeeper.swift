@@ -52,6 +52,8 @@ public struct VolumeKeeper {
     public var bytes: Int64 = 0
     /// Something in it cannot be looked at.
     public var isPartial = false
+    /// Seconds since 1970; nil is never.
+    public var expires: UInt64?
     public var kind = Kind.directory
     public var labels: [String: String] = [:]
     /// Nanoseconds since 1970; nil where nobody has noted it.
@@ -69,6 +71,7 @@ public struct VolumeKeeper {
     public mutating func fields(_ json: inout some JSONFields) throws(JSONError) {
       var word = kind.rawValue
       try json.field("bytes", &bytes)
+      try json.field("expires", &expires)
       try json.field("kind", &word)
       try json.field("labels", &labels)
       try json.field("made", &made)
@@ -98,6 +101,7 @@ public struct VolumeKeeper {
     }
     guard let record else { return row }
     (row.labels, row.made, row.owner, row.size) = (record.labels, record.made, record.owner, record.size)
+    row.expires = record.expires
     // The record's own time: when a zone was last started with it.
     if let facts = try? FileFacts.at("\(directories.volumeRecords)/\(name)"), facts.modified > 0 {
       row.used = UInt64(facts.modified)
@@ -117,15 +121,26 @@ public struct VolumeKeeper {
   public static let smallestDisk: Int64 = 16 << 20
 
   /// - Parameter disk: of a volume that is ext4 in a file, how large; nil: a directory.
-  public func create(_ name: String, disk: Int64?, labels: [String: String]) throws(ZoneError) {
+  /// - Parameters:
+  ///   - size: of a disk; what a directory may take at most, where its file system has project quotas.
+  ///   - expires: seconds since 1970; nil: it is wanted for ever.
+  public func create(
+    _ name: String, size: Int64?, isDisk: Bool, labels: [String: String], expires: UInt64?
+  ) throws(ZoneError) {
     try Self.checkName(name)
     try directories.make()
     let lock = try zones.hold(volume: name)
     defer { withExtendedLifetime(lock) {} }
     guard !exists(name) else { throw .refused("there is a volume \(name) already") }
-    let new = try begin(name, disk: disk)
-    if disk == nil { chmod(new, 0o755) }
-    try finish(new, name, labels: labels, disk: disk)
+    let new = try begin(name, disk: isDisk ? size : nil)
+    if !isDisk {
+      chmod(new, 0o755)
+      do throws(ZoneError) { if let size { try zones.bound(volume: name, new, to: size) } } catch {
+        try? remove(new, name)  // the first error is the one to report
+        throw error
+      }
+    }
+    try finish(new, name, labels: labels, size: size, expires: expires)
   }
 
   /// A volume on its way, beside its place: the directory, or the file.
@@ -147,9 +162,11 @@ public struct VolumeKeeper {
   }
 
   /// Puts it into its place, whole.
-  func finish(_ new: String, _ name: String, labels: [String: String], disk: Int64?) throws(ZoneError) {
-    var record = VolumeRecord(owner: geteuid(), made: Clock.realtimeNanoseconds(), size: disk)
-    record.labels = labels
+  func finish(
+    _ new: String, _ name: String, labels: [String: String], size: Int64?, expires: UInt64? = nil
+  ) throws(ZoneError) {
+    var record = VolumeRecord(owner: geteuid(), made: Clock.realtimeNanoseconds(), size: size)
+    (record.labels, record.expires) = (labels, expires)
     do throws(ZoneError) {
       try zones.note(record, of: name)
       let place = path(name)

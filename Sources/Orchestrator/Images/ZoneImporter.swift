@@ -40,6 +40,10 @@ public struct ZoneImporter {
       var spec = zone.spec
       if let name { spec.name = name }
       spec.fleet = nil
+      if spec.quota != nil, let why = zones.whyUnbounded(spec) {
+        notice("its quota is left out: \(why)")
+        spec.quota = nil
+      }
       try check(spec, zone, hasVolumes)
       let powers = powers(of: spec)
       if !powers.isEmpty {

@@ -124,7 +124,7 @@ public struct ZoneStates {
     let lock = try locked()
     defer { withExtendedLifetime(lock) {} }
     var own = try zones.ownLayer(of: zone, for: "roll back", in: store)
-    let snapshot = try Self.find(name, own.root, zone)
+    let snapshot = try own.root.snapshot(named: name, of: zone)
     guard !own.isLive else {
       throw .refused("cannot roll zone \(zone) back: it runs (zonectl stop \(zone))")
     }
@@ -136,18 +136,8 @@ public struct ZoneStates {
     let lock = try locked()
     defer { withExtendedLifetime(lock) {} }
     var own = try zones.ownLayer(of: zone, for: "look at", in: store)
-    for name in names { _ = try Self.find(name, own.root, zone) }
+    for name in names { _ = try own.root.snapshot(named: name, of: zone) }
     for name in names { try own.forget(name) }
-  }
-
-  public static func find(_ name: String, _ root: RootRecord, _ zone: String) throws(ZoneError) -> RootSnapshot {
-    if let found = root.snapshots.first(where: { $0.name == name }) { return found }
-    let names = root.snapshots.map { $0.name }
-    throw .refused(
-      "zone \(zone) has no snapshot \(shortened(name)) ("
-        + (names.isEmpty
-          ? "zonectl snapshot create \(zone) makes one" : "it has \(names.suffix(8).joined(separator: ", "))")
-        + ")")
   }
 
   // MARK: clones
@@ -164,22 +154,17 @@ public struct ZoneStates {
     var own = try zones.ownLayer(of: zone, for: "clone", in: store)
     var spec = try zones.spec(of: zone)
     (spec.name, spec.fleet) = (new, nil)
-    var root = own.root
-    if let snapshot {
-      let found = try Self.find(snapshot, own.root, zone)
-      (root.layers, root.top) = (found.layers, found.top)
-      if let base = found.base { (root.image, root.use) = (base.image, base.use) }
-    } else if own.isLive {
+    var root: RootRecord
+    if let found = try own.rootOfClone(snapshot, in: store) {
+      root = found
+    } else {
+      root = own.root
+      root.snapshots = []
       root.top = try own.top()
       let copy = try copied(own, zone)
       root.layers.insert(copy, at: 0)
       root.top.layer = copy
-    } else {
-      // What nobody has written needs no layer.
-      if try !own.isUntouched() { try own.freeze(in: store, as: nil) }
-      (root.layers, root.top) = (own.root.layers, own.root.top)
     }
-    root.snapshots = []
     root.isTemplate = template
     change(&spec, &root)
     try zones.clone(spec, root)

@@ -44,6 +44,7 @@ public struct SpecDifference: Equatable, Sendable {
     Row("sandbox", .recreate, \.sandbox),
     Row("autostart", .live, \.autostart),
     Row("expires", .live, \.expires),
+    Row("quota", .live, \.quota),
     Row("tty", .restart, \.terminal),
     Row("init", .restart, \.ownInit),
     Row("nesting", .restart, \.nesting),

@@ -54,7 +54,7 @@ public struct ImagePuller: Sendable {
     let record = ReferenceRecord(
       manifest: fetched.manifest, index: fetched.index, origin: "pull", owner: geteuid(),
       made: Clock.realtimeNanoseconds())
-    try stored { () throws(ZoneError) in try store.write(record, as: name) }
+    try stored { () throws(ZoneError) in try store.put(record, as: name) }
     return Pulled(name: name, digest: fetched.index ?? fetched.manifest)
   }
 

@@ -61,10 +61,13 @@ struct ImageVerbs {
     case "list": return try ImageList(try look(), invocation).print(words.first)
     case "show": return try show(words[0])
     case "tag":
-      _ = try store(for: words[0]).tag(words[0], as: words[1])
+      let expires = try invocation.expires()
+      let name = try store(for: words[0]).tag(words[0], as: words[1])
+      try lease(name, expires)
       return 0
     case "delete": return delete(words)
     case "prune": return try prune()
+    case "set": return try set(words)
     case "import": return try importing(words[0], name: words.count > 1 ? words[1] : nil)
     case "export": return try export(words[0], to: words[1])
     case "pull": return try pull(words)
@@ -77,13 +80,14 @@ struct ImageVerbs {
     "image",
     [
       VerbWords.Word("list", 0...1, "list [PREFIX]", [.output, .digests, .quiet]),
-      VerbWords.Word("show", 1...1, "show NAME", [.output]), VerbWords.Word("tag", 2...2, "tag NAME NEW", []),
+      VerbWords.Word("show", 1...1, "show NAME", [.output]), VerbWords.Word("tag", 2...2, "tag NAME NEW", [.expires]),
+      VerbWords.Word("set", 2...2, "set NAME expires=WHEN", []),
       VerbWords.Word("delete", 1...Int.max, "delete NAME…", [.force]),
       VerbWords.Word("prune", 0...0, "prune", [.output, .all, .blobs, .dryRun, .yes]),
-      VerbWords.Word("import", 1...2, "import FILE|-|DIR [NAME]", [.platform, .from]),
+      VerbWords.Word("import", 1...2, "import FILE|-|DIR [NAME]", [.platform, .from, .expires]),
       VerbWords.Word("export", 2...2, "export NAME FILE|-", [.quiet]),
       VerbWords.Word(
-        "pull", 1...Int.max, "pull NAME…", [.platform, .quiet, .plainHttp, .ca, .login, .jobs]),
+        "pull", 1...Int.max, "pull NAME…", [.platform, .quiet, .plainHttp, .ca, .login, .jobs, .expires]),
       VerbWords.Word("push", 1...2, "push NAME [NEW]", [.quiet, .plainHttp, .ca, .login, .jobs]),
       VerbWords.Word(
         "update", 0...Int.max, "update NAME…|--all",
@@ -124,6 +128,17 @@ struct ImageVerbs {
     let details = ImageDetails(try store.find(name).record, try store.look())
     if format == .json { try Self.json(details) } else { Terminal.write(details.text, to: STDOUT_FILENO) }
     return 0
+  }
+
+  private func set(_ words: [String]) throws -> Int32 {
+    let name = try Self.reference(words[0])
+    try Zones(directories).renew(.image(name), until: try Leases.parse(words[1], "image set"))
+    return 0
+  }
+
+  /// - Parameter expires: nil: nobody has said until when.
+  private func lease(_ name: ImageReference, _ expires: Leases.Until?) throws(ZoneError) {
+    if let expires { try Zones(directories).renew(.image(name), until: expires.time) }
   }
 
   /// Tells every failure and goes on.
@@ -199,6 +214,7 @@ struct ImageVerbs {
     let options = try registryOptions()
     let platform = try platform()
     let names = try texts.map(Self.reference)
+    let expires = try invocation.expires()
     let lines = PullLines(isQuiet: invocation.has(.quiet))
     var status: Int32 = 0
     for name in names {
@@ -210,6 +226,7 @@ struct ImageVerbs {
           notice: { lines.say($0) }, tell: { lines.show($0) })
         defer { puller.end() }
         let pulled = try puller.run(name)
+        do throws(ZoneError) { try lease(pulled.name, expires) } catch { throw ImageError(error.description) }
         lines.end()
         let text = pulled.name.digest == nil ? "\(pulled.name.familiar)@\(pulled.digest.text)" : pulled.name.familiar
         Terminal.print(text)
@@ -307,9 +324,11 @@ struct ImageVerbs {
 
   private func importing(_ path: String, name: String?) throws -> Int32 {
     let form = try invocation.choice("from", ImageImporter.Form.allCases.map(\.rawValue))
+    let expires = try invocation.expires()
     let importer = ImageImporter(try ImageStore.make(directories), platform: try platform()) { HandedOver.complain($0) }
     do throws(ImageError) {
       for image in try importer.run(path, form.flatMap { ImageImporter.Form(rawValue: $0) } ?? .auto, name: name) {
+        do throws(ZoneError) { try lease(image.name, expires) } catch { throw ImageError(error.description) }
         Terminal.print("\(image.name.familiar)@\(image.digest.text)")
       }
     } catch { throw ZoneError.refused("cannot import \(path): \(error)") }

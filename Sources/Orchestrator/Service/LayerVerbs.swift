@@ -31,7 +31,8 @@ struct LayerVerbs {
   private static let snapshotWords = VerbWords(
     "snapshot",
     [
-      VerbWords.Word("create", 1...2, "create ZONE [NAME]", [.label]),
+      VerbWords.Word("create", 1...2, "create ZONE [NAME]", [.label, .expires]),
+      VerbWords.Word("set", 3...3, "set ZONE NAME expires=WHEN", []),
       VerbWords.Word("list", 1...1, "list ZONE", [.output, .quiet]),
       VerbWords.Word("rollback", 2...2, "rollback ZONE NAME", []),
       VerbWords.Word("delete", 2...Int.max, "delete ZONE NAME…", []),
@@ -44,8 +45,13 @@ struct LayerVerbs {
     let states = try states(of: zone)
     switch word {
     case "create":
+      let expires = try invocation.expires()
       let made = try states.snapshot(zone, ZoneStates.Label(name: names.first, labels: try invocation.labels()))
+      if let expires { try Zones(directories).renew(.snapshot(made, of: zone), until: expires.time) }
       Terminal.print(made)
+    case "set":
+      try Zones(directories).renew(
+        .snapshot(names[0], of: zone), until: try Leases.parse(names[1], "snapshot set"))
     case "list":
       let snapshots = try states.snapshots(zone)
       try list(snapshots, sizes: try states.sizes(of: snapshots))
@@ -63,19 +69,20 @@ struct LayerVerbs {
       try ImageVerbs.json(
         zip(snapshots, sizes).map { snapshot, bytes in
           SnapshotRow(
-            bytes: bytes, labels: snapshot.labels, layers: snapshot.layers.count, made: snapshot.made,
+            bytes: bytes, expires: snapshot.expires, labels: snapshot.labels, layers: snapshot.layers.count,
+            made: snapshot.made,
             name: snapshot.name)
         })
     } else {
       let now = Clock.realtimeNanoseconds()
       let isWide = format == .wide
-      var table = TextTable(["name", "age"] + (isWide ? ["made"] : []) + ["size", "layers", "labels"])
+      var table = TextTable(["name", "age"] + (isWide ? ["made", "expires"] : []) + ["size", "layers", "labels"])
       for (snapshot, bytes) in zip(snapshots, sizes) {
         let labels = snapshot.labels.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
         let age = Words.span(nanoseconds: now > snapshot.made ? now - snapshot.made : 0)
         let made = Timestamp.text(Int64(clamping: snapshot.made / 1_000_000_000), 0)
         table.add(
-          [snapshot.name, age] + (isWide ? [made] : [])
+          [snapshot.name, age] + (isWide ? [made, snapshot.expires.map(LeaseTime.text) ?? "-"] : [])
             + [Words.bytes(bytes), String(snapshot.layers.count), labels.isEmpty ? "-" : labels.joined(separator: ",")])
       }
       Terminal.write(table.text(), to: STDOUT_FILENO)
@@ -161,7 +168,7 @@ struct LayerVerbs {
     let root = own.root
     let before: (layers: [Int], top: RootTop?)
     if let snapshot {
-      let found = try ZoneStates.find(snapshot, root, zone)
+      let found = try root.snapshot(named: snapshot, of: zone)
       before = (found.layers, found.top)
     } else {
       before = (
@@ -206,6 +213,8 @@ struct LayerVerbs {
 private struct SnapshotRow: JSONObject {
   /// What it has that the ones before it have not.
   var bytes: Int64 = 0
+  /// Seconds since 1970.
+  var expires: UInt64?
   var labels: [String: String] = [:]
   var layers = 0
   /// Nanoseconds since 1970.
@@ -216,6 +225,7 @@ private struct SnapshotRow: JSONObject {
 
   mutating func fields(_ json: inout some JSONFields) throws(JSONError) {
     try json.field("bytes", &bytes)
+    try json.field("expires", &expires)
     try json.field("labels", &labels)
     try json.field("layers", &layers)
     try json.field("made", &made)

@@ -1,10 +1,11 @@
 internal import CommandLineTable
+internal import Foundation
 internal import Glibc
 internal import LinuxNS
 internal import Orchestrator
 internal import ZoneRuntime
 
-/// prune: zones past their time, volumes of no zone, images that nothing leads to.
+/// prune: what is past its time, volumes of no zone, images that nothing leads to.
 struct PruneVerb {
   private let invocation: Invocation
   private let directories: Directories
@@ -17,31 +18,36 @@ struct PruneVerb {
     zones = Zones(directories, zonectl: try Place.zonectl()) { HandedOver.complain($0) }
   }
 
-  /// What became of a zone's lease, or would.
-  private struct Lease: JSONObject {
-    enum State: String { case warned, waits, deleted, failed }
+  /// What became of a lease, or would.
+  private struct Row: JSONObject {
+    enum State: String { case warned, waits, used, deleted, failed }
 
-    var zone = ""
+    var kind = ""
+    var name = ""
     var expires = ""
     var state = State.waits
     /// When it may go.
     var end: String?
+    /// Zones for whose sake it stays.
+    var zones: [String] = []
 
-    static var blank: Lease { Lease() }
+    static var blank: Row { Row() }
 
     mutating func fields(_ json: inout some JSONFields) throws(JSONError) {
       var word = state.rawValue
       try json.field("end", &end)
       try json.field("expires", &expires)
+      try json.field("kind", &kind)
+      try json.field("name", &name)
       try json.field("state", &word)
-      try json.field("zone", &zone)
+      try json.field("zones", &zones)
       state = State(rawValue: word) ?? .failed
     }
   }
 
   private struct Report: JSONObject {
     var images = PrunePlan()
-    var leases: [Lease] = []
+    var leases: [Row] = []
     var volumes: [String] = []
 
     static var blank: Report { Report() }
@@ -72,7 +78,9 @@ struct PruneVerb {
     if format == .json {
       try ImageVerbs.json(report)
     } else {
-      for lease in report.leases { Terminal.print("zone      \(lease.zone): \(words(lease))") }
+      for row in report.leases {
+        Terminal.print(row.kind.padding(toLength: 10, withPad: " ", startingAt: 0) + "\(row.name): \(words(row))")
+      }
       for name in report.volumes { Terminal.print("volume    \(name)") }
       ImageVerbs.print(report.images)
       Terminal.print("\(isDry ? "would free" : "freed") \(Words.bytes(report.images.bytes)) of images")
@@ -80,28 +88,39 @@ struct PruneVerb {
     return report.leases.contains { $0.state == .failed } ? 1 : 0
   }
 
-  private func words(_ lease: Lease) -> String {
-    let end = lease.end ?? lease.expires
-    switch lease.state {
+  private func words(_ row: Row) -> String {
+    switch row.state {
     case .deleted: return isDry ? "would be deleted" : "deleted"
     case .failed: return "not deleted"
+    case .used: return "expired \(row.expires), and stays for \(row.zones.joined(separator: ", "))"
     case .waits, .warned:
-      return "expires \(lease.expires), and goes \(end) (zonectl set \(lease.zone) expires=7d renews it)"
+      let renewal =
+        switch row.kind {
+        case "zone": "set \(row.name)"
+        case "snapshot": "snapshot set \(row.name.split(separator: "@").joined(separator: " "))"
+        default: "\(row.kind) set \(row.name)"
+        }
+      return "expires \(row.expires), and goes \(row.end ?? row.expires) (zonectl \(renewal) expires=7d renews it)"
     }
   }
 
-  private func leases() throws -> [Lease] {
-    var rows: [Lease] = []
+  private func leases() throws -> [Row] {
+    var rows: [Row] = []
     let now = Clock.realtimeNanoseconds() / 1_000_000_000
-    for lease in try zones.zoneLeases() where now + ZoneLease.notice >= lease.expires {
-      var row = Lease()
-      (row.zone, row.expires) = (lease.zone, LeaseTime.text(lease.expires))
+    for lease in try zones.leases() where now + Lease.notice >= lease.expires {
+      var row = Row()
+      (row.kind, row.name) = Self.words(lease.subject)
+      row.expires = LeaseTime.text(lease.expires)
       if let end = lease.end {
         row.end = LeaseTime.text(end)
         row.state = now >= end ? .deleted : .waits
       } else {
-        row.end = LeaseTime.text(max(lease.expires, now + ZoneLease.notice))
+        row.end = LeaseTime.text(max(lease.expires, now + Lease.notice))
         row.state = .warned
+      }
+      if row.state == .deleted {
+        row.zones = try zones.keepers(of: lease)
+        if !row.zones.isEmpty { row.state = .used }
       }
       if !isDry { carryOut(lease, &row) }
       rows.append(row)
@@ -109,13 +128,22 @@ struct PruneVerb {
     return rows
   }
 
+  private static func words(_ subject: Lease.Subject) -> (kind: String, name: String) {
+    switch subject {
+    case .zone(let name): ("zone", name)
+    case .snapshot(let name, let zone): ("snapshot", "\(zone)@\(name)")
+    case .image(let name): ("image", name.familiar)
+    case .volume(let name): ("volume", name)
+    }
+  }
+
   /// Tells a failure and goes on.
-  private func carryOut(_ lease: ZoneLease, _ row: inout Lease) {
+  private func carryOut(_ lease: Lease, _ row: inout Row) {
     do throws(ZoneError) {
       switch row.state {
       case .warned: try zones.warn(lease)
       case .deleted: if try !zones.end(lease) { row.state = .waits }
-      case .waits, .failed: break
+      case .waits, .used, .failed: break
       }
     } catch {
       HandedOver.complain(error.description)

@@ -22,7 +22,8 @@ struct VolumeVerbs {
     "volume",
     [
       VerbWords.Word("list", 0...0, "list", [.output, .quiet]), VerbWords.Word("show", 1...1, "show NAME", [.output]),
-      VerbWords.Word("create", 1...1, "create NAME", [.file, .size, .label]),
+      VerbWords.Word("create", 1...1, "create NAME", [.file, .size, .label, .expires]),
+      VerbWords.Word("set", 2...2, "set NAME expires=WHEN", []),
       VerbWords.Word("delete", 1...Int.max, "delete NAME…", []),
       VerbWords.Word("backup", 2...2, "backup NAME FILE|-", [.compress]),
       VerbWords.Word("restore", 2...2, "restore NAME FILE|-", [.force]),
@@ -34,6 +35,8 @@ struct VolumeVerbs {
     case "list": try list(try keeper.rows())
     case "show": try show(try keeper.row(names[0]))
     case "create": try create(names[0])
+    case "set":
+      try Zones(directories).renew(.volume(names[0]), until: try Leases.parse(names[1], "volume set"))
     case "delete": return delete(names)
     case "backup": try backUp(names[0], to: names[1])
     default: try keeper.restore(names[0], from: names[1], force: invocation.has(.force))
@@ -50,10 +53,12 @@ struct VolumeVerbs {
     } else {
       let isWide = format == .wide
       var table = TextTable(
-        ["name", "kind", "size", "age", "used", "zones"] + (isWide ? ["owner", "labels", "path"] : []))
+        ["name", "kind", "size", "age", "used", "zones"] + (isWide ? ["expires", "owner", "labels", "path"] : []))
       for row in rows {
         let zones = row.zones.isEmpty ? "-" : row.zones.joined(separator: ",")
-        let wide = [row.owner.map(String.init) ?? "-", Self.labels(row), row.path]
+        let wide = [
+          row.expires.map(LeaseTime.text) ?? "-", row.owner.map(String.init) ?? "-", Self.labels(row), row.path,
+        ]
         table.add(
           [row.name, row.kind.rawValue, Self.size(row), Self.age(row.made), Self.age(row.used), zones]
             + (isWide ? wide : []))
@@ -66,15 +71,20 @@ struct VolumeVerbs {
     if try ImageVerbs.format(invocation) == .json { return try ImageVerbs.json(row) }
     let lines = [
       ("name", row.name), ("kind", row.kind.rawValue), ("path", row.path), ("size", Self.size(row)),
-      ("made", Self.time(row.made)), ("used", Self.time(row.used)), ("owner", row.owner.map { "uid \($0)" } ?? "-"),
+      ("made", Self.time(row.made)), ("used", Self.time(row.used)),
+      ("expires", row.expires.map(LeaseTime.text) ?? "never"), ("owner", row.owner.map { "uid \($0)" } ?? "-"),
       ("zones", row.zones.isEmpty ? "-" : row.zones.joined(separator: " ")), ("labels", Self.labels(row)),
     ]
     for (word, value) in lines {
-      Terminal.print("\(word.padding(toLength: 7, withPad: " ", startingAt: 0))\(TextTable.printable(value))")
+      Terminal.print("\(word.padding(toLength: 9, withPad: " ", startingAt: 0))\(TextTable.printable(value))")
     }
   }
 
-  private static func size(_ row: VolumeKeeper.Row) -> String { Words.bytes(row.bytes) + (row.isPartial ? "+" : "") }
+  private static func size(_ row: VolumeKeeper.Row) -> String {
+    let bytes = Words.bytes(row.bytes) + (row.isPartial ? "+" : "")
+    guard row.kind == .directory, let size = row.size else { return bytes }
+    return "\(bytes) of \(Words.bytes(size))"
+  }
 
   private static func age(_ time: UInt64?) -> String {
     guard let time else { return "-" }
@@ -101,12 +111,10 @@ struct VolumeVerbs {
       }
       size = bytes
     }
-    guard invocation.has(.file) == (size != nil) else {
-      throw ZoneError.commandLine(
-        size == nil
-          ? "volume create: --file wants --size" : "volume create: --size is of a volume in a file (--file)")
-    }
-    try keeper.create(name, disk: size, labels: try invocation.labels())
+    if invocation.has(.file), size == nil { throw ZoneError.commandLine("volume create: --file wants --size") }
+    let expires = try invocation.expires()
+    try keeper.create(
+      name, size: size, isDisk: invocation.has(.file), labels: try invocation.labels(), expires: expires?.time)
     Terminal.print(name)
   }
 

@@ -4,6 +4,8 @@ internal import LinuxNS
 /// What a zone is to be made of, looked up before anything of it is made. While the value lives nobody removes the image.
 public struct FoundRoot: ~Copyable {
   let root: RootRecord
+  /// The file with it. A zone's is the same file, but for what it is called by: that its spec says.
+  let file: String
   private let name: ImageReference
   private let store: ImageStore
   private let lock: StoreLock
@@ -12,6 +14,7 @@ public struct FoundRoot: ~Copyable {
     _ root: RootRecord, _ name: ImageReference, _ store: ImageStore, _ lock: consuming StoreLock
   ) {
     (self.root, self.name, self.store) = (root, name, store)
+    file = store.startFile(of: root)
     self.lock = lock
   }
 
@@ -54,12 +57,14 @@ extension Zones {
   }
 
   /// The zone's own layer, which lies above its image's and looks like the top of it.
-  func makeLayer(_ files: ZoneFiles, _ top: RootTop, in store: ImageStore) throws(ZoneError) {
+  /// - Parameter quota: what it may take, in bytes.
+  func makeLayer(_ files: ZoneFiles, _ top: RootTop, quota: Int64?, in store: ImageStore) throws(ZoneError) {
+    if let quota { try bound(files, isSparse: false, to: quota) }
     try attempt("make the zone's layer") { () throws(SyscallError) in
+      if quota == nil { try FileSystem.makeDirectories(files.own, mode: 0o700) }
       try FileSystem.makeDirectories(files.upper, mode: 0o755)
-      try FileSystem.makeDirectories(files.work, mode: 0o700)
       // A user's own layer is his, whatever the image's is.
-      if geteuid() == 0 {
+      if geteuid() == 0, top.uid != 0 || top.gid != 0 {
         try FileSystem.call("chown", files.upper) { lchown(files.upper, top.uid, top.gid) }
       }
       if let layer = top.layer { try FileSystem.copyAttributes(store.root(ofLayer: layer), to: files.upper) }
@@ -90,25 +95,42 @@ extension Zones {
     guard let root = try RootRecord.read(in: folder) else {
       throw .refused("cannot use zone \(spec.name): \(folder)/\(RootRecord.file) is gone (delete the zone)")
     }
-    return root
+    return root.named(by: spec)
   }
 
   /// What a start makes the root of; nil for other brands. The zone's lock is held: what somebody has begun with it is
   /// carried on with.
   func startRoot(of spec: ZoneSpec, _ files: ZoneFiles) throws(ZoneError) -> RootRecord? {
-    guard let root = try imageRoot(of: spec, files) else { return nil }
+    guard var root = try imageRoot(of: spec, files) else { return nil }
     if spec.ephemeral, let why = Self.refusalOfPassing(kernel: IdMappable.kernel) {
       throw .refused("cannot start zone \(spec.name): \(why)")
     }
     if root.isTemplate {
       throw .refused("cannot start zone \(spec.name): it is a template (zonectl clone \(spec.name) NEW)")
     }
-    guard root.pending != nil else { return root }
-    let store = try images(of: spec)
-    let lock = try store.lock(.shared) { notice("waiting for who removes images") }
-    let settled = try settled(files, root, in: store)
-    withExtendedLifetime(lock) {}
-    return settled
+    if spec.ephemeral { return root }
+    try moveOldLayer(files)
+    if root.pending != nil {
+      let store = try images(of: spec)
+      let lock = try store.lock(.shared) { notice("waiting for who removes images") }
+      root = try settled(files, root, in: store)
+      withExtendedLifetime(lock) {}
+    }
+    try attempt("start zone \(spec.name)") { () throws(SyscallError) in
+      try FileSystem.makeDirectories(files.work, mode: 0o700)
+    }
+    return root
+  }
+
+  /// Before zones had quotas the layer lay in the zone's folder itself. Its lock is held.
+  func moveOldLayer(_ files: ZoneFiles) throws(ZoneError) {
+    let old = "\(files.data)/upper"
+    guard FileSystem.exists(old) else { return }
+    try attempt("move the layer of zone \(files.name)") { () throws(SyscallError) in
+      try FileSystem.makeDirectories(files.own, mode: 0o700)
+      try TreeRemoval.remove("\(files.data)/work")
+      try FileSystem.call("rename", files.upper) { rename(old, files.upper) }
+    }
   }
 
   /// - Parameter root: nil for zones of other brands.
@@ -151,10 +173,12 @@ extension Zones {
 }
 
 extension ZoneFiles {
+  /// The folder of its own layer, which becomes one of the store's as it is, and is what a quota bounds.
+  var own: String { "\(data)/own" }
   /// What a zone of an image has written: the upper layer of its root.
-  var upper: String { "\(data)/upper" }
+  var upper: String { "\(own)/root" }
   /// overlayfs' own, on the same file system.
-  var work: String { "\(data)/work" }
+  var work: String { "\(own)/work" }
 }
 
 extension ZoneSpec {

@@ -2,9 +2,17 @@
   internal import Glibc
   internal import LinuxNS
 
-  /// A zone that somebody wants until a time (`--expires`), and whether its end was told.
-  public struct ZoneLease: Equatable, Sendable {
-    public var zone: String
+  /// Something that somebody wants until a time (`--expires`), and whether its end was told.
+  public struct Lease: Equatable, Sendable {
+    public enum Subject: Equatable, Sendable {
+      case zone(String)
+      case snapshot(String, of: String)
+      /// A name of one.
+      case image(ImageReference)
+      case volume(String)
+    }
+
+    public var subject: Subject
     /// Seconds since 1970.
     public var expires: UInt64
     /// When it was told that it ends; nil: it was not, or has been renewed since.
@@ -15,22 +23,171 @@
 
     /// When it may be deleted.
     public var end: UInt64? { warned.map { max(expires, $0 + Self.notice) } }
+
+    /// - Returns: nil where nobody has said until when.
+    init?(_ subject: Subject, _ expires: UInt64?, _ warned: UInt64?) {
+      guard let expires else { return nil }
+      (self.subject, self.expires, self.warned) = (subject, expires, warned)
+    }
   }
 
+  /// Zones tell by their settings until when they are wanted, and a file `expiring` that it was told; what else there is by
+  /// its record.
   extension Zones {
-    /// Those that a fleet owns have none: it would make them again.
-    public func zoneLeases() throws(ZoneError) -> [ZoneLease] {
-      var leases: [ZoneLease] = []
+    /// All that there are. Zones that a fleet owns have none: it would make them again.
+    public func leases() throws(ZoneError) -> [Lease] {
+      var leases: [Lease?] = []
       for zone in try names() {
         let files = try files(zone)
         // Of a spec that cannot be read nothing is known; other verbs tell.
         guard let spec = (try? files.readSpec()) ?? nil, spec.fleet == nil, let expires = spec.expires else { continue }
-        leases.append(ZoneLease(zone: zone, expires: expires, warned: warned(files, expires)))
+        leases.append(Lease(.zone(zone), expires, warned(files, expires)))
       }
-      return leases
+      if let store = try ImageStore.open(directories) {
+        for root in try store.roots() {
+          leases += root.record.snapshots.map { Lease(.snapshot($0.name, of: root.zone), $0.expires, $0.warned) }
+        }
+        leases += try store.allReferences().map { Lease(.image($0.name), $0.record.expires, $0.record.warned) }
+      }
+      for volume in try volumes() {
+        guard let record = (try? volumeRecord(volume)) ?? nil else { continue }
+        leases.append(Lease(.volume(volume), record.expires, record.warned))
+      }
+      return leases.compactMap { $0 }
     }
 
-    /// The note that it was told: which end it was about, and its own time.
+    /// The zones that keep it, whatever its time: those that have a volume, or were made from an image of no other name.
+    public func keepers(of lease: Lease) throws(ZoneError) -> [String] {
+      switch lease.subject {
+      case .zone, .snapshot: return []
+      case .volume(let name): return try users(ofVolume: name).map { $0.zone }
+      case .image(let name):
+        guard let store = try ImageStore.open(directories), let record = try store.reference(name) else { return [] }
+        let others = try store.allReferences().contains { $0.name != name && $0.record.manifest == record.manifest }
+        return others
+          ? [] : try store.roots().filter { $0.record.manifests.contains(record.manifest) }.map { $0.zone }
+      }
+    }
+
+    /// Tells that it ends, and notes that it was told.
+    public func warn(_ lease: Lease) throws(ZoneError) {
+      let now = Clock.realtimeNanoseconds() / 1_000_000_000
+      switch lease.subject {
+      case .zone(let name):
+        let files = try files(name)
+        try attempt("note that zone \(name) expires") { () throws(SyscallError) in
+          try FileSystem.replace(mark(files), with: Array("\(lease.expires)\n".utf8))
+        }
+        note(.expiring, name)
+      default: try change(lease, to: (lease.expires, now))
+      }
+    }
+
+    /// Deletes it, unless somebody has renewed it since it was looked at.
+    /// - Returns: false where somebody has.
+    public func end(_ lease: Lease) throws(ZoneError) -> Bool {
+      switch lease.subject {
+      case .zone(let name):
+        guard let spec = try files(name).readSpec(), spec.fleet == nil, spec.expires == lease.expires else {
+          return false
+        }
+        try delete(name, force: true)
+        return true
+      case .snapshot(let name, let zone):
+        return try withSnapshot(name, of: zone) { own, snapshot throws(ZoneError) in
+          guard snapshot.expires == lease.expires else { return false }
+          try own.forget(name)
+          return true
+        }
+      case .image(let name):
+        guard let store = try ImageStore.open(directories), try store.reference(name)?.expires == lease.expires else {
+          return false
+        }
+        _ = try store.delete(name.familiar, force: false)
+        return true
+      case .volume(let name):
+        guard try volumeRecord(name)?.expires == lease.expires else { return false }
+        try removeVolume(name)
+        return true
+      }
+    }
+
+    /// - Parameter expires: in seconds since 1970; nil: for ever.
+    /// - Throws: where there is no such thing.
+    public func renew(_ subject: Lease.Subject, until expires: UInt64?) throws(ZoneError) {
+      switch subject {
+      case .zone(let name):
+        var spec = try spec(of: name)
+        spec.expires = expires
+        _ = try set(name, to: spec)
+      default: try change(subject, to: (expires, nil))
+      }
+    }
+
+    // MARK: parts
+
+    private func change(_ lease: Lease, to new: (expires: UInt64?, warned: UInt64?)) throws(ZoneError) {
+      try change(lease.subject, to: new)
+    }
+
+    private func change(
+      _ subject: Lease.Subject, to new: (expires: UInt64?, warned: UInt64?)
+    ) throws(ZoneError) {
+      switch subject {
+      case .zone: break
+      case .snapshot(let name, let zone):
+        try withSnapshot(name, of: zone) { own, _ throws(ZoneError) in
+          try own.change { root in
+            for index in root.snapshots.indices where root.snapshots[index].name == name {
+              (root.snapshots[index].expires, root.snapshots[index].warned) = new
+            }
+          }
+        }
+      case .image(let name):
+        let none = ZoneError.refused("no image is named \(name.familiar) (zonectl image list shows what is here)")
+        guard let store = try ImageStore.open(directories) else { throw none }
+        let lock = try store.lock(.shared) { notice("waiting for who removes images") }
+        guard var record = try store.reference(name) else { throw none }
+        let used = store.lastUse(name)
+        (record.expires, record.warned) = new
+        try store.write(record, as: name)
+        if let used { Self.setTime(of: store.file(name), used) }
+        withExtendedLifetime(lock) {}
+      case .volume(let name):
+        guard try volumes().contains(name) else {
+          throw .refused("there is no volume \(shortened(name)) (zonectl volume list)")
+        }
+        let lock = try hold(volume: name)
+        let path = "\(directories.volumeRecords)/\(name)"
+        let used = (try? FileFacts.at(path)).flatMap { $0?.modified }
+        var record = try volumeRecord(name) ?? VolumeRecord(owner: geteuid(), made: Clock.realtimeNanoseconds())
+        (record.expires, record.warned) = new
+        try note(record, of: name)
+        if let used { Self.setTime(of: path, UInt64(max(0, used))) }
+        withExtendedLifetime(lock) {}
+      }
+    }
+
+    private func withSnapshot<Outcome>(
+      _ name: String, of zone: String, _ body: (inout OwnLayer, RootSnapshot) throws(ZoneError) -> Outcome
+    ) throws(ZoneError) -> Outcome {
+      let store = try images(of: try spec(of: zone))
+      let lock = try store.lock(.shared) { notice("waiting for who removes images") }
+      var own = try ownLayer(of: zone, for: "look at", in: store)
+      let snapshot = try own.root.snapshot(named: name, of: zone)
+      let outcome = try body(&own, snapshot)
+      withExtendedLifetime(lock) {}
+      return outcome
+    }
+
+    /// A record's own time is when what it is about was used last.
+    private static func setTime(of path: String, _ nanoseconds: UInt64) {
+      let (seconds, rest) = nanoseconds.quotientAndRemainder(dividingBy: 1_000_000_000)
+      let time = timespec(tv_sec: Int(seconds), tv_nsec: Int(rest))
+      _ = [time, time].withUnsafeBufferPointer { utimensat(AT_FDCWD, path, $0.baseAddress, AT_SYMLINK_NOFOLLOW) }
+    }
+
+    /// The note that a zone's end was told: which end it was about, and its own time.
     private func mark(_ files: ZoneFiles) -> String { "\(files.data)/expiring" }
 
     private func warned(_ files: ZoneFiles, _ expires: UInt64) -> UInt64? {
@@ -38,25 +195,6 @@
         let facts = try? FileFacts.at(mark(files)), facts.modified > 0
       else { return nil }
       return UInt64(facts.modified) / 1_000_000_000
-    }
-
-    /// Tells that a zone ends, and notes that it was told.
-    public func warn(_ lease: ZoneLease) throws(ZoneError) {
-      let files = try files(lease.zone)
-      try attempt("note that zone \(lease.zone) expires") { () throws(SyscallError) in
-        try FileSystem.replace(mark(files), with: Array("\(lease.expires)\n".utf8))
-      }
-      note(.expiring, lease.zone)
-    }
-
-    /// Deletes it, unless somebody has renewed it since it was looked at.
-    /// - Returns: false where somebody has.
-    public func end(_ lease: ZoneLease) throws(ZoneError) -> Bool {
-      guard let spec = try files(lease.zone).readSpec(), spec.fleet == nil, spec.expires == lease.expires else {
-        return false
-      }
-      try delete(lease.zone, force: true)
-      return true
     }
   }
 #endif

@@ -14,7 +14,7 @@ public struct OwnLayer: ~Copyable {
   public var isRunning: Bool { state.isLive && state != .frozen }
   private let zone: LockedZone
   /// The layer's name as those of the store's go, from the folder of their links.
-  public var link: String { "../../../\(zone.files.name)/upper" }
+  public var link: String { "../../../\(zone.files.name)/own/root" }
   var files: ZoneFiles { zone.files }
 
   fileprivate init(_ zone: consuming LockedZone, _ root: RootRecord, _ state: ZoneState) throws(ZoneError) {
@@ -52,6 +52,7 @@ extension Zones {
     guard state != .configured, state != .incomplete else {
       throw .state(zone: name, state: state, verb: verb, hint: "it has no root yet")
     }
+    try moveOldLayer(zone.files)
     let root = try settled(zone.files, root(of: spec, zone.files), in: store)
     return try OwnLayer(zone, root, state)
   }

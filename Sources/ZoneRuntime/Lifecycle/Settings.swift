@@ -49,11 +49,15 @@ extension Zones {
     if wanted.fleet != old.fleet { outcomes.append(SetOutcome(key: "fleet", effect: .live)) }
     let newLimits = alive && wanted.limits != old.limits
     if newLimits { try setLimits(zone.files, from: old.limits, to: wanted.limits) }
+    let newQuota = state != .configured && wanted.quota != old.quota
     do throws(ZoneError) {
+      if newQuota { try setQuota(zone.files, wanted, isLive: alive) }
       if alive, wanted.publish != old.publish, wanted.network == old.network { try republish(old, wanted.publish) }
       try zone.files.writeSpec(wanted)
     } catch {
-      if newLimits { try? setLimits(zone.files, from: wanted.limits, to: old.limits) }  // the first error is told
+      // The first error is told.
+      if newQuota { try? setQuota(zone.files, old, isLive: alive) }
+      if newLimits { try? setLimits(zone.files, from: wanted.limits, to: old.limits) }
       throw error
     }
     return outcomes

@@ -10,13 +10,20 @@ extension Zones {
   /// Carries on with what somebody has begun.
   func settled(_ files: ZoneFiles, _ root: RootRecord, in store: ImageStore) throws(ZoneError) -> RootRecord {
     guard let change = root.pending else { return root }
+    let quota = try files.readSpec()?.quota
     var rubbish: String?
     if let number = change.frozen {
-      try store.take(files.upper, as: number)
+      // What is frozen is bounded no more, and what is written from now on counted anew. A full one has no room for its record.
+      if quota != nil { try? DiskQuota.lift(files.own) }
+      do throws(ZoneError) { try store.take(files.own, as: number) } catch {
+        if let quota { try? bound(files, isSparse: false, to: quota) }  // the first error is the one to report
+        throw error
+      }
     } else {
       rubbish = try thrownAway(files, root, in: store)
+      if quota != nil, let rubbish { try? DiskQuota.lift(rubbish) }
     }
-    try makeLayer(files, change.top, in: store)
+    try makeLayer(files, change.top, quota: quota, in: store)
     var next = root
     (next.layers, next.snapshots, next.top, next.pending) = (change.layers, change.snapshots, change.top, nil)
     next.base = change.base ?? root.base
@@ -29,7 +36,7 @@ extension Zones {
   private func thrownAway(_ files: ZoneFiles, _ root: RootRecord, in store: ImageStore) throws(ZoneError) -> String? {
     do throws(SyscallError) {
       if try FileSystem.isThere(files.upper), try FileSystem.list(files.upper).isEmpty { return nil }
-      return try store.throwAway(files.upper)
+      return try store.throwAway(files.own)
     } catch {
       var old = root
       old.pending = nil
@@ -213,21 +220,20 @@ extension OwnLayer {
 }
 
 extension ImageStore {
-  /// A zone's own layer becomes the layer of a number that was begun.
-  func take(_ upper: String, as number: Int) throws(ZoneError) {
+  /// The folder of a zone's own layer becomes that of a number that was begun, with what was noted of it there.
+  func take(_ own: String, as number: Int) throws(ZoneError) {
     let begun = "\(unfinished)/\(LayerNumber.text(number))"
-    try attempt("freeze \(upper)") { () throws(SyscallError) in
-      // Only what is seen counts: a look that failed would have an empty layer frozen in the place of this one.
+    try attempt("freeze \(own)") { () throws(SyscallError) in
+      // Only what is seen counts: a look that failed would have another layer frozen in the place of this one.
       if try !FileSystem.isThere(layer(number)) {
-        try FileSystem.makeDirectories("\(begun)/root", mode: 0o700)
-        let moved = rename(upper, "\(begun)/root")
-        let error = errno
-        // Gone already: who was at it has moved it, and came no further.
-        guard moved == 0 || error == ENOENT else { throw SyscallError(call: "rename", errno: error, path: upper) }
-        try FileSystem.call("rename", begun) { rename(begun, layer(number)) }
+        try FileSystem.replace(
+          "\(own)/layer.json", with: FileSystem.read("\(begun)/layer.json"), mode: 0o600, durable: true)
+        try TreeRemoval.remove("\(own)/work")
+        try FileSystem.call("rename", own) { rename(own, layer(number)) }
       }
       let name = LayerNumber.text(number)
       try link("../layers/\(name)/root", at: "\(mountLinks)/\(name)")
+      try? discard(begun)  // nothing but the claim of the number; `prune` finds it
     }
   }
 }

@@ -88,6 +88,7 @@ extension Zones {
         (state.isLive || state == .down ? oomKills(look.record) : nil) ?? (state.isLive ? nil : status.exit?.oomKills)
     }
     if let attachment = look.record?.attachment { status.addresses = ["\(attachment.address)"] }
+    status.quota = quotaUse(of: status.spec, files)
     return status
   }
 

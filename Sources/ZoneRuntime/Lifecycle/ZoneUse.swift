@@ -9,7 +9,7 @@ extension Zones {
     use.owner = geteuid()
     use.made = (try? FileFacts.at(files.installed))?.flatMap { $0.modified > 0 ? UInt64($0.modified) : nil }
     use.used = status.state.isLive ? Clock.realtimeNanoseconds() : status.exit?.at
-    for path in [files.root, files.upper, logPath(status.name)] where FileSystem.exists(path) {
+    for path in [files.root, files.own, logPath(status.name)] where FileSystem.exists(path) {
       let tree = TreeUsage.of(path)
       use.bytes = saturatingSum(use.bytes, tree.bytes)
       use.isPartial = use.isPartial || tree.isPartial

@@ -58,16 +58,18 @@ public struct Zones: Sendable {
   public func create(_ spec: ZoneSpec, of found: consuming FoundRoot? = nil) throws(ZoneError) {
     guard case .image(let name) = spec.brand else { return try create(spec, root: nil) }
     let found = try requireRoot(name, found)
-    try create(spec, root: found.root)
+    try create(spec, root: found.root, sameAs: found.file)
     found.done()
   }
 
   /// - Parameters:
   ///   - root: of a zone of an image; its layers are held by the caller.
+  ///   - file: that says the same.
   ///   - finish: what else is to be done before the zone is one.
-  func create(_ spec: ZoneSpec, root: RootRecord?, finish: (ZoneFiles) throws(ZoneError) -> Void = { _ in })
-    throws(ZoneError)
-  {
+  func create(
+    _ spec: ZoneSpec, root: RootRecord?, sameAs file: String? = nil,
+    finish: (ZoneFiles) throws(ZoneError) -> Void = { _ in }
+  ) throws(ZoneError) {
     try checked(spec)
     try directories.make()
     let files = try files(spec.name)
@@ -75,7 +77,7 @@ public struct Zones: Sendable {
       let zone = try locked(spec.name)
       let state = try state(of: zone.files, whole: true)
       guard state == .configured else { throw .exists(spec.name) }
-      try files.write(spec, root)
+      try files.write(spec, root, sameAs: nil)
       try install(zone.files, spec, root, finish)
       note(.created, spec.name)
       return warnOfReach(spec)
@@ -84,7 +86,7 @@ public struct Zones: Sendable {
     do throws(ZoneError) {
       let zone = try locked(spec.name)
       do throws(ZoneError) {
-        try files.write(spec, root)
+        try files.write(spec, root, sameAs: file)
         try install(zone.files, spec, root, finish)
       } catch {
         unmake(zone.files)
@@ -101,6 +103,7 @@ public struct Zones: Sendable {
   /// Takes back what a creation has made. Best effort: the first error is the one to report. It may be that no descriptor
   /// is left, and then there is nothing but what needs none.
   private func unmake(_ files: ZoneFiles) {
+    unbound(files)
     try? TreeRemoval.remove(files.data)
     for path in [files.spec, files.incomplete, files.installed] { unlink(path) }
     rmdir(files.data)
@@ -177,8 +180,11 @@ public struct Zones: Sendable {
     try attempt("mark zone \(spec.name) incomplete") { () throws(SyscallError) in
       try FileSystem.replace(files.incomplete, with: [])
     }
-    if spec.brand == .sparse { try SparseData.make(at: files.root) }
-    if let root { try makeLayer(files, root.top, in: images(of: spec)) }
+    if spec.brand == .sparse {
+      if let quota = spec.quota { try bound(files, isSparse: true, to: quota) }
+      try SparseData.make(at: files.root)
+    }
+    if let root { try makeLayer(files, root.top, quota: spec.quota, in: images(of: spec)) }
     try finish(files)
     try attempt("install zone \(spec.name)") { () throws(SyscallError) in
       try FileSystem.call("rename", files.installed) { rename(files.incomplete, files.installed) }
@@ -200,7 +206,9 @@ public struct Zones: Sendable {
     try attempt("delete zone \(files.name)") { () throws(SyscallError) in
       try TreeRemoval.remove(files.run)
       // The spec goes last: a deletion cut in between leaves a zone that `list` shows and `delete` removes.
-      for name in try files.names(in: files.data) where name != "spec.json" {
+      let names = try files.names(in: files.data)
+      if names.contains(ZoneFiles.boundNote) { unbound(files) }
+      for name in names where name != "spec.json" {
         try TreeRemoval.remove("\(files.data)/\(name)")
       }
       try TreeRemoval.remove(files.data)

@@ -92,7 +92,7 @@ extension Zones {
   private func explainedRoot(of spec: ZoneSpec) throws(ZoneError) -> RootRecord? {
     guard case .image(let name) = spec.brand else { return nil }
     let files = try files(spec.name)
-    if let own = try RootRecord.read(in: files.data), own.image?.name == name { return own }
+    if let own = try RootRecord.read(in: files.data)?.named(by: spec), own.image?.name == name { return own }
     return try requireRoot(name, nil).root
   }
 }

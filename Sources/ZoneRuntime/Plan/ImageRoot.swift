@@ -5,8 +5,8 @@ extension LaunchPlanner {
   mutating func planImageRoot(_ layers: RootLayers) {
     // All layers and the zone's own are seen with the zone's ids by one mount, however many they are.
     if byHost { plan.tree.append(.hostTree(tree(facts.dataRoot), on: facts.dataRoot)) }
-    var upper = "\(facts.dataDirectory)/upper"
-    var work = "\(facts.dataDirectory)/work"
+    var upper = "\(facts.dataDirectory)/own/root"
+    var work = "\(facts.dataDirectory)/own/work"
     if spec.ephemeral {
       // Below the overlay, out of sight and locked there.
       planRootTmpfs()

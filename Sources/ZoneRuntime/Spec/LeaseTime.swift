@@ -4,7 +4,7 @@ internal import LinuxNS
 /// Until when somebody wants something (`--expires`), in seconds since 1970.
 public enum LeaseTime {
   /// `90m`, `12h`, `7d`, `2w` from now on; a day, `2026-12-01`, or a time, `2026-12-01T08:00:00Z`, in UTC; `never`.
-  static func parse(_ text: String) throws(SyntaxError) -> UInt64? {
+  public static func parse(_ text: String) throws(SyntaxError) -> UInt64? {
     if text == "never" { return nil }
     if let seconds = span(text) { return Clock.realtimeNanoseconds() / 1_000_000_000 + seconds }
     if let time = moment(text) { return time }

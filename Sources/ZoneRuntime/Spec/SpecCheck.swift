@@ -35,6 +35,14 @@ extension Zones {
         throw .usage("hostname '\(hostname)': not a host's name of at most 64 characters")
       }
     }
+    if spec.quota != nil {
+      if spec.ephemeral { throw .usage("quota: a passing zone writes in memory (--memory bounds that)") }
+      switch spec.brand {
+      case .sparse, .image: break
+      case .directory(let path): throw .usage("quota: the tree \(path) is not the zone's own")
+      case .empty: throw .usage("quota: the zone has nothing of its own to write in")
+      }
+    }
     if !spec.limits.isEmpty {
       let machine: MachineResources
       do { machine = try MachineResources.read() } catch { throw .usage("\(error)") }

@@ -31,6 +31,11 @@ extension SpecKeys {
       .value({ $0.user }) { (spec, text) throws(SyntaxError) in
         spec.user = try text.map { (text) throws(SyntaxError) in try SpecValue.user(text, "user") }
       }),
+    SpecKey(
+      "quota", .live,
+      .value({ $0.quota.map { ByteSize.text($0) } }) { (spec, text) throws(SyntaxError) in
+        spec.quota = try text.map { (text) throws(SyntaxError) in try SpecValue.bytes(text, "quota") }
+      }),
     flag("tty", .restart, { $0.terminal }) { $0.terminal = $1 },
     flag("init", .restart, { $0.ownInit }) { $0.ownInit = $1 },
     SpecKey(

@@ -28,6 +28,8 @@ public struct ZoneSpec: Equatable, Sendable {
   public var volumes: [VolumeMount] = []
   public var secrets: [SecretMount] = []
   public var limits = ResourceLimits()
+  /// What the zone may write to its own layer, in bytes; nil: as much as there is room.
+  public var quota: Int64?
   /// The root is read-only; volumes, /tmp, /run and /dev/shm stay writable.
   public var readOnly = false
   /// Added to the default set, `CAP_NET_RAW` or `NET_RAW`; `ALL`.
@@ -49,7 +51,7 @@ public struct ZoneSpec: Equatable, Sendable {
   public var stopSignal = "TERM"
   /// Seconds between the stop signal and the kill.
   public var stopGrace: Double = 10
-  /// When nobody wants it any more, in seconds since 1970; nil: never (`ZoneLease`).
+  /// When nobody wants it any more, in seconds since 1970; nil: never (`Lease`).
   public var expires: UInt64?
   /// Data goes with the zone when it ends (`run --rm`).
   public var ephemeral = false

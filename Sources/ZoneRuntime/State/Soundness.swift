@@ -11,6 +11,7 @@ extension ZoneSpec {
       if case .volume(let name) = volume.source, !isDNSLabel(name) { return "'\(name)' is no volume's name" }
       if case .tmpfs(let size?) = volume.source, size < 0 { return "a tmpfs of \(size) bytes" }
     }
+    if let quota, quota <= 0 { return "a quota of \(quota) bytes" }
     return limits.unsound
   }
 }

@@ -28,6 +28,7 @@ extension ZoneSpec: JSONObject {
     try json.field("network", &network)
     try json.field("ownInit", &ownInit)
     try json.field("publish", &publish)
+    try json.field("quota", &quota)
     try json.field("readOnly", &readOnly)
     try json.field("restart", &restart)
     try json.field("sandbox", &sandbox)

@@ -14,6 +14,7 @@ extension ZoneStatus: JSONObject {
     try json.field("name", &name)
     try json.field("oomKills", &oomKills)
     try json.field("pid", &pid)
+    try json.field("quota", &quota)
     try json.field("restarts", &restarts)
     try json.field("spec", &spec)
     try json.field("startId", &startId)
@@ -55,6 +56,15 @@ extension KernelFeatures.Feature: JSONObject {
     try json.field("detail", &detail)
     try json.field("name", &name)
     try json.field("without", &without)
+  }
+}
+
+extension QuotaUse: JSONObject {
+  public static var blank: QuotaUse { QuotaUse(bytes: 0, limit: 0) }
+
+  public mutating func fields(_ json: inout some JSONFields) throws(JSONError) {
+    try json.field("bytes", &bytes)
+    try json.field("limit", &limit)
   }
 }
 

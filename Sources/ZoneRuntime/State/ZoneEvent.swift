@@ -4,7 +4,7 @@ public struct ZoneEvent: Equatable, Sendable {
     case created, ready, started, paused, resumed, ended, deleted
     /// A sandbox's command asked for what it was not given.
     case denied
-    /// Its lease ends (`ZoneLease`).
+    /// Its lease ends (`Lease`).
     case expiring
   }
 

@@ -78,10 +78,13 @@ struct ZoneFiles: Sendable {
   }
 
   /// A spec that lasts, and what the zone's root is made of: on disk both, at the cost of one.
-  func write(_ spec: ZoneSpec, _ root: RootRecord?) throws(ZoneError) {
+  /// - Parameter file: that says the same of the root, and is on disk.
+  func write(_ spec: ZoneSpec, _ root: RootRecord?, sameAs file: String?) throws(ZoneError) {
     guard let root else { return try writeSpec(spec) }
     let own = path(.spec)
     let above = "\(data)/\(RootRecord.file)"
+    // Where it cannot have one more name (EMLINK), or has a file of that name, it is written.
+    if let file, link(file, above) == 0 { return try writeSpec(spec) }
     let bytes: [UInt8]
     do { bytes = try JSON.encode(spec, name: own) } catch { throw .json(error) }
     let rootBytes = try RecordFile.bytes(of: root, above)

@@ -70,9 +70,26 @@ public struct ZoneStatus: Sendable {
   public var addresses: [String]
   /// Another one after each start.
   public var startId: String?
+  /// Of one that has a quota.
+  public var quota: QuotaUse?
   /// Where somebody asked for it (`Zones.addUse`).
   public var use: ZoneUse?
   public var spec: ZoneSpec
+}
+
+/// What a zone has written of what it may, in bytes.
+public struct QuotaUse: Equatable, Sendable {
+  /// As far as the file system has written it down.
+  public var bytes: Int64
+  public var limit: Int64
+
+  public init(bytes: Int64, limit: Int64) {
+    self.bytes = bytes
+    self.limit = limit
+  }
+
+  /// Less is left than a large block of a file system's, or a thousandth: writes fail by now, or soon.
+  public var isFull: Bool { bytes >= limit - max(65536, limit / 1000) }
 }
 
 /// What a zone is to who looks for what nobody needs any more.

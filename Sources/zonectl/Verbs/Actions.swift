@@ -23,6 +23,7 @@ func action(of invocation: Invocation) -> Action {
   case .attach: onZones(attach)
   case .logs: onZones(logs)
   case .cp: onZones(copyFiles)
+  case .clone: onZones(clone)
   case .kill: onZones(kill)
   case .wait: onZones(wait)
   case .sandbox: onZones(sandbox)
@@ -36,7 +37,7 @@ func action(of invocation: Invocation) -> Action {
   case .features: features
   case .events: onZones(events)
   case .apply, .plan, .down, .ps: handOver
-  case .image, .snapshot, .clone, .commit, .diff, .df, .export, .import, .rebase, .volume, .prune: handOverChecked
+  case .image, .snapshot, .commit, .diff, .df, .export, .import, .rebase, .volume, .prune: handOverChecked
   case .completion: completion
   case .man: manual
   case .help: help

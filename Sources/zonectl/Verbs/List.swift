@@ -37,13 +37,17 @@ private struct ZoneTable {
 
   private var headers: [String] {
     ["name", "state", "up", "address", "ports", "last end"]
-      + (isWide ? ["pid", "restarts", "image", "network", "memory", "cpus", "fleet", "expires", "command"] : [])
+      + (isWide
+        ? ["pid", "restarts", "image", "network", "memory", "cpus", "quota", "fleet", "expires", "command"] : [])
   }
 
   func text(_ rows: [[String]]) -> String {
     var table = TextTable(headers)
     for row in rows { table.add(row) }
-    return table.text { column, cell in column == 1 ? ZoneState(rawValue: cell).flatMap(Output.paint) : nil }
+    return table.text { column, cell in
+      guard column == 1 else { return nil }
+      return ZoneState(rawValue: cell).flatMap(Output.paint) ?? Output.paint(cell, isGood: false)
+    }
   }
 
   /// A zone is asked for by some ten files and the kernel's; of many, a copy of us asks for half.
@@ -81,16 +85,22 @@ private struct ZoneTable {
     let up = zone.started.map { Words.span(nanoseconds: now > $0 ? now - $0 : 0) }
     let end = zone.exit.map { "\($0.words), \(Words.span(nanoseconds: now > $0.at ? now - $0.at : 0)) ago" }
     var cells: [String?] = [
-      zone.name, zone.state.rawValue, up, zone.addresses.joined(separator: " "), setting("publish", zone), end,
+      zone.name, zone.state.rawValue + (zone.quota?.isFull == true ? " (full)" : ""), up,
+      zone.addresses.joined(separator: " "), setting("publish", zone), end,
     ]
     if isWide {
       cells += [
         zone.pid.map(String.init), String(zone.restarts), setting("image", zone), setting("network", zone),
-        setting("memory", zone), setting("cpus", zone), zone.spec.fleet, setting("expires", zone),
+        setting("memory", zone), setting("cpus", zone), quota(zone), zone.spec.fleet, setting("expires", zone),
         setting("command", zone),
       ]
     }
     return cells.map { $0 == nil || $0 == "" ? "-" : $0! }
+  }
+
+  private func quota(_ zone: ZoneStatus) -> String? {
+    guard let quota = zone.quota else { return setting("quota", zone) }
+    return "\(Words.bytes(quota.bytes)) of \(Words.bytes(quota.limit))" + (quota.isFull ? ", full" : "")
   }
 
   private func setting(_ key: String, _ zone: ZoneStatus) -> String? {

@@ -35,6 +35,10 @@ private func description(_ zone: ZoneStatus) -> String {
     if let used = use.used, !zone.state.isLive { rows.append(("used", ago(used))) }
     rows.append(("size", Words.bytes(use.bytes) + (use.isPartial ? "+" : "")))
   }
+  if let quota = zone.quota {
+    let words = "\(Words.bytes(quota.bytes)) of \(Words.bytes(quota.limit))"
+    rows.append(("written", quota.isFull ? "\(words): full (zonectl set \(zone.name) quota=SIZE)" : words))
+  }
   for address in zone.addresses { rows.append(("address", address)) }
   if let fleet = zone.spec.fleet { rows.append(("fleet", fleet)) }
   if zone.spec.ephemeral { rows.append(("deleted", "when it ends")) }

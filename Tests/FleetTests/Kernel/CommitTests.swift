@@ -255,7 +255,7 @@ struct CommitTests {
       // As long as years, and of no size on the disk.
       try stand.ok("exec", "a", "--", "rm", "/dir/in/.wh.odd")
       try stand.sh(
-        "truncate -s 8191P '\(stand.place)/data/a/upper/dir/in/long' || truncate -s 8T '\(stand.place)/data/a/upper/dir/in/long'"
+        "truncate -s 8191P '\(stand.place)/data/a/own/root/dir/in/long' || truncate -s 8T '\(stand.place)/data/a/own/root/dir/in/long'"
       )
       let long = try stand.refusal("commit", "a", "localhost/x")
       #expect(long.contains("entry dir/in/long: ") && long.contains("is more than 64 GiB"), "\(long)")
@@ -268,7 +268,7 @@ struct CommitTests {
     try withZones { stand in
       try start(stand, "a", of: "localhost/base:v1")
       try stand.ok("exec", "a", "--", "touch", "/dir/x")
-      let folder = "\(stand.place)/data/a/upper/dir"
+      let folder = "\(stand.place)/data/a/own/root/dir"
       try stand.sh(
         "python3 -c \"import socket; s = socket.socket(socket.AF_UNIX); s.bind('\(folder)/listens')\"")
       let outcome = try stand.zonectl(["commit", "a", "localhost/made:v1"])

@@ -47,7 +47,7 @@ struct SnapshotTests {
     /// All that is seen of a zone's root, with content and attributes: mounted anew, in a namespace of its own.
     func view(_ zone: String, layers: [Int]? = nil) throws -> String {
       let names = try (layers ?? root(zone).layers).map(Self.link)
-      let upper = layers == nil ? "\(data)/\(zone)/upper:" : ""
+      let upper = layers == nil ? "\(data)/\(zone)/own/root:" : ""
       let lower = upper + names.joined(separator: ":") + ":\(stand.folder)/empty"
       return try stand.sh(
         """
@@ -229,12 +229,12 @@ struct SnapshotTests {
   /// Runs a script in a stopped zone's root, mounted as a start mounts it but without its ids.
   private func mounted(_ zones: Stand, _ script: String) throws {
     let names = try zones.root("a").layers.map(Stand.link)
-    let own = "\(zones.data)/a"
+    let own = "\(zones.data)/a/own"
     try zones.stand.sh(
       """
-      mkdir -p view; exec unshare -m sh -ec "
+      mkdir -p view '\(own)/work'; exec unshare -m sh -ec "
       cd '\(zones.stand.storePath)/l'
-      mount -t overlay o -o userxattr,lowerdir=\(names.joined(separator: ":")),upperdir='\(own)/upper',workdir='\(own)/work' '\(zones.stand.folder)/view'
+      mount -t overlay o -o userxattr,lowerdir=\(names.joined(separator: ":")),upperdir='\(own)/root',workdir='\(own)/work' '\(zones.stand.folder)/view'
       exec chroot '\(zones.stand.folder)/view' /bin/sh -ec '\(script)'"
       """)
   }
@@ -244,16 +244,16 @@ struct SnapshotTests {
     let zones = try Stand()
     let stand = zones.stand
     let python = { (script: String) throws -> String in
-      try stand.sh("cd '\(zones.data)/a' && python3 -c 'import os; \(script)'")
+      try stand.sh("cd '\(zones.data)/a/own' && python3 -c 'import os; \(script)'")
     }
-    _ = try python(#"os.setxattr("upper", "user.x", b"y"); os.setxattr("upper", "user.overlay.z", b"n")"#)
+    _ = try python(#"os.setxattr("root", "user.x", b"y"); os.setxattr("root", "user.overlay.z", b"n")"#)
     try zones.write("a", "chmod 711 /")
     try stand.ok("snapshot", "create", "a", "one")
-    #expect(try python(#"print(os.listxattr("upper"), os.getxattr("upper", "user.x"))"#) == "['user.x'] b'y'\n")
+    #expect(try python(#"print(os.listxattr("root"), os.getxattr("root", "user.x"))"#) == "['user.x'] b'y'\n")
     try stand.ok("snapshot", "rollback", "a", "one")
-    #expect(try python(#"print(os.listxattr("upper"))"#) == "['user.x']\n")
+    #expect(try python(#"print(os.listxattr("root"))"#) == "['user.x']\n")
     try stand.ok("clone", "a@one", "b")
-    #expect(try python(#"print(os.listxattr("../b/upper"))"#) == "['user.x']\n")
+    #expect(try python(#"print(os.listxattr("../../b/own/root"))"#) == "['user.x']\n")
   }
 
   /// What zones have frozen nobody has counted when it was frozen.

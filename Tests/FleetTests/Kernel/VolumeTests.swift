@@ -265,7 +265,8 @@ struct VolumeTests {
     try stand.ok("volume", "create", "data")
     let cases: [([String], Int32, String)] = [
       (["create", "data"], 1, "there is a volume data already"), (["create", "A"], 2, "cannot be a volume's name"),
-      (["create", "x", "--file"], 2, "--file wants --size"), (["create", "x", "--size", "1G"], 2, "--file"),
+      (["create", "x", "--file"], 2, "--file wants --size"),
+      (["create", "x", "--size", "1G"], 1, "--file makes it a disk"),
       (["create", "x", "--file", "--size", "1M"], 2, "is no size from"),
       (["delete", "no"], 1, "there is no volume no"),
       (["create", "x", "--file", "--size", "400T"], 1, "fallocate"), (["show", "../x"], 1, "there is no volume"),

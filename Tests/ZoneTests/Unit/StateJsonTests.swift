@@ -45,6 +45,7 @@ struct StateJsonTests {
     spec.fleet = "shop"
     spec.sandbox = fullSandbox()
     spec.expires = 1_795_402_694
+    spec.quota = 20 << 20
     return spec
   }
 
@@ -101,6 +102,7 @@ struct StateJsonTests {
         exit.oomKills = 2
         return exit
       }(), oomKills: 3, addresses: ["10.0.0.1"], startId: "s",
+      quota: QuotaUse(bytes: 1, limit: 2),
       use: ZoneUse(bytes: 1, isPartial: true, made: 2, owner: 3, used: 4), spec: fullSpec())
   }
 

@@ -10,8 +10,10 @@ public struct ReferenceRecord: Equatable, Sendable {
   public var owner: UInt32
   /// Nanoseconds since 1970.
   public var made: UInt64
-  /// When nobody wants it any more; nil is never.
+  /// When nobody wants it any more, in seconds since 1970; nil is never.
   public var expires: UInt64?
+  /// When that was told.
+  public var warned: UInt64?
 
   public init(manifest: ContentDigest, index: ContentDigest? = nil, origin: String, owner: UInt32, made: UInt64) {
     self.manifest = manifest
@@ -33,6 +35,7 @@ extension ReferenceRecord: StoredRecord {
     try json.field("origin", &origin)
     try json.field("owner", &owner)
     try json.field("version", &version)
+    try json.field("warned", &warned)
   }
 
   var unsound: String? {

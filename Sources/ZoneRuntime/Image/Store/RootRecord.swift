@@ -13,8 +13,6 @@ public struct RootRecord: Equatable, Sendable {
   public var top = RootTop()
   /// The oldest first.
   public var snapshots: [RootSnapshot] = []
-  /// Of the zone's own layer, in bytes.
-  public var quota: Int64?
   /// It is made to be cloned, and is never started itself.
   public var isTemplate = false
   /// What is being made of it: whoever was at it may have been killed, and the next one carries on.
@@ -43,6 +41,14 @@ public struct RootRecord: Equatable, Sendable {
     return all.reduce(Set(layers + (pending?.layers ?? []))) { $0.union($1.layers) }
   }
 
+  /// A zone that was made of an image has the file that all its zones have, in which no name stands: its spec has it.
+  func named(by spec: ZoneSpec) -> RootRecord {
+    guard image?.name == RootImage.blank.name, case .image(let name) = spec.brand else { return self }
+    var root = self
+    root.image?.name = name
+    return root
+  }
+
   /// - Parameter folder: the zone's own, where its spec lies.
   /// - Returns: nil for a zone without layers.
   public static func read(in folder: String) throws(ZoneError) -> RootRecord? {
@@ -59,7 +65,7 @@ public struct RootImage: Equatable, Sendable, JSONObject {
   public var manifest: ContentDigest
 
   public static var blank: RootImage {
-    RootImage(name: ImageReference(host: "localhost", repository: "none", tag: nil), manifest: .ofNothing)
+    RootImage(name: ImageReference(host: "localhost", repository: "none", tag: "latest"), manifest: .ofNothing)
   }
 
   public init(name: ImageReference, manifest: ContentDigest) {
@@ -127,6 +133,10 @@ public struct RootSnapshot: Equatable, Sendable, JSONObject {
   public var labels: [String: String] = [:]
   /// nil: the root's of now.
   public var base: RootBase?
+  /// When nobody wants it any more, in seconds since 1970; nil is never.
+  public var expires: UInt64?
+  /// When that was told.
+  public var warned: UInt64?
 
   public static var blank: RootSnapshot { RootSnapshot(name: "", made: 0, layers: [], top: .blank) }
   public init(name: String, made: UInt64, layers: [Int], top: RootTop) {
@@ -138,11 +148,13 @@ public struct RootSnapshot: Equatable, Sendable, JSONObject {
 
   public mutating func fields(_ json: inout some JSONFields) throws(JSONError) {
     try json.field("base", &base)
+    try json.field("expires", &expires)
     try json.field("labels", &labels)
     try json.field("layers", &layers)
     try json.field("made", &made)
     try json.field("name", &name)
     try json.field("top", &top)
+    try json.field("warned", &warned)
   }
 }
 
@@ -175,7 +187,6 @@ extension RootRecord: StoredRecord {
     try json.field("image", &image)
     try json.field("layers", &layers)
     try json.field("pending", &pending)
-    try json.field("quota", &quota)
     try json.field("snapshots", &snapshots)
     try json.field("template", &isTemplate)
     try json.field("top", &top)
@@ -198,7 +209,6 @@ extension RootRecord: StoredRecord {
     for list in [self.snapshots, pending?.snapshots ?? []] {
       if Set(list.map { $0.name }).count != list.count { return "two snapshots of one name" }
     }
-    if let quota, quota <= 0 { return "a quota of \(quota) bytes" }
     for top in [top, pending?.top ?? top] + snapshots.map({ $0.top }) where top.mode & ~0o7777 != 0 {
       return "a root of mode \(top.mode)"
     }

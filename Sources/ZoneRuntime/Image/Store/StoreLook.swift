@@ -90,7 +90,8 @@ extension ImageStore {
         guard error.errno == ENOENT else { throw .call("look for zones", error) }
       }
       for name in names where isDNSLabel(name) {
-        if let record = try RootRecord.read(in: "\(place)/\(name)") {
+        if var record = try RootRecord.read(in: "\(place)/\(name)") {
+          if let spec = (try? ZoneFiles(directories, name).readSpec()) ?? nil { record = record.named(by: spec) }
           roots.append(StoreLook.Root(zone: name, record: record))
         }
       }

@@ -20,7 +20,7 @@ extension ImageStore {
     {
       record.index = old.index
     }
-    try write(record, as: name)
+    try put(record, as: name)
     withExtendedLifetime(lock) {}
     return name
   }

@@ -99,6 +99,14 @@ extension ImageStore {
     }
   }
 
+  /// What a name leads to from now on. Until when it is wanted stays.
+  public func put(_ record: ReferenceRecord, as name: ImageReference) throws(ZoneError) {
+    var record = record
+    // Of one that cannot be read nothing is known: it is replaced.
+    if let old = (try? reference(name)) ?? nil { (record.expires, record.warned) = (old.expires, old.warned) }
+    try write(record, as: name)
+  }
+
   /// Missing folders of `refs`, each on disk before what is in it.
   private func makeFolders(_ folder: String) throws(SyscallError) {
     if mkdir(folder, 0o700) == 0 { return try Self.sync(folder: FileSystem.parent(of: folder)) }

@@ -44,4 +44,6 @@ extension ImageStore {
   private func start(_ manifest: ContentDigest) throws(ZoneError) -> RootRecord? {
     try RecordFile.read(RootRecord.self, "\(starts)/\(manifest.path)")
   }
+
+  func startFile(of root: RootRecord) -> String { "\(starts)/\((root.image?.manifest ?? .ofNothing).path)" }
 }

@@ -43,8 +43,8 @@ extension Zones {
     for zone in zones where isDNSLabel(zone) {
       let folder = directories.data(of: zone)
       for name in try attempt("look at zone \(zone)", { () throws(SyscallError) in try Self.names(in: folder) }) {
-        if ["root", "upper", "work"].contains(name) {
-          writable.add(TreeUsage.of("\(folder)/\(name)"), counting: name != "work")
+        if ["root", "own", "upper"].contains(name) {
+          writable.add(TreeUsage.of("\(folder)/\(name)"), counting: true)
         } else if name == "log" || name.hasPrefix("log.") {
           logs.add(TreeUsage.of("\(folder)/\(name)"), counting: true)
         }

@@ -4,8 +4,8 @@ let imageVerbs: [Verb] = [
     "image", chapter: "images", "what zones can be made from: bring, name and prune it",
     operands: [
       Operand(
-        "list|show|tag|delete|prune|import|export|pull|push|update",
-        hint: .words("list show tag delete prune import export pull push update")),
+        "list|show|tag|set|delete|prune|import|export|pull|push|update",
+        hint: .words("list show tag set delete prune import export pull push update")),
       Operand("WORD", .zeroOrMore, hint: .file),
     ],
     options: [
@@ -16,6 +16,8 @@ let imageVerbs: [Verb] = [
       OptionUse("blobs"), OptionUse("dry-run"),
       OptionUse("yes", "prune: do not ask"), OptionUse("platform"), OptionUse("from"),
       OptionUse("plain-http"), OptionUse("ca"), OptionUse("login"), OptionUse("jobs"),
+      OptionUse(
+        "expires", "pull, import, tag: the name is not wanted from then on: 12h, 7d, a day as 2026-12-01, never"),
     ],
     details: """
       An image is a stack of layers and a word about how it is run (the OCI image format). Its layers are unpacked once, \
@@ -24,7 +26,7 @@ let imageVerbs: [Verb] = [
 
       list [PREFIX] has a row a name: its image's id, its age here, the bytes of its layers that it has alone and that \
       it shares, and how many zones were made from it. show NAME tells all about an image. tag NAME NEW gives it one more \
-      name. delete NAME… takes names away. prune removes what no name, zone or snapshot leads to, and tells it.
+      name. set NAME expires=7d has zonectl prune take a name away then. delete NAME… takes names away. prune removes what no name, zone or snapshot leads to, and tells it.
 
       import FILE|-|DIR [NAME] takes an OCI layout (a folder, or a tar of one), an archive of docker save, or a plain tar \
       of a root, which becomes an image of one layer; compressed by gzip or zstd or not at all. The name is the archive's \
@@ -50,15 +52,20 @@ let imageVerbs: [Verb] = [
   Verb(
     "snapshot", chapter: "images", "states of a zone's root, and the way back to them",
     operands: [
-      Operand("create|list|rollback|delete", hint: .words("create list rollback delete")), Operand("ZONE", hint: .zone),
+      Operand("create|list|set|rollback|delete", hint: .words("create list set rollback delete")),
+      Operand("ZONE", hint: .zone),
       Operand("NAME", .zeroOrMore),
     ],
-    options: [OptionUse("label", "create: a word of yours about it"), OptionUse("output"), OptionUse("quiet")],
+    options: [
+      OptionUse("label", "create: a word of yours about it"),
+      OptionUse("expires", "create: it is not wanted from then on: 12h, 7d, 2w, a day as 2026-12-01, never"),
+      OptionUse("output"), OptionUse("quiet"),
+    ],
     details: """
       Of a zone made from an image. create ZONE [NAME] takes no time where the zone is stopped; one that runs is frozen \
       while what it has written is copied (where the file system shares blocks, without its content). rollback ZONE NAME \
-      throws away what was written since: also later snapshots stay. delete ZONE NAME… forgets; the bytes go with image \
-      prune. Volumes are not in it.
+      throws away what was written since: also later snapshots stay. set ZONE NAME expires=7d has zonectl prune delete \
+      it then. delete ZONE NAME… forgets; the bytes go with image prune. Volumes are not in it.
       """,
     examples: [
       Example("zonectl snapshot create web before-upgrade", "before something that may go wrong"),
@@ -158,19 +165,21 @@ let imageVerbs: [Verb] = [
   Verb(
     "volume", chapter: "images", "what zones keep beside their roots, and share",
     operands: [
-      Operand("list|show|create|delete|backup|restore", hint: .words("list show create delete backup restore")),
+      Operand("list|show|create|set|delete|backup|restore", hint: .words("list show create set delete backup restore")),
       Operand("WORD", .zeroOrMore, hint: .file),
     ],
     options: [
       OptionUse("output"), OptionUse("quiet", "list: only names, one a line"), OptionUse("file"), OptionUse("size"),
       OptionUse("label", "create: a word of yours about it"),
+      OptionUse("expires", "create: it is not wanted from then on: 12h, 7d, 2w, a day as 2026-12-01, never"),
       OptionUse("compress", "backup: none (the default), gzip, zstd"),
       OptionUse("force", "restore: in the place of what is there"),
     ],
     details: """
       A volume is made when a zone first has it (create --volume NAME:/path), or by create NAME: a directory, or with \
-      --file ext4 in a file of --size, whose room is taken at once (root only). list, show NAME: size, age, last use, \
-      zones. delete NAME…: of no zone.
+      --file ext4 in a file of --size, whose room is taken at once (root only). With --size alone a directory takes at \
+      most so much (root, on ext4 or xfs with project quotas). list, show NAME: size, age, last use, zones. set NAME \
+      expires=7d has zonectl prune delete it then, where no zone has it. delete NAME…: of no zone.
 
       backup NAME FILE|- writes one tar. Zones that may write in the volume are frozen while it is read, or only while \
       its blocks are shared where the file system can (btrfs, xfs); it says which. restore NAME FILE|- puts a backup's \
@@ -182,15 +191,16 @@ let imageVerbs: [Verb] = [
       Example("zonectl volume restore data data.tar.zst --force", "back"),
     ]),
   Verb(
-    "prune", chapter: "images", "remove zones past their time, and what no name leads to",
+    "prune", chapter: "images", "remove what is past its time, and what no name leads to",
     options: [
       OptionUse("all", "images that no zone was made from, too"), OptionUse("blobs"), OptionUse("volumes"),
       OptionUse("dry-run"), OptionUse("yes", "do not ask about --all and --volumes"), OptionUse("output"),
     ],
     details: """
-      A zone with --expires is told of when its time is less than a day away (here, and as the event expiring). It goes by \
-      the first prune that comes when its time is over and a day has passed since it was told; zonectl set ZONE expires=7d \
-      renews it. Then images, as zonectl image prune does.
+      What has --expires (zones, snapshots, volumes, names of images) is told of when its time is less than a day away (here; \
+      of zones as the event expiring too). It goes by the first prune that comes when its time is over and a day has passed \
+      since it was told; zonectl set ZONE expires=7d renews it, snapshot set, volume set and image set the others. A \
+      volume that a zone has stays, and so does the last name of a zone's image. Then images, as zonectl image prune does.
       """,
     examples: [
       Example("zonectl create --expires 7d test -- serve", "for a week"),

@@ -12,6 +12,9 @@ let zonectlOptions: [Option] = [
     help: "weight against other zones when the CPUs are busy, 2 to 262144; 1024 is usual"),
   Option("cpuset", "", "LIST", set: "zone", help: "only these CPUs: 0-1,3"),
   Option("memory", "", "SIZE", set: "zone", help: "at most this much memory: 512M, 2G (K, M, G, T are powers of 1024)"),
+  Option(
+    "quota", "", "SIZE", set: "zone",
+    help: "write at most this much to the root (ext4, xfs and btrfs with quotas; root)"),
   Option("pids", "", "N", set: "zone", help: "at most this many processes and threads"),
   Option(
     "volume", "v", "[SOURCE:]TARGET[:ro]", repeats: true, hint: .directory, set: "zone",
@@ -142,7 +145,7 @@ let zonectlOptions: [Option] = [
     "compress", "", "HOW", hint: .words("gzip zstd none"), help: "the new layer: gzip (the default), zstd, none"),
 
   Option("file", "", help: "create: ext4 in a file, a disk of its own"),
-  Option("size", "", "SIZE", help: "create: how large it is (512M, 10G)"),
+  Option("size", "", "SIZE", help: "create: how large it is, or may become (512M, 10G)"),
 
   Option("no-volumes", "", help: "leave out what is in its volumes"),
   Option("bootable", "", help: "a disk that boots"),

@@ -30,7 +30,7 @@ public enum ZonectlOption: String, CaseIterable, Sendable {
   case readOnly = "read-only"
   case capAdd = "cap-add"
   case capDrop = "cap-drop"
-  case restart, autostart, expires, `init`, nesting, label
+  case restart, autostart, expires, quota, `init`, nesting, label
   case ro, rw, hide, home, profile, require, review, explain, verbose, report, id, ids, pid
   case only, calls, check, limits
   case stopSignal = "stop-signal"
