@@ -63,11 +63,15 @@ long zns_project_use(int directory, uint32_t id, struct zns_quota_use *use) {
   use->bytes = block.dqb_curspace;
   use->files = block.dqb_curinodes;
   use->limit = block.dqb_bhardlimit << QIF_DQBLKSIZE_BITS;
+  use->file_limit = block.dqb_ihardlimit;
   return 0;
 }
 
 long zns_limit_project(int directory, uint32_t id, uint64_t bytes) {
-  struct if_dqblk block = {.dqb_bhardlimit = (bytes + QIF_DQBLKSIZE - 1) >> QIF_DQBLKSIZE_BITS, .dqb_valid = QIF_BLIMITS};
+  // Empty files take next to nothing, and a file system has so many alone: one for each smallest block.
+  struct if_dqblk block = {.dqb_bhardlimit = (bytes + QIF_DQBLKSIZE - 1) >> QIF_DQBLKSIZE_BITS,
+                           .dqb_ihardlimit = bytes ? (bytes >> 12) + 256 : 0,
+                           .dqb_valid = QIF_LIMITS};
   return quota(directory, Q_SETQUOTA, id, &block);
 }
 
@@ -134,7 +138,7 @@ long zns_subvolume_use(int subvolume, struct zns_quota_use *use) {
   result = read_number(folder, lookup.treeid, "referenced", &use->bytes);
   if (result == 0) result = read_number(folder, lookup.treeid, "max_referenced", &limit);
   if (result < 0) return result;
-  use->files = 0;
+  use->files = use->file_limit = 0;
   use->limit = limit > INT64_MAX ? 0 : limit;
   return 0;
 }

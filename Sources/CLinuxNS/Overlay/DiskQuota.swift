@@ -31,7 +31,12 @@ public enum DiskQuota: Equatable, Sendable {
     }
     let result = zns_project_quotas(directory.raw)
     if result == -Int(ENOSYS) { return .lacks("quotactl_fd(2) came with Linux 5.14") }
-    if try check(result, "quotactl_fd", folder) == 1 { return .has(.project) }
+    if try check(result, "quotactl_fd", folder) == 1 {
+      // What is made in there is counted for it, and nothing with another number could be moved about in there.
+      let other = try project(of: directory, folder)
+      return other == 0
+        ? .has(.project) : .lacks("it is counted for project \(other) already (have the zones elsewhere)")
+    }
     let first = name == "ext4" ? "tune2fs -O project,quota -Q prjquota its device, and " : ""
     return .lacks("its \(name) has no project quotas (\(first)mount it with prjquota)")
   }
@@ -44,14 +49,12 @@ public enum DiskQuota: Equatable, Sendable {
       try FileSystem.makeDirectories(path, mode: 0o700)
       let folder = try OwnedFD.open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
       var project = try Self.project(of: folder, path)
-      if project == 0 {
+      if !Self.isOurs(project) {
+        // Before the limit: a limit of a project that nothing is counted by would be found by nobody.
         project = try Self.unused(folder, path)
-        // The limit first: whoever looks for a number finds this one taken.
-        try check(zns_limit_project(folder.raw, project, UInt64(bytes)), "quotactl_fd Q_SETQUOTA", path)
         try check(zns_set_project(folder.raw, project, 1), "ioctl FS_IOC_FSSETXATTR", path)
-      } else {
-        try check(zns_limit_project(folder.raw, project, UInt64(bytes)), "quotactl_fd Q_SETQUOTA", path)
       }
+      try check(zns_limit_project(folder.raw, project, UInt64(bytes)), "quotactl_fd Q_SETQUOTA", path)
     case .subvolume:
       let parent = try OwnedFD.open(FileSystem.parent(of: path), O_RDONLY | O_DIRECTORY)
       if !FileSystem.exists(path) {
@@ -68,8 +71,9 @@ public enum DiskQuota: Equatable, Sendable {
     }
   }
 
-  /// Takes the bound away. What is counted goes on being counted by itself.
+  /// Takes the bound away, where there is one of ours. What is counted goes on being counted by itself.
   public static func lift(_ path: String) throws(SyscallError) {
+    guard FileSystem.exists(path) else { return }
     let folder = try OwnedFD.open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
     guard let (kind, use) = try counted(folder, path), use.limit > 0 else { return }
     switch kind {
@@ -82,12 +86,22 @@ public enum DiskQuota: Equatable, Sendable {
     }
   }
 
-  /// In bytes, as far as the file system has written it down.
-  /// - Returns: nil where nothing bounds the directory by itself.
-  public static func use(of path: String) throws(SyscallError) -> (bytes: Int64, limit: Int64)? {
+  public struct Use: Equatable, Sendable {
+    /// As far as the file system has written it down.
+    public var bytes: Int64
+    /// In bytes.
+    public var limit: Int64
+    /// No file more can be made.
+    public var isOutOfFiles: Bool
+  }
+
+  /// - Returns: nil where nothing of ours bounds the directory.
+  public static func use(of path: String) throws(SyscallError) -> Use? {
     let folder = try OwnedFD.open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
     guard let (_, use) = try counted(folder, path), use.limit > 0 else { return nil }
-    return (Int64(clamping: use.bytes), Int64(clamping: use.limit))
+    return Use(
+      bytes: Int64(clamping: use.bytes), limit: Int64(clamping: use.limit),
+      isOutOfFiles: use.file_limit > 0 && use.files >= use.file_limit)
   }
 
   /// Whether `make` has made it, so that what it has is counted by itself.
@@ -101,32 +115,9 @@ public enum DiskQuota: Equatable, Sendable {
     var use = zns_quota_use()
     if try isSubvolume(folder), zns_subvolume_use(folder.raw, &use) == 0 { return (.subvolume, use) }
     var project: UInt32 = 0
-    guard zns_project(folder.raw, &project) == 0, project != 0, zns_project_use(folder.raw, project, &use) == 0 else {
-      return nil
-    }
+    guard zns_project(folder.raw, &project) == 0, isOurs(project), zns_project_use(folder.raw, project, &use) == 0
+    else { return nil }
     return (.project, use)
-  }
-
-  /// A whole tree becomes the project's. Nobody writes in it meanwhile.
-  public static func count(_ path: String, bytes: Int64) throws(SyscallError) {
-    try DiskQuota.project.make(path, bytes: bytes)
-    let top = try OwnedFD.open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
-    let project = try project(of: top, path)
-    let tree = TreeFD(top)
-    var waiting = [BytePath.root]
-    while let folder = waiting.popLast() {
-      let directory = try tree.directory(folder)
-      for name in try tree.names(folder) {
-        guard let facts = try FileFacts.of(directory, name) else { continue }
-        // Links and devices cannot be opened, and take next to nothing.
-        guard facts.kind == .directory || facts.kind == .file else { continue }
-        let path = folder.appending(name)
-        let file = try tree.open(path, O_RDONLY | O_NOFOLLOW)
-        try check(
-          zns_set_project(file.raw, project, facts.kind == .directory ? 1 : 0), "ioctl FS_IOC_FSSETXATTR", path.words)
-        if facts.kind == .directory { waiting.append(path) }
-      }
-    }
   }
 
   /// Has a new directory counted, with all that is made in it, for what another one is; where that is not bounded nothing is
@@ -144,12 +135,16 @@ public enum DiskQuota: Equatable, Sendable {
     return project
   }
 
-  /// A number by which nothing is counted and that has no limit: numbers of people are small, so ours are above a milliard.
+  /// Numbers that people give (projid(5)) are small; ours have this bit. Whatever else a directory has by inheritance is
+  /// somebody else's, and his limits too.
+  private static func isOurs(_ project: UInt32) -> Bool { project & 0xC000_0000 == 0x4000_0000 }
+
+  /// A number by which nothing is counted and that has no limit.
   private static func unused(_ folder: borrowing OwnedFD, _ path: String) throws(SyscallError) -> UInt32 {
     for _ in 0..<64 {
       var number: UInt32 = 0
       try check(zns_random(&number, 4), "getrandom")
-      number = number & (1 << 30 - 1) | 1 << 30
+      number = number & 0x3FFF_FFFF | 0x4000_0000
       var use = zns_quota_use()
       try check(zns_project_use(folder.raw, number, &use), "quotactl_fd Q_GETQUOTA", path)
       if use.bytes == 0, use.files == 0, use.limit == 0 { return number }

@@ -125,6 +125,11 @@ public enum FileSystem {
     }
   }
 
+  /// Each takes the other's place, at once (renameat2(2), RENAME_EXCHANGE).
+  public static func exchange(_ path: String, _ other: String) throws(SyscallError) {
+    try check(zns_renameat2(AT_FDCWD, path, AT_FDCWD, other, 2), "renameat2", path)
+  }
+
   /// mkdir(2), and its missing parents. Existing directories are left as they are.
   public static func makeDirectories(_ path: String, mode: UInt32 = 0o755) throws(SyscallError) {
     if mkdir(path, mode) == 0 { return }

@@ -128,6 +128,7 @@ struct zns_quota_use {
   uint64_t bytes;
   uint64_t files;  // 0 where they are not counted
   uint64_t limit;  // in bytes; 0: none
+  uint64_t file_limit;
 };
 /// Whether the file system of a directory holds its projects to their limits (quotactl_fd(2), Linux 5.14): 0 or 1.
 /// -ENOSYS: this kernel has no such call.
@@ -138,7 +139,7 @@ long zns_project(int file, uint32_t *id);
 long zns_set_project(int file, uint32_t id, int is_directory);
 /// Of a project that nobody has: zeros.
 long zns_project_use(int directory, uint32_t id, struct zns_quota_use *use);
-/// In bytes, rounded up to 1,024; 0: none. Takes CAP_SYS_ADMIN.
+/// In bytes, rounded up to 1,024, and a file for each 4,096 and 256 more; 0: none. Takes CAP_SYS_ADMIN.
 long zns_limit_project(int directory, uint32_t id, uint64_t bytes);
 /// btrfs: makes a subvolume in a directory.
 long zns_make_subvolume(int directory, const char *name);

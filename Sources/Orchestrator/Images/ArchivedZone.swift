@@ -51,6 +51,8 @@ struct ArchivedZone: JSONObject, Equatable {
     var files = ImageDescriptor.blank
     var labels: [String: String] = [:]
     var name = ""
+    /// What a directory may take at most.
+    var size: Int64?
 
     static var blank: Volume { Volume() }
 
@@ -59,6 +61,7 @@ struct ArchivedZone: JSONObject, Equatable {
       try json.field("files", &files)
       try json.field("labels", &labels)
       try json.field("name", &name)
+      try json.field("size", &size)
     }
   }
 
@@ -83,6 +86,9 @@ struct ArchivedZone: JSONObject, Equatable {
     }
     let names = snapshots.map { $0.name }
     guard Set(names).count == names.count, names.allSatisfy(isDNSLabel) else { return "two snapshots of one name" }
+    if let odd = volumes.first(where: { $0.size.map { $0 <= 0 } ?? false }) {
+      return "a volume of \(odd.size ?? 0) bytes"
+    }
     if let odd = volumes.first(where: { $0.disk.map { $0 < VolumeKeeper.smallestDisk } ?? false }) {
       return "a disk of \(odd.disk ?? 0) bytes"
     }

@@ -122,7 +122,11 @@ extension VolumeKeeper {
     let record = try stored { () throws(ZoneError) in try zones.volumeRecord(name) }
     volume.labels = record?.labels ?? [:]
     let ground = try stored { () throws(ZoneError) in try self.ground(name) }
-    if let disk = ground.disk { volume.disk = Int64((try? FileSystem.status(disk))?.st_size ?? 0) }
+    if let disk = ground.disk {
+      volume.disk = Int64((try? FileSystem.status(disk))?.st_size ?? 0)
+    } else {
+      volume.size = record?.size
+    }
     let part = try stored { () throws(ZoneError) in try store.part() }
     do throws(ImageError) {
       var (hash, size) = (BlobHash(), Int64(0))
@@ -226,26 +230,34 @@ extension VolumeKeeper {
     } else {
       blob = try attempt("read \(file)") { () throws(SyscallError) in try OwnedFD.open(file, O_RDONLY | O_NONBLOCK) }
     }
-    try restore(name, from: blob, disk: nil, labels: [:], force: force)
+    try restore(name, from: blob, disk: nil, size: nil, labels: [:], force: force)
   }
 
   /// - Parameters:
   ///   - disk: of one that is made: the size of a volume in a file; nil: a directory.
+  ///   - size: of one that is made: what a directory may take; where it cannot be bounded that is told.
   ///   - labels: of one that is made.
-  func restore(_ name: String, from blob: borrowing OwnedFD, disk: Int64?, labels: [String: String], force: Bool)
-    throws(ZoneError)
-  {
+  func restore(
+    _ name: String, from blob: borrowing OwnedFD, disk: Int64?, size: Int64?, labels: [String: String], force: Bool
+  ) throws(ZoneError) {
     try Self.checkName(name)
     try directories.make()
     let lock = try zones.hold(volume: name)
     defer { withExtendedLifetime(lock) {} }
     guard exists(name) else {
       let new = try begin(name, disk: disk)
+      var size = size
+      if disk == nil, let bound = size {
+        do throws(ZoneError) { try zones.bound(volume: name, new, to: bound) } catch {
+          notice("\(error); it may take as much as there is room")
+          size = nil
+        }
+      }
       do throws(ZoneError) { try fill(new, isDisk: disk != nil, name, from: blob) } catch {
-        try? remove(new, name)
+        try? removeNew(new, name)
         throw error
       }
-      return try finish(new, name, labels: labels, size: disk)
+      return try finish(new, name, labels: labels, size: disk ?? size)
     }
     if try known(name) == .file, try !zones.users(ofVolume: name).contains(where: { $0.state.isLive }) {
       return try replaceDisk(name, from: blob, force: force)
@@ -315,7 +327,7 @@ extension VolumeKeeper {
         throw .refused("\(text) (a disk that zones have has to have room for both; stop them, and it need not)")
       }
       guard text.contains("EDQUOT") || text.contains("ENOSPC") else { throw error }
-      throw .refused("\(text) (until it is done there is room for both, within the volume's size too)")
+      throw .refused("\(text) (until it is done there has to be room for both: zonectl volume set \(name) size=SIZE)")
     }
     try makeEmpty(old, name)
     var hold = try self.hold(writersOf: [name])

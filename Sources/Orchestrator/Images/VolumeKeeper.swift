@@ -136,11 +136,43 @@ public struct VolumeKeeper {
     if !isDisk {
       chmod(new, 0o755)
       do throws(ZoneError) { if let size { try zones.bound(volume: name, new, to: size) } } catch {
-        try? remove(new, name)  // the first error is the one to report
+        try? removeNew(new, name)  // the first error is the one to report
         throw error
       }
     }
     try finish(new, name, labels: labels, size: size, expires: expires)
+  }
+
+  /// - Parameter size: what a directory may take at most; nil: as much as there is room.
+  public func set(size: Int64?, of name: String) throws(ZoneError) {
+    let lock = try zones.hold(volume: name)
+    defer { withExtendedLifetime(lock) {} }
+    let refuse = { (why: String) in ZoneError.refused("cannot set the size of volume \(name): \(why)") }
+    guard try known(name) == .directory else {
+      throw refuse("it is a disk, whose size stays (backup, and restore to a larger one)")
+    }
+    let folder = path(name)
+    let isOurs = try attempt("look at volume \(name)") { () throws(SyscallError) in
+      if try DiskQuota.isCounted(folder) { return true }
+      return try FileSystem.list(folder).isEmpty
+    }
+    if let size {
+      guard isOurs else {
+        throw refuse(
+          "what is in it was never counted (create another with --size, and restore a backup of this one there)")
+      }
+      try zones.bound(volume: name, folder, to: size)
+    } else {
+      try attempt("take the size of volume \(name) away") { () throws(SyscallError) in try DiskQuota.lift(folder) }
+    }
+    let before = try? FileSystem.status("\(directories.volumeRecords)/\(name)")
+    var record = try zones.volumeRecord(name) ?? VolumeRecord(owner: geteuid(), made: Clock.realtimeNanoseconds())
+    record.size = size
+    try zones.note(record, of: name)
+    // Its time tells of its last use.
+    if let before {
+      utimensat(AT_FDCWD, "\(directories.volumeRecords)/\(name)", [before.st_atim, before.st_mtim], 0)
+    }
   }
 
   /// A volume on its way, beside its place: the directory, or the file.
@@ -149,7 +181,7 @@ public struct VolumeKeeper {
       try FileSystem.makeDirectories(directories.volumes, mode: 0o711)
     }
     let new = beside(name, "new")
-    try remove(new, name)
+    try removeNew(new, name)
     guard let disk else {
       try makeEmpty(new, name)
       return new
@@ -174,7 +206,7 @@ public struct VolumeKeeper {
         _ = try check(zns_renameat2(AT_FDCWD, new, AT_FDCWD, place, 1 /* RENAME_NOREPLACE */), "rename", place)
       }
     } catch {
-      try? remove(new, name)
+      try? removeNew(new, name)
       if !exists(name) { unlink("\(directories.volumeRecords)/\(name)") }
       throw error
     }
@@ -272,6 +304,12 @@ public struct VolumeKeeper {
     try attempt("make \(folder)") { () throws(SyscallError) in
       try FileSystem.call("mkdir", folder) { mkdir(folder, 0o700) }
     }
+  }
+
+  /// One that was to be a volume, and with it its bound. What is beside a volume that is there has that one's.
+  func removeNew(_ path: String, _ name: String) throws(ZoneError) {
+    try? DiskQuota.lift(path)  // best effort: a limit of what nothing is counted by any more
+    try remove(path, name)
   }
 
   func remove(_ path: String, _ name: String) throws(ZoneError) {

@@ -62,7 +62,8 @@ public struct ZoneImporter {
             try OwnedFD.open(store.blob(volume.files.digest), O_RDONLY | O_NOFOLLOW)
           }
           try stored { () throws(ZoneError) in
-            try volumes.restore(volume.name, from: blob, disk: volume.disk, labels: volume.labels, force: false)
+            try volumes.restore(
+              volume.name, from: blob, disk: volume.disk, size: volume.size, labels: volume.labels, force: false)
           }
           made.append(volume.name)
         }

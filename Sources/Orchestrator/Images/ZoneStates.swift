@@ -47,11 +47,7 @@ public struct ZoneStates {
     defer { withExtendedLifetime(lock) {} }
     var own = try zones.ownLayer(of: zone, for: "snapshot", in: store)
     let name = try Self.name(label.name, own.root, zone)
-    guard own.root.layers.count < RootRecord.mostLayers - 1 else {
-      throw .refused(
-        "cannot snapshot zone \(zone): its root has \(own.root.layers.count) layers, and more cannot be mounted (zonectl commit makes an image of them)"
-      )
-    }
+    try own.checkRoom(for: "snapshot")
     if own.isLive {
       try own.name(try copied(own, zone), as: (name, label.labels))
     } else {
@@ -158,6 +154,7 @@ public struct ZoneStates {
     if let found = try own.rootOfClone(snapshot, in: store) {
       root = found
     } else {
+      try own.checkRoom(for: "clone")
       root = own.root
       root.snapshots = []
       root.top = try own.top()

@@ -79,6 +79,8 @@ public struct Service: Codable, Equatable, Sendable {
   public var profileBinds: [VolumeMount]?
   /// Groups of system calls that are left, by `profile`; nil: all.
   public var calls: [String]?
+  /// Bytes that each zone may write to its root; nil: as much as there is room, and what earlier releases kept.
+  public var quota: Int64?
 
   public init() {}
 }

@@ -212,6 +212,11 @@ extension Service {
         (node, draft, _) throws(ManifestProblem) in
         draft.service.labels = try node.labels()
       },
+      Field("storage_opt", "map", "size: how much each zone may write to its root (ext4, xfs, btrfs with quotas; root)")
+      {
+        (node, draft, reading) throws(ManifestProblem) in
+        storageTable.read(node, into: &draft, &reading)
+      },
       Field("stop_signal", "text", "what a stop sends first; TERM without it") {
         (node, draft, _) throws(ManifestProblem) in
         draft.service.stopSignal = try node.signalName()
@@ -253,6 +258,16 @@ extension Service {
         restartTable.read(node, into: &policy, &reading)
         draft.deployRestart = try policy.value(node)
       },
+    ])
+
+  static let storageTable = FieldTable<Draft>(
+    "storage_opt",
+    [
+      Field("size", "size", "at most this much, 2g say") { (node, draft, _) throws(ManifestProblem) in
+        let bytes = try node.bytes()
+        guard bytes >= 4096 else { throw node.problem("\(node.name) is less than a page (4096 bytes)") }
+        draft.service.quota = bytes
+      }
     ])
 
   static let resourcesTable = FieldTable<Draft>(

@@ -115,6 +115,7 @@ extension FleetSpec {
       SecretMount(name: $0.target, file: "\(placement.secretsDirectory)/\($0.source)", uid: $0.uid)
     }
     zone.limits = service.limits
+    zone.quota = service.quota
     zone.readOnly = service.readOnly
     zone.capAdd = service.capAdd
     zone.capDrop = service.capDrop

@@ -18,6 +18,14 @@ public struct SpecDifference: Equatable, Sendable {
       self.effect = effect
       self.isEqual = { $0[keyPath: path] == $1[keyPath: path] }
     }
+
+    init(
+      _ field: String, _ effect: Change.Effect, isEqual: @escaping @Sendable (ZoneSpec, ZoneSpec) -> Bool
+    ) {
+      self.field = field
+      self.effect = effect
+      self.isEqual = isEqual
+    }
   }
 
   /// Each field of a spec with the cut that a change of it needs. A field of ZoneSpec that has no row here would be
@@ -44,7 +52,9 @@ public struct SpecDifference: Equatable, Sendable {
     Row("sandbox", .recreate, \.sandbox),
     Row("autostart", .live, \.autostart),
     Row("expires", .live, \.expires),
-    Row("quota", .live, \.quota),
+    // What was written without one is counted first, which takes a zone that does not run.
+    Row("storage_opt", .restart) { $0.quota != nil || $1.quota == nil },
+    Row("storage_opt", .live) { $0.quota == nil || $0.quota == $1.quota },
     Row("tty", .restart, \.terminal),
     Row("init", .restart, \.ownInit),
     Row("nesting", .restart, \.nesting),

@@ -118,11 +118,13 @@ struct PruneVerb {
         row.end = LeaseTime.text(max(lease.expires, now + Lease.notice))
         row.state = .warned
       }
-      if row.state == .deleted {
-        row.zones = try zones.keepers(of: lease)
-        if !row.zones.isEmpty { row.state = .used }
+      // With its zone it goes, or has gone.
+      if case .snapshot(_, let zone) = lease.subject,
+        rows.contains(where: { $0.kind == "zone" && $0.name == zone && $0.state == .deleted })
+      {
+        continue
       }
-      if !isDry { carryOut(lease, &row) }
+      carryOut(lease, &row)
       rows.append(row)
     }
     return rows
@@ -140,6 +142,11 @@ struct PruneVerb {
   /// Tells a failure and goes on.
   private func carryOut(_ lease: Lease, _ row: inout Row) {
     do throws(ZoneError) {
+      if row.state == .deleted {
+        row.zones = try zones.keepers(of: lease)
+        if !row.zones.isEmpty { row.state = .used }
+      }
+      if isDry { return }
       switch row.state {
       case .warned: try zones.warn(lease)
       case .deleted: if try !zones.end(lease) { row.state = .waits }

@@ -23,7 +23,7 @@ struct VolumeVerbs {
     [
       VerbWords.Word("list", 0...0, "list", [.output, .quiet]), VerbWords.Word("show", 1...1, "show NAME", [.output]),
       VerbWords.Word("create", 1...1, "create NAME", [.file, .size, .label, .expires]),
-      VerbWords.Word("set", 2...2, "set NAME expires=WHEN", []),
+      VerbWords.Word("set", 2...2, "set NAME expires=WHEN|size=SIZE", []),
       VerbWords.Word("delete", 1...Int.max, "delete NAME…", []),
       VerbWords.Word("backup", 2...2, "backup NAME FILE|-", [.compress]),
       VerbWords.Word("restore", 2...2, "restore NAME FILE|-", [.force]),
@@ -35,8 +35,7 @@ struct VolumeVerbs {
     case "list": try list(try keeper.rows())
     case "show": try show(try keeper.row(names[0]))
     case "create": try create(names[0])
-    case "set":
-      try Zones(directories).renew(.volume(names[0]), until: try Leases.parse(names[1], "volume set"))
+    case "set": try set(names[0], names[1])
     case "delete": return delete(names)
     case "backup": try backUp(names[0], to: names[1])
     default: try keeper.restore(names[0], from: names[1], force: invocation.has(.force))
@@ -101,16 +100,24 @@ struct VolumeVerbs {
       ? "-" : row.labels.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }.joined(separator: ",")
   }
 
-  private func create(_ name: String) throws {
-    var size: Int64?
-    if let text = invocation.value(.size) {
-      guard let bytes = try? ByteSize.parse(text, limit: "size"), bytes >= VolumeKeeper.smallestDisk else {
-        throw ZoneError.commandLine(
-          "volume create: --size '\(shortened(text))' is no size from \(Words.bytes(VolumeKeeper.smallestDisk)) on, as 10G is"
-        )
-      }
-      size = bytes
+  private func set(_ name: String, _ setting: String) throws {
+    guard setting.hasPrefix("size=") else {
+      return try Zones(directories).renew(.volume(name), until: try Leases.parse(setting, "volume set"))
     }
+    let text = setting.dropFirst("size=".utf8.count)
+    try keeper.set(size: text.isEmpty ? nil : try size(String(text), "volume set: size"), of: name)
+  }
+
+  private func size(_ text: String, _ what: String) throws -> Int64 {
+    guard let bytes = try? ByteSize.parse(text, limit: "size"), bytes >= VolumeKeeper.smallestDisk else {
+      throw ZoneError.commandLine(
+        "\(what) '\(shortened(text))' is no size from \(Words.bytes(VolumeKeeper.smallestDisk)) on, as 10G is")
+    }
+    return bytes
+  }
+
+  private func create(_ name: String) throws {
+    let size = try invocation.value(.size).map { try self.size($0, "volume create: --size") }
     if invocation.has(.file), size == nil { throw ZoneError.commandLine("volume create: --file wants --size") }
     let expires = try invocation.expires()
     try keeper.create(

@@ -15,6 +15,7 @@ extension Zones {
       }
       throw .refused("cannot use zone \(zone): the images in \(directories.images) are gone")
     }
+    guard try !files(new).exists else { throw .exists(new) }
     let lock = try store.lock(.shared) { notice("waiting for who removes images") }
     var own = try ownLayer(of: zone, for: "clone", in: store)
     guard var root = try own.rootOfClone(snapshot, in: store) else { return false }
@@ -40,11 +41,24 @@ extension OwnLayer {
       return nil
     } else {
       // What nobody has written needs no layer.
-      if try !isUntouched() { try freeze(in: store, as: nil) }
+      if try !isUntouched() {
+        try checkRoom(for: "clone")
+        try freeze(in: store, as: nil)
+      }
       (root.layers, root.top) = (self.root.layers, self.root.top)
     }
     root.snapshots = []
     return root
+  }
+}
+
+extension OwnLayer {
+  /// - Throws: where its root has as many layers as can be mounted.
+  public func checkRoom(for verb: String) throws(ZoneError) {
+    guard root.layers.count >= RootRecord.mostLayers - 1 else { return }
+    throw .refused(
+      "cannot \(verb) zone \(files.name): its root has \(root.layers.count) layers, and more cannot be mounted (zonectl commit makes an image of them)"
+    )
   }
 }
 

@@ -215,7 +215,7 @@ extension Zones {
       case .directory(let path): ["\(path)/etc"]
       case .empty, .image: []
       }
-    let own = spec.ephemeral ? nil : "\(facts.dataDirectory)/own/root"
+    let own = spec.ephemeral ? nil : OwnLayer.place(ZoneFiles(directories, spec.name))
     let read = { (name: String) -> [UInt8] in
       if let layers = facts.layers { return ((try? layered("etc/\(name)", layers, own)) ?? nil) ?? [] }
       for root in roots {

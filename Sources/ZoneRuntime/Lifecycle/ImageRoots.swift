@@ -57,23 +57,29 @@ extension Zones {
   }
 
   /// The zone's own layer, which lies above its image's and looks like the top of it.
-  /// - Parameter quota: what it may take, in bytes.
-  func makeLayer(_ files: ZoneFiles, _ top: RootTop, quota: Int64?, in store: ImageStore) throws(ZoneError) {
-    if let quota { try bound(files, isSparse: false, to: quota) }
+  /// - Parameters:
+  ///   - quota: what it may take, in bytes.
+  ///   - folder: nil: its place.
+  func makeLayer(
+    _ files: ZoneFiles, _ top: RootTop, quota: Int64?, at folder: String? = nil, in store: ImageStore
+  ) throws(ZoneError) {
+    let own = folder ?? files.own
+    let upper = "\(own)/root"
+    if let quota { try bound(files, own, isSparse: false, to: quota) }
     try attempt("make the zone's layer") { () throws(SyscallError) in
-      if quota == nil { try FileSystem.makeDirectories(files.own, mode: 0o700) }
-      try FileSystem.makeDirectories(files.upper, mode: 0o755)
+      if quota == nil { try FileSystem.makeDirectories(own, mode: 0o700) }
+      try FileSystem.makeDirectories(upper, mode: 0o755)
       // A user's own layer is his, whatever the image's is.
       if geteuid() == 0, top.uid != 0 || top.gid != 0 {
-        try FileSystem.call("chown", files.upper) { lchown(files.upper, top.uid, top.gid) }
+        try FileSystem.call("chown", upper) { lchown(upper, top.uid, top.gid) }
       }
-      if let layer = top.layer { try FileSystem.copyAttributes(store.root(ofLayer: layer), to: files.upper) }
-      try FileSystem.call("chmod", files.upper) { chmod(files.upper, top.mode) }
+      if let layer = top.layer { try FileSystem.copyAttributes(store.root(ofLayer: layer), to: upper) }
+      try FileSystem.call("chmod", upper) { chmod(upper, top.mode) }
       let (seconds, rest) = top.modified.quotientAndRemainder(dividingBy: 1_000_000_000)
       let time = timespec(tv_sec: Int(seconds), tv_nsec: Int(rest))
-      try FileSystem.call("utimensat", files.upper) {
+      try FileSystem.call("utimensat", upper) {
         withUnsafePointer(to: (time, time)) {
-          $0.withMemoryRebound(to: timespec.self, capacity: 2) { utimensat(AT_FDCWD, files.upper, $0, 0) }
+          $0.withMemoryRebound(to: timespec.self, capacity: 2) { utimensat(AT_FDCWD, upper, $0, 0) }
         }
       }
     }
@@ -122,9 +128,10 @@ extension Zones {
     return root
   }
 
-  /// Before zones had quotas the layer lay in the zone's folder itself. Its lock is held.
+  /// Before zones had quotas the layer lay in the zone's folder itself. Its lock is held, and it does not live: it is
+  /// mounted otherwise.
   func moveOldLayer(_ files: ZoneFiles) throws(ZoneError) {
-    let old = "\(files.data)/upper"
+    let old = files.oldUpper
     guard FileSystem.exists(old) else { return }
     try attempt("move the layer of zone \(files.name)") { () throws(SyscallError) in
       try FileSystem.makeDirectories(files.own, mode: 0o700)
@@ -179,6 +186,7 @@ extension ZoneFiles {
   var upper: String { "\(own)/root" }
   /// overlayfs' own, on the same file system.
   var work: String { "\(own)/work" }
+  var oldUpper: String { "\(data)/upper" }
 }
 
 extension ZoneSpec {

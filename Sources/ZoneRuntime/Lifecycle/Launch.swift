@@ -91,6 +91,7 @@ extension Zones {
   ) throws(ZoneError) -> LaunchedZone {
     do throws(ZoneError) {
       let root = try startRoot(of: spec, files)
+      try enforceQuota(files, spec)
       let spec = spec.completed(by: root?.use)
       let wish = LaunchWish(
         root: root, streams: streams, terminalSize: terminalSize, restarts: restarts,
@@ -115,14 +116,18 @@ extension Zones {
       do throws(ZoneError) {
         if spec.ephemeral || FileSystem.exists(files.run) { try cleanUp(files) }
       } catch let second { notice("clean-up after the failed start of \(files.name) failed too: \(second)") }
-      throw Self.explained(error, files)
+      throw explained(error, files, spec)
     }
   }
 
   /// overlayfs says no more than EINVAL of a layer that is read-only, and is read-only itself over one without room.
-  private static func explained(_ error: ZoneError, _ files: ZoneFiles) -> ZoneError {
+  private func explained(_ error: ZoneError, _ files: ZoneFiles, _ spec: ZoneSpec) -> ZoneError {
     guard case .launch(let zone, let step, let number, _) = error, number == EINVAL || number == EROFS else {
       return error
+    }
+    if quotaUse(of: spec, files)?.isFull == true {
+      let hint = "all that it may write is written (zonectl set \(zone) quota=SIZE)"
+      return .launch(zone: zone, step: step, errno: number, hint: hint)
     }
     var information = statvfs()
     guard statvfs(files.data, &information) == 0 else { return error }

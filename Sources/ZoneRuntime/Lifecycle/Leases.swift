@@ -35,6 +35,7 @@
   /// its record.
   extension Zones {
     /// All that there are. Zones that a fleet owns have none: it would make them again.
+    /// What cannot be read is told, and left alone.
     public func leases() throws(ZoneError) -> [Lease] {
       var leases: [Lease?] = []
       for zone in try names() {
@@ -43,17 +44,26 @@
         guard let spec = (try? files.readSpec()) ?? nil, spec.fleet == nil, let expires = spec.expires else { continue }
         leases.append(Lease(.zone(zone), expires, warned(files, expires)))
       }
-      if let store = try ImageStore.open(directories) {
-        for root in try store.roots() {
+      told { () throws(ZoneError) in
+        for root in try ImageStore.open(directories)?.roots() ?? [] {
           leases += root.record.snapshots.map { Lease(.snapshot($0.name, of: root.zone), $0.expires, $0.warned) }
         }
-        leases += try store.allReferences().map { Lease(.image($0.name), $0.record.expires, $0.record.warned) }
+      }
+      told { () throws(ZoneError) in
+        let names = try ImageStore.open(directories)?.allReferences() ?? []
+        leases += names.map { Lease(.image($0.name), $0.record.expires, $0.record.warned) }
       }
       for volume in try volumes() {
-        guard let record = (try? volumeRecord(volume)) ?? nil else { continue }
-        leases.append(Lease(.volume(volume), record.expires, record.warned))
+        told { () throws(ZoneError) in
+          guard let record = try volumeRecord(volume) else { return }
+          leases.append(Lease(.volume(volume), record.expires, record.warned))
+        }
       }
       return leases.compactMap { $0 }
+    }
+
+    private func told(_ body: () throws(ZoneError) -> Void) {
+      do throws(ZoneError) { try body() } catch { notice(error.description) }
     }
 
     /// The zones that keep it, whatever its time: those that have a volume, or were made from an image of no other name.
@@ -100,12 +110,15 @@
           return true
         }
       case .image(let name):
-        guard let store = try ImageStore.open(directories), try store.reference(name)?.expires == lease.expires else {
-          return false
-        }
+        guard let store = try ImageStore.open(directories) else { return false }
+        let names = try store.lockNames()
+        defer { withExtendedLifetime(names) {} }
+        guard try store.reference(name)?.expires == lease.expires else { return false }
         _ = try store.delete(name.familiar, force: false)
         return true
       case .volume(let name):
+        let lock = try hold(volume: name)
+        defer { withExtendedLifetime(lock) {} }
         guard try volumeRecord(name)?.expires == lease.expires else { return false }
         try removeVolume(name)
         return true
@@ -147,6 +160,8 @@
         let none = ZoneError.refused("no image is named \(name.familiar) (zonectl image list shows what is here)")
         guard let store = try ImageStore.open(directories) else { throw none }
         let lock = try store.lock(.shared) { notice("waiting for who removes images") }
+        let names = try store.lockNames()
+        defer { withExtendedLifetime(names) {} }
         guard var record = try store.reference(name) else { throw none }
         let used = store.lastUse(name)
         (record.expires, record.warned) = new

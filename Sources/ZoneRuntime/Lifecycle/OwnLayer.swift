@@ -14,7 +14,9 @@ public struct OwnLayer: ~Copyable {
   public var isRunning: Bool { state.isLive && state != .frozen }
   private let zone: LockedZone
   /// The layer's name as those of the store's go, from the folder of their links.
-  public var link: String { "../../../\(zone.files.name)/own/root" }
+  public var link: String { "../../../\(zone.files.name)" + place.dropFirst(zone.files.data.utf8.count) }
+  /// Where it is.
+  private var place: String { Self.place(zone.files) }
   var files: ZoneFiles { zone.files }
 
   fileprivate init(_ zone: consuming LockedZone, _ root: RootRecord, _ state: ZoneState) throws(ZoneError) {
@@ -29,8 +31,13 @@ public struct OwnLayer: ~Copyable {
 
   private static func open(_ files: ZoneFiles) throws(ZoneError) -> OwnedFD {
     try attempt("open the layer of zone \(files.name)") { () throws(SyscallError) in
-      try OwnedFD.open(files.upper, O_PATH | O_DIRECTORY | O_NOFOLLOW)
+      try OwnedFD.open(place(files), O_PATH | O_DIRECTORY | O_NOFOLLOW)
     }
+  }
+
+  /// Of a zone that lives since before layers were moved, where it was.
+  static func place(_ files: ZoneFiles) -> String {
+    FileSystem.exists(files.oldUpper) ? files.oldUpper : files.upper
   }
 }
 
@@ -52,7 +59,7 @@ extension Zones {
     guard state != .configured, state != .incomplete else {
       throw .state(zone: name, state: state, verb: verb, hint: "it has no root yet")
     }
-    try moveOldLayer(zone.files)
+    if !state.isLive { try moveOldLayer(zone.files) }
     let root = try settled(zone.files, root(of: spec, zone.files), in: store)
     return try OwnLayer(zone, root, state)
   }

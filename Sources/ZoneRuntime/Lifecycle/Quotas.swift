@@ -4,13 +4,17 @@ internal import LinuxNS
 /// What zones may write (`--quota`): a bound on the folder of a zone's own layer, or of a sparse zone's root. What a
 /// snapshot has frozen is the store's and no longer counted.
 extension Zones {
-  /// Makes a folder of the zone's that takes at most so much, or bounds the one that is there.
-  func bound(_ files: ZoneFiles, isSparse: Bool, to bytes: Int64) throws(ZoneError) {
+  /// Makes a folder of the zone's that takes at most so much, or bounds the one that `bound` has made.
+  func bound(_ files: ZoneFiles, _ folder: String, isSparse: Bool, to bytes: Int64) throws(ZoneError) {
     let kind = try quotas(for: files.name, isSparse: isSparse, in: files.data)
+    if kind == .subvolume, !FileSystem.exists(folder) {
+      notice(
+        "on btrfs the files that zone \(files.name) writes may have inode numbers that others of its root have too")
+    }
     try attempt("bound what zone \(files.name) writes") { () throws(SyscallError) in
       // First, so that whoever deletes the zone knows that there is a bound to be taken away.
-      try FileSystem.replace("\(files.data)/\(ZoneFiles.boundNote)", with: [])
-      try kind.make(files.written(isSparse: isSparse), bytes: bytes)
+      try FileSystem.replace(files.boundNote, with: [])
+      try kind.make(folder, bytes: bytes)
     }
   }
 
@@ -26,6 +30,89 @@ extension Zones {
       )
     case .has(let kind): return kind
     }
+  }
+
+  /// Before something is begun that ends with a new layer. Of a zone without a quota nothing is asked.
+  func checkQuota(of spec: ZoneSpec) throws(ZoneError) {
+    guard spec.quota != nil else { return }
+    _ = try quotas(for: spec.name, isSparse: spec.brand == .sparse, in: directories.data(of: spec.name))
+  }
+
+  /// Best effort: what is bound is going to be removed, or was not there yet.
+  func unbound(_ files: ZoneFiles) {
+    guard FileSystem.exists(files.boundNote) else { return }
+    for folder in [files.own, files.root] { try? DiskQuota.lift(folder) }
+    unlink(files.boundNote)
+  }
+
+  /// At a start: that the bound is in force which the settings have, also where a former change of them was cut, and the
+  /// file system was mounted anew, or the place copied.
+  func enforceQuota(_ files: ZoneFiles, _ spec: ZoneSpec) throws(ZoneError) {
+    guard let quota = spec.quota else { return }
+    let isSparse = spec.brand == .sparse
+    let folder = files.written(isSparse: isSparse)
+    guard try isCounted(files, folder) else {
+      try checkQuota(of: spec)
+      throw .refused(
+        "cannot start zone \(spec.name): what it has written is not counted (zonectl set \(spec.name) quota= takes the quota away)"
+      )
+    }
+    try bound(files, folder, isSparse: isSparse, to: quota)
+  }
+
+  private func isCounted(_ files: ZoneFiles, _ folder: String) throws(ZoneError) -> Bool {
+    try attempt("look at zone \(files.name)") { () throws(SyscallError) in try DiskQuota.isCounted(folder) }
+  }
+
+  /// As `set` has it, of a zone that has its root. Its lock is held.
+  func setQuota(_ files: ZoneFiles, _ spec: ZoneSpec, isLive: Bool) throws(ZoneError) {
+    let isSparse = spec.brand == .sparse
+    let folder = files.written(isSparse: isSparse)
+    guard let quota = spec.quota else {
+      try attempt("take the quota of zone \(spec.name) away") { () throws(SyscallError) in try DiskQuota.lift(folder) }
+      unlink(files.boundNote)
+      return
+    }
+    let refuse = { (why: String) in ZoneError.refused("cannot bound what zone \(spec.name) writes: \(why)") }
+    if !isSparse, !isLive { try moveOldLayer(files) }
+    if FileSystem.exists(folder), try isCounted(files, folder) {
+      return try bound(files, folder, isSparse: isSparse, to: quota)
+    }
+    try checkQuota(of: spec)
+    guard !isSparse else {
+      throw refuse("it was made without a quota, and has written since (create it anew with --quota)")
+    }
+    guard !isLive else { throw refuse("it was made without a quota, and runs (zonectl stop \(spec.name))") }
+    let root = try root(of: spec, files)
+    guard root.pending == nil, try isUntouched(files, root) else {
+      throw refuse(
+        "it was made without a quota, and something is in its layer (zonectl snapshot create \(spec.name) freezes that; what it writes from then on can be bounded)"
+      )
+    }
+    // The new one stands when it takes the place of the old one.
+    let new = "\(files.own).new"
+    try attempt("make the layer of zone \(spec.name) anew") { () throws(SyscallError) in try TreeRemoval.remove(new) }
+    do throws(ZoneError) {
+      try makeLayer(files, root.top, quota: quota, at: new, in: images(of: spec))
+      try attempt("make the layer of zone \(spec.name) anew") { () throws(SyscallError) in
+        try FileSystem.exchange(new, files.own)
+      }
+    } catch {
+      try? DiskQuota.lift(new)
+      try? TreeRemoval.remove(new)
+      unlink(files.boundNote)
+      throw error
+    }
+    try? TreeRemoval.remove(new)  // the old one: empty, and goes with the zone
+  }
+
+  /// What is counted of a zone that has a quota; nil where nothing is.
+  func quotaUse(of spec: ZoneSpec, _ files: ZoneFiles) -> QuotaUse? {
+    let folder = files.written(isSparse: spec.brand == .sparse)
+    guard spec.quota != nil, let use = (try? DiskQuota.use(of: folder)) ?? nil else { return nil }
+    var quota = QuotaUse(bytes: use.bytes, limit: use.limit)
+    quota.isFull = quota.isFull || use.isOutOfFiles
+    return quota
   }
 
   #if !hasFeature(Embedded)
@@ -44,79 +131,23 @@ extension Zones {
         ZoneError.refused("cannot bound volume \(name): \(why) (--file makes it a disk of that size)")
       }
       guard geteuid() == 0 else { throw refuse("quotas are root's to give") }
-      try attempt("bound volume \(name)") { () throws(SyscallError) -> ZoneError? in
-        switch try DiskQuota.support(of: folder) {
-        case .lacks(let why): return refuse(why)
-        case .has(.subvolume): return refuse("whoever makes a subvolume in it is past what btrfs bounds")
-        case .has(.project):
+      let place = FileSystem.parent(of: folder)
+      let support = try attempt("bound volume \(name)") { () throws(SyscallError) in try DiskQuota.support(of: place) }
+      switch support {
+      case .lacks(let why): throw refuse(why)
+      case .has(.subvolume): throw refuse("whoever makes a subvolume in it is past what btrfs bounds")
+      case .has(.project):
+        try attempt("bound volume \(name)") { () throws(SyscallError) in
           try DiskQuota.project.make(folder, bytes: bytes)
-          return nil
         }
-      }.map { (error) throws(ZoneError) in throw error }
+      }
     }
   #endif
-
-  /// Best effort: what is bound is going to be removed, or was not there yet.
-  func unbound(_ files: ZoneFiles) {
-    for folder in [files.own, files.root] { try? DiskQuota.lift(folder) }
-    unlink("\(files.data)/\(ZoneFiles.boundNote)")
-  }
-
-  /// As `set` has it, of a zone that has its root. Its lock is held.
-  func setQuota(_ files: ZoneFiles, _ spec: ZoneSpec, isLive: Bool) throws(ZoneError) {
-    let isSparse = spec.brand == .sparse
-    let folder = files.written(isSparse: isSparse)
-    guard let quota = spec.quota else {
-      try attempt("take the quota of zone \(spec.name) away") { () throws(SyscallError) in try DiskQuota.lift(folder) }
-      unlink("\(files.data)/\(ZoneFiles.boundNote)")
-      return
-    }
-    if case .image = spec.brand { try moveOldLayer(files) }
-    let kind = try quotas(for: spec.name, isSparse: isSparse, in: files.data)
-    let isCounted = try attempt("look at zone \(spec.name)") { () throws(SyscallError) in
-      try DiskQuota.isCounted(folder)
-    }
-    if isCounted { return try bound(files, isSparse: isSparse, to: quota) }
-    guard !isLive else {
-      throw .refused(
-        "cannot bound what zone \(spec.name) writes: what it has written has to be counted first (zonectl stop \(spec.name))"
-      )
-    }
-    switch kind {
-    case .project:
-      try attempt("count what zone \(spec.name) has written") { () throws(SyscallError) in
-        try FileSystem.replace("\(files.data)/\(ZoneFiles.boundNote)", with: [])
-        try DiskQuota.count(folder, bytes: quota)
-      }
-    case .subvolume:
-      let store = try images(of: spec)
-      let root = try root(of: spec, files)
-      let isEmpty = try attempt("look at zone \(spec.name)") { () throws(SyscallError) in
-        try FileSystem.list(files.upper).isEmpty
-      }
-      guard root.pending == nil, isEmpty else {
-        throw .refused(
-          "cannot bound what zone \(spec.name) writes: its layer is no subvolume of btrfs, and something is in it (zonectl snapshot create \(spec.name), then again: what it writes from then on is bounded)"
-        )
-      }
-      try attempt("make the layer of zone \(spec.name) anew") { () throws(SyscallError) in
-        try TreeRemoval.remove(files.own)
-      }
-      try makeLayer(files, root.top, quota: quota, in: store)
-    }
-  }
-
-  /// What is counted of a zone that has a quota; nil where nothing is.
-  func quotaUse(of spec: ZoneSpec, _ files: ZoneFiles) -> QuotaUse? {
-    let folder = files.written(isSparse: spec.brand == .sparse)
-    guard spec.quota != nil, let use = (try? DiskQuota.use(of: folder)) ?? nil else { return nil }
-    return QuotaUse(bytes: use.bytes, limit: use.limit)
-  }
 }
 
 extension ZoneFiles {
   /// There while something of the zone's is bounded.
-  static var boundNote: String { "bounded" }
+  var boundNote: String { "\(data)/bounded" }
 
   /// What a quota bounds.
   func written(isSparse: Bool) -> String { isSparse ? root : own }

@@ -51,9 +51,16 @@ extension Zones {
     if newLimits { try setLimits(zone.files, from: old.limits, to: wanted.limits) }
     let newQuota = state != .configured && wanted.quota != old.quota
     do throws(ZoneError) {
-      if newQuota { try setQuota(zone.files, wanted, isLive: alive) }
       if alive, wanted.publish != old.publish, wanted.network == old.network { try republish(old, wanted.publish) }
+      // A bound follows the settings, and goes before them: a start makes it so where this was cut.
+      if newQuota, wanted.quota == nil { try setQuota(zone.files, wanted, isLive: alive) }
       try zone.files.writeSpec(wanted)
+      if newQuota, wanted.quota != nil {
+        do throws(ZoneError) { try setQuota(zone.files, wanted, isLive: alive) } catch {
+          try? zone.files.writeSpec(old)  // the first error is told
+          throw error
+        }
+      }
     } catch {
       // The first error is told.
       if newQuota { try? setQuota(zone.files, old, isLive: alive) }

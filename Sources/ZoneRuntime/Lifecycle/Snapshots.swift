@@ -16,7 +16,8 @@ extension Zones {
       // What is frozen is bounded no more, and what is written from now on counted anew. A full one has no room for its record.
       if quota != nil { try? DiskQuota.lift(files.own) }
       do throws(ZoneError) { try store.take(files.own, as: number) } catch {
-        if let quota { try? bound(files, isSparse: false, to: quota) }  // the first error is the one to report
+        // The first error is the one to report.
+        if let quota { try? bound(files, files.own, isSparse: false, to: quota) }
         throw error
       }
     } else {
@@ -157,8 +158,10 @@ extension OwnLayer {
   private mutating func carryOut(_ change: RootChange, in store: ImageStore) throws(ZoneError) {
     var begun = root
     begun.pending = change
+    let zones = Zones(store.directories)
+    if let spec = try files.readSpec() { try zones.checkQuota(of: spec) }
     try begun.write(in: files.data)
-    do throws(ZoneError) { root = try Zones(store.directories).settled(files, begun, in: store) } catch {
+    do throws(ZoneError) { root = try zones.settled(files, begun, in: store) } catch {
       // Where the layer is seen to be in its place nothing has been done yet; otherwise the next verb carries on.
       if let number = change.frozen, (try? FileSystem.isThere(store.layer(number))) == false,
         (try? FileSystem.isThere(files.upper)) == true, (try? root.write(in: files.data)) != nil
@@ -198,7 +201,16 @@ extension OwnLayer {
   }
 
   /// What its directory looks like now, on disk.
-  public func top() throws(ZoneError) -> RootTop {
+  public func top() throws(ZoneError) -> RootTop { try Zones.top(of: folder, files, root) }
+
+  /// Nothing is in it, and its directory is as it was made.
+  public func isUntouched() throws(ZoneError) -> Bool { try Zones.isUntouched(folder, files, root) }
+}
+
+extension Zones {
+  fileprivate static func top(
+    of folder: borrowing OwnedFD, _ files: ZoneFiles, _ root: RootRecord
+  ) throws(ZoneError) -> RootTop {
     let facts = try attempt("look at the layer of zone \(files.name)") { () throws(SyscallError) in
       try FileFacts.of(open: folder)
     }
@@ -209,12 +221,21 @@ extension OwnLayer {
     return top
   }
 
-  /// Nothing is in it, and its directory is as it was made.
-  public func isUntouched() throws(ZoneError) -> Bool {
-    var now = try top()
+  /// Of a zone that does not live: nothing is in its own layer, whose directory is as it was made.
+  func isUntouched(_ files: ZoneFiles, _ root: RootRecord) throws(ZoneError) -> Bool {
+    let folder = try attempt("open the layer of zone \(files.name)") { () throws(SyscallError) in
+      try OwnedFD.open(files.upper, O_PATH | O_DIRECTORY | O_NOFOLLOW)
+    }
+    return try Self.isUntouched(folder, files, root)
+  }
+
+  fileprivate static func isUntouched(
+    _ folder: borrowing OwnedFD, _ files: ZoneFiles, _ root: RootRecord
+  ) throws(ZoneError) -> Bool {
+    var now = try top(of: folder, files, root)
     now.layer = root.top.layer
     guard now == root.top else { return false }
-    let path = files.upper
+    let path = OwnLayer.place(files)
     return try attempt("look at \(path)") { () throws(SyscallError) in try FileSystem.list(path).isEmpty }
   }
 }
@@ -225,7 +246,10 @@ extension ImageStore {
     let begun = "\(unfinished)/\(LayerNumber.text(number))"
     try attempt("freeze \(own)") { () throws(SyscallError) in
       // Only what is seen counts: a look that failed would have another layer frozen in the place of this one.
-      if try !FileSystem.isThere(layer(number)) {
+      if try !FileSystem.isThere(layer(number)), try !FileSystem.isThere(own), FileSystem.exists("\(begun)/root") {
+        // As a freeze was begun when a layer had no folder of its own.
+        try FileSystem.call("rename", begun) { rename(begun, layer(number)) }
+      } else if try !FileSystem.isThere(layer(number)) {
         try FileSystem.replace(
           "\(own)/layer.json", with: FileSystem.read("\(begun)/layer.json"), mode: 0o600, durable: true)
         try TreeRemoval.remove("\(own)/work")

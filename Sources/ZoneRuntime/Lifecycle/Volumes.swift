@@ -156,9 +156,8 @@ extension Zones {
       guard FileSystem.exists("\(directories.volumes)/\(name)") else {
         throw .refused("there is no volume \(name) (zonectl volume list)")
       }
-      let isBound = (try? volumeRecord(name))??.size != nil && !isDisk("\(directories.volumes)/\(name)")
       try attempt("remove volume \(name)") { () throws(SyscallError) in
-        if isBound { try? DiskQuota.lift("\(directories.volumes)/\(name)") }
+        if !isDisk("\(directories.volumes)/\(name)") { try? DiskQuota.lift("\(directories.volumes)/\(name)") }
         try TreeRemoval.remove("\(directories.volumes)/\(name)")
         for rest in ["new", "old", "at"] { try TreeRemoval.remove("\(directories.volumes)/.\(name).\(rest)") }
         for rest in ["", ".lock"] { try TreeRemoval.remove("\(directories.volumeRecords)/\(name)\(rest)") }

@@ -181,7 +181,7 @@ public struct Zones: Sendable {
       try FileSystem.replace(files.incomplete, with: [])
     }
     if spec.brand == .sparse {
-      if let quota = spec.quota { try bound(files, isSparse: true, to: quota) }
+      if let quota = spec.quota { try bound(files, files.root, isSparse: true, to: quota) }
       try SparseData.make(at: files.root)
     }
     if let root { try makeLayer(files, root.top, quota: spec.quota, in: images(of: spec)) }
@@ -207,7 +207,7 @@ public struct Zones: Sendable {
       try TreeRemoval.remove(files.run)
       // The spec goes last: a deletion cut in between leaves a zone that `list` shows and `delete` removes.
       let names = try files.names(in: files.data)
-      if names.contains(ZoneFiles.boundNote) { unbound(files) }
+      if names.contains("bounded") { unbound(files) }
       for name in names where name != "spec.json" {
         try TreeRemoval.remove("\(files.data)/\(name)")
       }

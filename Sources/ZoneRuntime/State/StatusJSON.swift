@@ -64,6 +64,7 @@ extension QuotaUse: JSONObject {
 
   public mutating func fields(_ json: inout some JSONFields) throws(JSONError) {
     try json.field("bytes", &bytes)
+    try json.field("full", &isFull)
     try json.field("limit", &limit)
   }
 }

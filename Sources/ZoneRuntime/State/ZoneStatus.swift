@@ -83,13 +83,14 @@ public struct QuotaUse: Equatable, Sendable {
   public var bytes: Int64
   public var limit: Int64
 
+  /// Less is left than a write takes that a program makes at once, or a hundredth, or no file more: they fail by now, or soon.
+  public var isFull: Bool
+
   public init(bytes: Int64, limit: Int64) {
     self.bytes = bytes
     self.limit = limit
+    isFull = bytes >= limit - min(max(17 << 16, limit / 100), limit / 8)
   }
-
-  /// Less is left than a large block of a file system's, or a thousandth: writes fail by now, or soon.
-  public var isFull: Bool { bytes >= limit - max(65536, limit / 1000) }
 }
 
 /// What a zone is to who looks for what nobody needs any more.

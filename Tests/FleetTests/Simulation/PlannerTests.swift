@@ -298,7 +298,7 @@ func plan(
     let known: [String: String] = [
       "image": "brand", "working_dir": "workdir", "ports": "publish", "read_only": "readOnly", "cap_add": "capAdd",
       "cap_drop": "capDrop", "tty": "terminal", "init": "ownInit", "stop_signal": "stopSignal",
-      "stop_grace_period": "stopGrace",
+      "stop_grace_period": "stopGrace", "storage_opt": "quota",
     ]
     #expect(Set(SpecDifference.rows.map { known[$0.field] ?? $0.field }).union(["name"]) == fields)
   }

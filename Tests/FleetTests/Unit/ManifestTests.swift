@@ -36,6 +36,7 @@ import ZoneRuntime
             working_dir: /w
             hostname: h
             labels: {x: 1}
+            storage_opt: {size: 2g}
             stop_signal: SIGINT
             stop_grace_period: 3s
             init: false
@@ -75,6 +76,7 @@ import ZoneRuntime
     ]
     wanted.restart = .onFailure(limit: 3)
     wanted.limits = ResourceLimits(cpus: 0.5, cpuShares: 512, cpuset: "0-1,3", memory: 64 << 20, pids: 10)
+    wanted.quota = 2 << 30
     wanted.readOnly = true
     wanted.capAdd = ["NET_RAW"]
     wanted.capDrop = ["ALL"]

@@ -93,6 +93,42 @@ struct BudgetTests {
     }
   }
 
+  private static let orchestrator =
+    ProcessInfo.processInfo.environment["ORCHESTRATOR"] ?? Zonectl.packageRoot + "/.build/bin/orchestrator"
+
+  /// Of an image, and of a zone of one that has written something: the orchestrator, which brings images, is in none of it.
+  @Test(.needs(.path(Self.orchestrator))) func zonesOfImages() throws {
+    try Zonectl.with { (zones) throws in
+      let folder = "\(zones.folder)/root"
+      _ = try Attack.build("answer", ("", ["-static", "-nostdlib"]), into: folder)
+      let script =
+        "cd '\(folder)' && mkdir -p proc sys dev tmp bin && cp \"$(command -v busybox)\" bin/sh && tar -cf ../root.tar ."
+      try #require(Command("sh", "-ec", script).run().status == 0)
+      try FileManager.default.createSymbolicLink(
+        atPath: "\(zones.folder)/orchestrator", withDestinationPath: Self.orchestrator)
+      try zones.ok("image", "import", "\(zones.folder)/root.tar", "localhost/budget:v1")
+      let options = ["--image", "oci:localhost/budget:v1", "--network", "none"]
+      let delete = { () throws in _ = try zones.ok("delete", "--force", "--yes", "a") }
+      let create = { () throws in _ = try zones.ok(["create"] + options + ["a", "--", "/answer"]) }
+      let of = ", of an image"
+      try expect(
+        "zonectl create\(of)", zones.command(["create"] + options + ["a", "--", "/answer"]), after: delete)
+      try expect("zonectl start\(of)", zones.command(["start", "a"]), before: create, after: delete)
+      try expect("zonectl delete\(of)", zones.command(["delete", "--yes", "a"]), before: create)
+      try expect(
+        "zonectl clone, of what it has written", zones.command(["clone", "a", "b"]),
+        before: {
+          try zones.ok(["create"] + options + ["a", "--", "/bin/sh", "-c", "echo new >/new"])
+          try zones.ok("start", "a")
+          try zones.ok("wait", "a")
+        },
+        after: {
+          try delete()
+          _ = try zones.ok("delete", "--yes", "b")
+        })
+    }
+  }
+
   @Test func containers() throws {
     try OCIBundle.with { (bundle) throws in
       _ = try Attack.build("answer", ("", ["-static", "-nostdlib"]), into: bundle.folder + "/rootfs/attacks")

@@ -99,8 +99,24 @@ extension ImageStore {
     }
   }
 
+  /// For who reads what a name leads to and writes it anew: of two one would be undone.
+  func lockNames() throws(ZoneError) -> NamesLock {
+    let path = "\(self.path)/names"
+    return try attempt("lock the names of images") { () throws(SyscallError) in
+      NamesLock(try Self.lockedFile(path))
+    }
+  }
+
+  /// flock(2), until it is gone.
+  final class NamesLock: Sendable {
+    private let file: OwnedFD
+    init(_ file: consuming OwnedFD) { self.file = file }
+  }
+
   /// What a name leads to from now on. Until when it is wanted stays.
   public func put(_ record: ReferenceRecord, as name: ImageReference) throws(ZoneError) {
+    let lock = try lockNames()
+    defer { withExtendedLifetime(lock) {} }
     var record = record
     // Of one that cannot be read nothing is known: it is replaced.
     if let old = (try? reference(name)) ?? nil { (record.expires, record.warned) = (old.expires, old.warned) }

@@ -179,7 +179,8 @@ let imageVerbs: [Verb] = [
       A volume is made when a zone first has it (create --volume NAME:/path), or by create NAME: a directory, or with \
       --file ext4 in a file of --size, whose room is taken at once (root only). With --size alone a directory takes at \
       most so much (root, on ext4 or xfs with project quotas). list, show NAME: size, age, last use, zones. set NAME \
-      expires=7d has zonectl prune delete it then, where no zone has it. delete NAME…: of no zone.
+      expires=7d has zonectl prune delete it then, where no zone has it; set NAME size=20G changes a directory's bound. \
+      delete NAME…: of no zone.
 
       backup NAME FILE|- writes one tar. Zones that may write in the volume are frozen while it is read, or only while \
       its blocks are shared where the file system can (btrfs, xfs); it says which. restore NAME FILE|- puts a backup's \
