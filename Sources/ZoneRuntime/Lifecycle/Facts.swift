@@ -215,7 +215,9 @@ extension Zones {
       case .directory(let path): ["\(path)/etc"]
       case .empty, .image: []
       }
-    let own = spec.ephemeral ? nil : OwnLayer.place(ZoneFiles(directories, spec.name))
+    // Of a zone that was never started there may be none.
+    let place = facts.layers == nil || spec.ephemeral ? nil : OwnLayer.place(ZoneFiles(directories, spec.name))
+    let own = place.flatMap { FileSystem.exists($0) ? $0 : nil }
     let read = { (name: String) -> [UInt8] in
       if let layers = facts.layers { return ((try? layered("etc/\(name)", layers, own)) ?? nil) ?? [] }
       for root in roots {

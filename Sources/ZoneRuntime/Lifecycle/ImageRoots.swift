@@ -122,10 +122,20 @@ extension Zones {
       root = try settled(files, root, in: store)
       withExtendedLifetime(lock) {}
     }
+    if mkdir(files.work, 0o700) == 0 || errno == EEXIST { return root }
+    try ensureLayer(files, spec, root, in: images(of: spec))
     try attempt("start zone \(spec.name)") { () throws(SyscallError) in
-      try FileSystem.makeDirectories(files.work, mode: 0o700)
+      try FileSystem.call("mkdir", files.work) { mkdir(files.work, 0o700) }
     }
     return root
+  }
+
+  /// The zone's own layer is made when somebody first wants it: `create` is done sooner without.
+  func ensureLayer(
+    _ files: ZoneFiles, _ spec: ZoneSpec, _ root: RootRecord, in store: ImageStore
+  ) throws(ZoneError) {
+    if FileSystem.exists(files.upper) { return }
+    try makeLayer(files, root.top, quota: spec.quota, in: store)
   }
 
   /// Before zones had quotas the layer lay in the zone's folder itself. Its lock is held, and it does not live: it is

@@ -61,6 +61,7 @@ extension Zones {
     }
     if !state.isLive { try moveOldLayer(zone.files) }
     let root = try settled(zone.files, root(of: spec, zone.files), in: store)
+    if !state.isLive { try ensureLayer(zone.files, spec, root, in: store) }
     return try OwnLayer(zone, root, state)
   }
 

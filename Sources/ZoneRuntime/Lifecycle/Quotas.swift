@@ -84,6 +84,9 @@ extension Zones {
     }
     guard !isLive else { throw refuse("it was made without a quota, and runs (zonectl stop \(spec.name))") }
     let root = try root(of: spec, files)
+    var unbounded = spec
+    unbounded.quota = nil
+    if root.pending == nil { try ensureLayer(files, unbounded, root, in: images(of: spec)) }
     guard root.pending == nil, try isUntouched(files, root) else {
       throw refuse(
         "it was made without a quota, and something is in its layer (zonectl snapshot create \(spec.name) freezes that; what it writes from then on can be bounded)"

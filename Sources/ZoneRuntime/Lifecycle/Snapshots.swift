@@ -50,18 +50,20 @@ extension Zones {
   /// - Parameter root: its layers are in the store, whose lock is held (shared).
   public func clone(_ spec: ZoneSpec, _ root: RootRecord) throws(ZoneError) {
     let store = try images(of: spec)
-    try create(spec, root: root) { files throws(ZoneError) in try forgetMachineId(files, root, store) }
+    try create(spec, root: root, withLayer: true) { files throws(ZoneError) in
+      try forgetMachineId(files, root, store)
+    }
   }
 
   /// A zone that was one elsewhere, or before.
   /// - Parameter root: its layers are in the store, whose lock is held (shared).
-  public func install(_ spec: ZoneSpec, _ root: RootRecord) throws(ZoneError) { try create(spec, root: root) { _ in } }
+  public func install(_ spec: ZoneSpec, _ root: RootRecord) throws(ZoneError) { try create(spec, root: root) }
 
   /// As `create`. While `finish` has the zone's own layer the zone is not one yet; where it throws there will be none.
   public func create(
     _ spec: ZoneSpec, of found: consuming FoundRoot, finish: (borrowing OwnedFD) throws(ZoneError) -> Void
   ) throws(ZoneError) {
-    try create(spec, root: found.root) { files throws(ZoneError) in
+    try create(spec, root: found.root, withLayer: true) { files throws(ZoneError) in
       try finish(
         try attempt("open the layer of zone \(spec.name)") { () throws(SyscallError) in
           try OwnedFD.open(files.upper, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)

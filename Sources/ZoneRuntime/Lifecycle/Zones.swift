@@ -65,10 +65,11 @@ public struct Zones: Sendable {
   /// - Parameters:
   ///   - root: of a zone of an image; its layers are held by the caller.
   ///   - file: that says the same.
+  ///   - withLayer: the zone's own layer is made now.
   ///   - finish: what else is to be done before the zone is one.
   func create(
     _ spec: ZoneSpec, root: RootRecord?, sameAs file: String? = nil,
-    finish: (ZoneFiles) throws(ZoneError) -> Void = { _ in }
+    withLayer: Bool = false, finish: (ZoneFiles) throws(ZoneError) -> Void = { _ in }
   ) throws(ZoneError) {
     try checked(spec)
     try directories.make()
@@ -78,7 +79,7 @@ public struct Zones: Sendable {
       let state = try state(of: zone.files, whole: true)
       guard state == .configured else { throw .exists(spec.name) }
       try files.write(spec, root, sameAs: nil)
-      try install(zone.files, spec, root, finish)
+      try install(zone.files, spec, root, withLayer: withLayer, finish)
       note(.created, spec.name)
       return warnOfReach(spec)
     }
@@ -87,7 +88,7 @@ public struct Zones: Sendable {
       let zone = try locked(spec.name)
       do throws(ZoneError) {
         try files.write(spec, root, sameAs: file)
-        try install(zone.files, spec, root, finish)
+        try install(zone.files, spec, root, withLayer: withLayer, finish)
       } catch {
         unmake(zone.files)
         throw error
@@ -175,7 +176,7 @@ public struct Zones: Sendable {
   /// The root of a zone: for a sparse one, the directories that last; above an image, its own layer.
   func install(
     _ files: ZoneFiles, _ spec: ZoneSpec, _ root: RootRecord?,
-    _ finish: (ZoneFiles) throws(ZoneError) -> Void = { _ in }
+    withLayer: Bool = false, _ finish: (ZoneFiles) throws(ZoneError) -> Void = { _ in }
   ) throws(ZoneError) {
     try attempt("mark zone \(spec.name) incomplete") { () throws(SyscallError) in
       try FileSystem.replace(files.incomplete, with: [])
@@ -184,7 +185,10 @@ public struct Zones: Sendable {
       if let quota = spec.quota { try bound(files, files.root, isSparse: true, to: quota) }
       try SparseData.make(at: files.root)
     }
-    if let root { try makeLayer(files, root.top, quota: spec.quota, in: images(of: spec)) }
+    // Otherwise it is made by who first wants it (`ensureLayer`): that it can be bounded is asked here.
+    if let root, withLayer || spec.quota != nil {
+      try makeLayer(files, root.top, quota: spec.quota, in: images(of: spec))
+    }
     try finish(files)
     try attempt("install zone \(spec.name)") { () throws(SyscallError) in
       try FileSystem.call("rename", files.installed) { rename(files.incomplete, files.installed) }
