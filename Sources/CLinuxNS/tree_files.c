@@ -59,6 +59,29 @@ long zns_copy_attributes(const char *from, const char *to) {
   return 0;
 }
 
+/// Whether each attribute that is copied is the other's as well. 1, 0 or an error.
+static long are_had_by(const char *path, const char *other) {
+  char names[XATTR_LIST_MAX], value[XATTR_SIZE_MAX], others[XATTR_SIZE_MAX];
+  ssize_t length = llistxattr(path, names, sizeof names);
+  if (length < 0) return errno == ENOTSUP || errno == EACCES ? 1 : -errno;
+  for (const char *name = names; name < names + length; name += strlen(name) + 1) {
+    if (!is_copied(name)) continue;
+    if (other == NULL) return 0;
+    ssize_t size = lgetxattr(path, name, value, sizeof value);
+    if (size < 0 && (errno == EACCES || errno == ENODATA)) continue;
+    if (size < 0) return -errno;
+    ssize_t found = lgetxattr(other, name, others, sizeof others);
+    if (found < 0 && errno != ENODATA) return -errno;
+    if (found != size || memcmp(value, others, size) != 0) return 0;
+  }
+  return 1;
+}
+
+long zns_same_attributes(const char *path, const char *other) {
+  long same = are_had_by(path, other);
+  return same == 1 && other != NULL ? are_had_by(other, path) : same;
+}
+
 static int64_t nanoseconds(struct timespec time) {
   // A file can bear any time; one outside of what fits is as far as that goes.
   if (time.tv_sec > 9000000000) return 9000000000 * 1000000000;

@@ -152,6 +152,12 @@ public enum FileSystem {
     try check(zns_copy_attributes(path, other), "copy extended attributes", other)
   }
 
+  /// Whether two have the same of what `copyAttributes` copies.
+  /// - Parameter other: nil: none.
+  public static func haveSameAttributes(_ path: String, _ other: String?) throws(SyscallError) -> Bool {
+    try check(zns_same_attributes(path, other), "compare extended attributes", path) == 1
+  }
+
   /// The target of a link that was opened with O_PATH and O_NOFOLLOW.
   public static func readLink(of link: borrowing OwnedFD, _ name: String) throws(SyscallError) -> String {
     var room = [UInt8](repeating: 0, count: 4096)

@@ -192,6 +192,9 @@ enum zns_removal_why {
 int zns_file_flags(int directory, const char *name);
 /// xattr(7): user.* but overlayfs' own, and system.posix_acl_*. What is another's to read is left out. 0, or -errno.
 long zns_copy_attributes(const char *from, const char *to);
+/// Whether two have the same of those. 1, 0 or an error.
+/// @param other NULL: something that has none.
+long zns_same_attributes(const char *path, const char *other);
 /// rmdir(2) of a control group and all below, the deepest first; one that is gone is fine. 0, or -errno of the last.
 long zns_remove_groups(const char *path);
 /// sync_file_range(2): what was written begins its way to the disk. Only a hint.

@@ -38,7 +38,7 @@ public struct ImageCommitter {
   /// - Returns: the image's digest.
   public func run(_ zone: String, as name: ImageReference, _ wish: Wish) throws(ImageError) -> ContentDigest {
     let lock = try stored { () throws(ZoneError) in
-      try store.lock(.shared) { notice("waiting for who removes images …") }
+      try store.share(notice)
     }
     defer { withExtendedLifetime(lock) {} }
     let own = try stored { () throws(ZoneError) in
@@ -117,7 +117,8 @@ public struct ImageCommitter {
       }
       if let layer = try packer.pack(frozen, over: Array(stack[(index + 1)...]), top: nil) { packed.append(layer) }
     }
-    if let layer = try packer.pack(own.folder, over: stack, top: own.root.top) { packed.append(layer) }
+    let folder = try stored { () throws(ZoneError) in try own.folder() }
+    if let layer = try packer.pack(folder, over: stack, top: own.root.top) { packed.append(layer) }
     return packed
   }
 

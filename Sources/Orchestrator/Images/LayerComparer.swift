@@ -35,7 +35,8 @@ extension LayerComparer {
         old: StackOrder(store, before.layers, top: before.top), new: StackOrder(store, now),
         only: StackOrder(store, only))
       order.new.layers.insert(own.link, at: 0)
-      let said = try OwnerProcess.start("compare-stacks", order, fds: [own.folder.raw], program: program).heard(
+      let folder = try own.folder()
+      let said = try OwnerProcess.start("compare-stacks", order, fds: [folder.raw], program: program).heard(
         CompareAnswer.self)
       if let why = said.error { throw ImageError(why) }
       return said.difference

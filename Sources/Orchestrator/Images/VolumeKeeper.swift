@@ -120,9 +120,9 @@ public struct VolumeKeeper {
   /// The smallest disk that ext4 has a journal on.
   public static let smallestDisk: Int64 = 16 << 20
 
-  /// - Parameter disk: of a volume that is ext4 in a file, how large; nil: a directory.
   /// - Parameters:
   ///   - size: of a disk; what a directory may take at most, where its file system has project quotas.
+  ///   - isDisk: it is ext4 in a file; otherwise a directory.
   ///   - expires: seconds since 1970; nil: it is wanted for ever.
   public func create(
     _ name: String, size: Int64?, isDisk: Bool, labels: [String: String], expires: UInt64?
@@ -165,14 +165,7 @@ public struct VolumeKeeper {
     } else {
       try attempt("take the size of volume \(name) away") { () throws(SyscallError) in try DiskQuota.lift(folder) }
     }
-    let before = try? FileSystem.status("\(directories.volumeRecords)/\(name)")
-    var record = try zones.volumeRecord(name) ?? VolumeRecord(owner: geteuid(), made: Clock.realtimeNanoseconds())
-    record.size = size
-    try zones.note(record, of: name)
-    // Its time tells of its last use.
-    if let before {
-      utimensat(AT_FDCWD, "\(directories.volumeRecords)/\(name)", [before.st_atim, before.st_mtim], 0)
-    }
+    try zones.change(volume: name) { $0.size = size }
   }
 
   /// A volume on its way, beside its place: the directory, or the file.

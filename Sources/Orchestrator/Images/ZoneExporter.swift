@@ -34,7 +34,7 @@ public struct ZoneExporter {
   ///   - hasVolumes: with what is in its named volumes.
   public func run(_ zone: String, to path: String, volumes hasVolumes: Bool) throws(ImageError) {
     let lock = try stored { () throws(ZoneError) in
-      try store.lock(.shared) { notice("waiting for who removes images …") }
+      try store.share(notice)
     }
     defer { withExtendedLifetime(lock) {} }
     let own = try stored { () throws(ZoneError) in try zones.ownLayer(of: zone, for: "export", in: store) }
@@ -104,7 +104,8 @@ public struct ZoneExporter {
       var zone = ArchivedZone()
       let root = own.root
       zone.now = try state(root.layers, root.top, RootBase(image: root.image, use: root.use))
-      if let layer = try packer.pack(own.folder, over: root.layers, top: root.top) {
+      let folder = try stored { () throws(ZoneError) in try own.folder() }
+      if let layer = try packer.pack(folder, over: root.layers, top: root.top) {
         packed.append(layer)
         zone.now.layers.insert(packed.count - 1, at: 0)
         zone.now.top = try stored { () throws(ZoneError) in try own.top() }

@@ -32,7 +32,7 @@ public struct ZoneImporter {
   /// - Returns: its name.
   public func run(_ path: String, as name: String?, volumes hasVolumes: Bool) throws(ImageError) -> String {
     let lock = try stored { () throws(ZoneError) in
-      try store.lock(.shared) { notice("waiting for who removes images …") }
+      try store.share(notice)
     }
     defer { withExtendedLifetime(lock) {} }
     return try importer.look(into: path) { tree throws(ImageError) in

@@ -42,7 +42,7 @@ public struct ZoneRebase {
   /// - Parameter name: the newer image; nil: what the zone's image is called, as it is now.
   /// - Returns: not done where it was only looked, where nothing is newer, and where there are conflicts without force.
   public func run(_ zone: String, on name: ImageReference?, _ wish: Wish) throws(ZoneError) -> Outcome {
-    let lock = try store.lock(.shared) { notice("waiting for who removes images …") }
+    let lock = try store.share(notice)
     defer { withExtendedLifetime(lock) {} }
     var own = try zones.ownLayer(of: zone, for: "rebase", in: store)
     guard !own.isLive || wish == .look else {
@@ -86,7 +86,8 @@ public struct ZoneRebase {
   {
     let order = RebaseOrder(old: StackOrder(store, old), new: StackOrder(store, new), own: StackOrder(store, written))
     do {
-      let answer = try OwnerProcess.start("rebase", order, fds: [own.folder.raw], program: program).heard(
+      let folder = try own.folder()
+      let answer = try OwnerProcess.start("rebase", order, fds: [folder.raw], program: program).heard(
         RebaseAnswer.self)
       if let why = answer.error { throw ImageError(why) }
       return answer.conflicts

@@ -35,7 +35,7 @@ public struct ZoneStates {
   }
 
   private func locked() throws(ZoneError) -> StoreLock {
-    try store.lock(.shared) { notice("waiting for who removes images …") }
+    try store.share(notice)
   }
 
   // MARK: snapshots
@@ -78,7 +78,8 @@ public struct ZoneStates {
     defer { hold?.end() }
     var frozen: UInt64 = 0
     do throws(ImageError) {
-      let copy = try LayerCopier.copy(own.folder, over: own.root.layers, in: store, program: program) {
+      let folder = try stored { () throws(ZoneError) in try own.folder() }
+      let copy = try LayerCopier.copy(folder, over: own.root.layers, in: store, program: program) {
         hold?.end()
         frozen = Clock.monotonicNanoseconds() - begun
       }
@@ -145,25 +146,8 @@ public struct ZoneStates {
     _ zone: String, snapshot: String?, as new: String, template: Bool,
     changed change: (inout ZoneSpec, inout RootRecord) -> Void = { _, _ in }
   ) throws(ZoneError) {
-    let lock = try locked()
-    defer { withExtendedLifetime(lock) {} }
-    var own = try zones.ownLayer(of: zone, for: "clone", in: store)
-    var spec = try zones.spec(of: zone)
-    (spec.name, spec.fleet) = (new, nil)
-    var root: RootRecord
-    if let found = try own.rootOfClone(snapshot, in: store) {
-      root = found
-    } else {
-      try own.checkRoom(for: "clone")
-      root = own.root
-      root.snapshots = []
-      root.top = try own.top()
-      let copy = try copied(own, zone)
-      root.layers.insert(copy, at: 0)
-      root.top.layer = copy
+    _ = try zones.clone(zone, snapshot: snapshot, as: new, template: template, changed: change) {
+      own throws(ZoneError) in try copied(own, zone)
     }
-    root.isTemplate = template
-    change(&spec, &root)
-    try zones.clone(spec, root)
   }
 }

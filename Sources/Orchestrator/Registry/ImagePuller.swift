@@ -43,7 +43,7 @@ public struct ImagePuller: Sendable {
   /// Blocks its thread until the image is there, or could not be brought.
   public func run(_ name: ImageReference) throws(ImageError) -> Pulled {
     let lock = try stored { () throws(ZoneError) in
-      try store.lock(.shared) { installer.notice("waiting for who removes images …") }
+      try store.share(installer.notice)
     }
     defer { withExtendedLifetime(lock) {} }
     let fetched = try waiting { () async -> Result<Fetched, ImageError> in

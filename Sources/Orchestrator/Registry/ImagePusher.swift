@@ -32,7 +32,7 @@ public struct ImagePusher: Sendable {
   /// Blocks its thread until the registry has the image under that name.
   public func run(_ image: ImageRecord, as name: ImageReference) throws(ImageError) {
     let lock = try stored { () throws(ZoneError) in
-      try store.lock(.shared) { notice("waiting for who removes images …") }
+      try store.share(notice)
     }
     defer { withExtendedLifetime(lock) {} }
     let bytes = try BlobIntake(store: store).document(image.manifest, "its manifest")

@@ -3,14 +3,15 @@ public import ZoneRuntime
 /// `image update`: what registries have now under names that were pulled from them, and who is of an older image.
 public struct ImageUpdater {
   public struct Wish: Sendable {
-    public var platform: Platform
+    /// nil: each image stays of its own.
+    public var platform: Platform?
     public var options: RegistryOptions
     /// nil: all that were pulled by a tag.
     public var names: [ImageReference]?
     /// Nothing is brought.
     public var isDry = false
 
-    public init(platform: Platform, options: RegistryOptions) {
+    public init(platform: Platform?, options: RegistryOptions) {
       self.platform = platform
       self.options = options
     }
@@ -77,8 +78,9 @@ public struct ImageUpdater {
       let old = record.index ?? record.manifest
       var row = Row(name: name.familiar, state: .current, old: old)
       do throws(ImageError) {
+        let own = try stored { () throws(ZoneError) in try platform(of: record) }
         let puller = try ImagePuller(
-          store, platform: wish.platform, wish.options, environment: environment, notice: notice, tell: tell)
+          store, platform: wish.platform ?? own, wish.options, environment: environment, notice: notice, tell: tell)
         defer { puller.end() }
         row.new = try puller.newest(name)
         if row.new != old {
@@ -93,6 +95,11 @@ public struct ImageUpdater {
     }
     try addZones(&report)
     return report
+  }
+
+  private func platform(of record: ReferenceRecord) throws(ZoneError) -> Platform {
+    guard let text = try store.image(record.manifest)?.platform else { return .ours }
+    return (try? Platform(parsing: text)) ?? .ours
   }
 
   /// A name with a digest means one image for ever.

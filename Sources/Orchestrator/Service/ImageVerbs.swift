@@ -191,8 +191,9 @@ struct ImageVerbs {
     return ["y", "yes"].contains(readLine()?.trimmingCharacters(in: .whitespaces).lowercased())
   }
 
-  private func platform() throws(ZoneError) -> Platform {
-    guard let text = invocation.value(.platform) else { return .ours }
+  /// nil: nobody has said which.
+  private func platform() throws(ZoneError) -> Platform? {
+    guard let text = invocation.value(.platform) else { return nil }
     do throws(SyntaxError) { return try Platform(parsing: text) } catch { throw .commandLine(error.description) }
   }
 
@@ -212,7 +213,7 @@ struct ImageVerbs {
   /// Tells every failure and goes on.
   private func pull(_ texts: [String]) throws -> Int32 {
     let options = try registryOptions()
-    let platform = try platform()
+    let platform = try platform() ?? .ours
     let names = try texts.map(Self.reference)
     let expires = try invocation.expires()
     let lines = PullLines(isQuiet: invocation.has(.quiet))
@@ -325,7 +326,9 @@ struct ImageVerbs {
   private func importing(_ path: String, name: String?) throws -> Int32 {
     let form = try invocation.choice("from", ImageImporter.Form.allCases.map(\.rawValue))
     let expires = try invocation.expires()
-    let importer = ImageImporter(try ImageStore.make(directories), platform: try platform()) { HandedOver.complain($0) }
+    let importer = ImageImporter(try ImageStore.make(directories), platform: try platform() ?? .ours) {
+      HandedOver.complain($0)
+    }
     do throws(ImageError) {
       for image in try importer.run(path, form.flatMap { ImageImporter.Form(rawValue: $0) } ?? .auto, name: name) {
         do throws(ZoneError) { try lease(image.name, expires) } catch { throw ImageError(error.description) }

@@ -89,14 +89,8 @@ struct LayerVerbs {
     }
   }
 
-  /// ZONE or ZONE@SNAPSHOT.
-  private func state(_ text: String) -> (zone: String, snapshot: String?) {
-    let parts = text.split(separator: "@", maxSplits: 1, omittingEmptySubsequences: false)
-    return (String(parts[0]), parts.count > 1 ? String(parts[1]) : nil)
-  }
-
   func clone() throws -> Int32 {
-    let (zone, snapshot) = state(invocation.operands[0])
+    let (zone, snapshot) = invocation.zoneState
     let new = invocation.operands[1]
     guard zone != new else { throw ZoneError.commandLine("clone: \(shortened(new)) would be a clone of itself") }
     try states(of: zone).clone(zone, snapshot: snapshot, as: new, template: invocation.has(.asTemplate))
@@ -161,7 +155,7 @@ struct LayerVerbs {
 
   func difference() throws -> Int32 {
     let format = try ImageVerbs.format(invocation)
-    let (zone, snapshot) = state(invocation.operands[0])
+    let (zone, snapshot) = invocation.zoneState
     let store = try store(for: zone)
     let lock = try store.lock(.shared)
     let own = try Zones(directories).ownLayer(of: zone, for: "compare", in: store)
@@ -176,11 +170,12 @@ struct LayerVerbs {
         try root.image.flatMap { try store.top(of: $0.manifest) }
       )
     }
+    let folder = try own.folder()
     let found: LayerDifference
     do throws(ImageError) {
       found =
         before.layers == root.layers
-        ? try LayerComparer.changes(of: own.folder, over: root.layers, top: root.top, in: store)
+        ? try LayerComparer.changes(of: folder, over: root.layers, top: root.top, in: store)
         : try LayerComparer.changes(of: own, since: before, in: store)
     } catch {
       throw ZoneError.refused("cannot compare zone \(zone) with \(snapshot ?? "its image"): \(error)")

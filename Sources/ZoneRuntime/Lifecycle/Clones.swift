@@ -2,25 +2,40 @@ internal import LinuxNS
 
 /// New zones of old ones.
 extension Zones {
-  /// A new zone with the root of one that does not run, or of one of its snapshots: in constant time, however much that is.
+  /// A new zone with the root of another, or of one of its snapshots: in constant time, however much that is, unless the zone
+  /// lives, and what it has written has to be copied.
   /// - Parameters:
   ///   - snapshot: nil: as the zone is now.
   ///   - template: the new one is there to be cloned itself.
-  /// - Returns: false where the zone lives, and what it has written has to be copied first.
-  public func clone(_ zone: String, snapshot: String?, as new: String, template: Bool) throws(ZoneError) -> Bool {
+  ///   - change: what else the new one is to have.
+  ///   - copy: makes a layer of what a living zone has written, and returns its number; nil: who asked cannot.
+  /// - Returns: false where it could not be copied: nothing was done.
+  public func clone(
+    _ zone: String, snapshot: String?, as new: String, template: Bool,
+    changed change: (inout ZoneSpec, inout RootRecord) -> Void = { _, _ in },
+    copying copy: (borrowing OwnLayer) throws(ZoneError) -> Int?
+  ) throws(ZoneError) -> Bool {
     var spec = try spec(of: zone)
-    guard let store = try ImageStore.open(directories) else {
-      guard case .image = spec.brand else {
-        throw .refused("cannot clone zone \(zone): it was not made from an image (create one with --image oci:NAME)")
-      }
-      throw .refused("cannot use zone \(zone): the images in \(directories.images) are gone")
-    }
+    guard case .image = spec.brand else { throw Self.noLayers("clone", zone) }
+    let store = try images(of: spec)
     guard try !files(new).exists else { throw .exists(new) }
-    let lock = try store.lock(.shared) { notice("waiting for who removes images") }
+    let lock = try store.share(notice)
     var own = try ownLayer(of: zone, for: "clone", in: store)
-    guard var root = try own.rootOfClone(snapshot, in: store) else { return false }
+    var root: RootRecord
+    if let found = try own.rootOfClone(snapshot, in: store) {
+      root = found
+    } else {
+      try own.checkRoom(for: "clone")
+      root = own.root
+      root.top = try own.top()
+      root.snapshots = []
+      guard let number = try copy(own) else { return false }
+      root.layers.insert(number, at: 0)
+      root.top.layer = number
+    }
     (spec.name, spec.fleet) = (new, nil)
     root.isTemplate = template
+    change(&spec, &root)
     try clone(spec, root)
     withExtendedLifetime(lock) {}
     return true
@@ -31,7 +46,7 @@ extension OwnLayer {
   /// What a clone begins with.
   /// - Parameter snapshot: nil: the zone as it is now.
   /// - Returns: nil where it lives, and what it has written has to be copied.
-  public mutating func rootOfClone(_ snapshot: String?, in store: ImageStore) throws(ZoneError) -> RootRecord? {
+  fileprivate mutating func rootOfClone(_ snapshot: String?, in store: ImageStore) throws(ZoneError) -> RootRecord? {
     var root = self.root
     if let snapshot {
       let found = try root.snapshot(named: snapshot, of: files.name)

@@ -36,7 +36,7 @@ extension Zones {
   /// - Returns: nil where no image of that name is here.
   public func findRoot(_ name: ImageReference) throws(ZoneError) -> FoundRoot? {
     guard let store = try ImageStore.open(directories) else { return nil }
-    let lock = try store.lock(.shared) { notice("waiting for who removes images") }
+    let lock = try store.share(notice)
     guard var root = try store.start(of: name) else { return nil }
     guard !root.layers.isEmpty else { throw .refused("cannot use the image \(name.familiar): it has no layers") }
     root.image?.name = name
@@ -64,7 +64,8 @@ extension Zones {
     _ files: ZoneFiles, _ top: RootTop, quota: Int64?, at folder: String? = nil, in store: ImageStore
   ) throws(ZoneError) {
     let own = folder ?? files.own
-    let upper = "\(own)/root"
+    // Under its name it looks as it has to: whoever finds it believes that.
+    let upper = "\(own)/new"
     if let quota { try bound(files, own, isSparse: false, to: quota) }
     try attempt("make the zone's layer") { () throws(SyscallError) in
       if quota == nil { try FileSystem.makeDirectories(own, mode: 0o700) }
@@ -82,6 +83,7 @@ extension Zones {
           $0.withMemoryRebound(to: timespec.self, capacity: 2) { utimensat(AT_FDCWD, upper, $0, 0) }
         }
       }
+      try FileSystem.call("rename", upper) { rename(upper, "\(own)/root") }
     }
   }
 
@@ -115,27 +117,26 @@ extension Zones {
       throw .refused("cannot start zone \(spec.name): it is a template (zonectl clone \(spec.name) NEW)")
     }
     if spec.ephemeral { return root }
+    // Made last of all that it needs: of a zone that was started before, and of which nothing is pending, this is all.
+    if root.pending == nil, FileSystem.exists(files.work) { return root }
     try moveOldLayer(files)
     if root.pending != nil {
       let store = try images(of: spec)
-      let lock = try store.lock(.shared) { notice("waiting for who removes images") }
+      let lock = try store.share(notice)
       root = try settled(files, root, in: store)
       withExtendedLifetime(lock) {}
     }
-    if mkdir(files.work, 0o700) == 0 || errno == EEXIST { return root }
-    try ensureLayer(files, spec, root, in: images(of: spec))
+    try ensureLayer(files, root, quota: spec.quota, in: images(of: spec))
     try attempt("start zone \(spec.name)") { () throws(SyscallError) in
-      try FileSystem.call("mkdir", files.work) { mkdir(files.work, 0o700) }
+      try FileSystem.makeDirectories(files.work, mode: 0o700)
     }
     return root
   }
 
   /// The zone's own layer is made when somebody first wants it: `create` is done sooner without.
-  func ensureLayer(
-    _ files: ZoneFiles, _ spec: ZoneSpec, _ root: RootRecord, in store: ImageStore
-  ) throws(ZoneError) {
+  func ensureLayer(_ files: ZoneFiles, _ root: RootRecord, quota: Int64?, in store: ImageStore) throws(ZoneError) {
     if FileSystem.exists(files.upper) { return }
-    try makeLayer(files, root.top, quota: spec.quota, in: store)
+    try makeLayer(files, root.top, quota: quota, in: store)
   }
 
   /// Before zones had quotas the layer lay in the zone's folder itself. Its lock is held, and it does not live: it is

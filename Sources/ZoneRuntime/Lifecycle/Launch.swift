@@ -122,13 +122,12 @@ extension Zones {
 
   /// overlayfs says no more than EINVAL of a layer that is read-only, and is read-only itself over one without room.
   private func explained(_ error: ZoneError, _ files: ZoneFiles, _ spec: ZoneSpec) -> ZoneError {
-    guard case .launch(let zone, let step, let number, _) = error, number == EINVAL || number == EROFS else {
-      return error
-    }
-    if quotaUse(of: spec, files)?.isFull == true {
+    guard case .launch(let zone, let step, let number, _) = error else { return error }
+    if [EINVAL, EROFS, EDQUOT, ENOSPC].contains(number), quotaUse(of: spec, files)?.isFull == true {
       let hint = "all that it may write is written (zonectl set \(zone) quota=SIZE)"
       return .launch(zone: zone, step: step, errno: number, hint: hint)
     }
+    guard number == EINVAL || number == EROFS else { return error }
     var information = statvfs()
     guard statvfs(files.data, &information) == 0 else { return error }
     let hint: String

@@ -89,7 +89,7 @@
           try FileSystem.replace(mark(files), with: Array("\(lease.expires)\n".utf8))
         }
         note(.expiring, name)
-      default: try change(lease, to: (lease.expires, now))
+      default: try change(lease.subject, to: (lease.expires, now))
       }
     }
 
@@ -111,11 +111,7 @@
         }
       case .image(let name):
         guard let store = try ImageStore.open(directories) else { return false }
-        let names = try store.lockNames()
-        defer { withExtendedLifetime(names) {} }
-        guard try store.reference(name)?.expires == lease.expires else { return false }
-        _ = try store.delete(name.familiar, force: false)
-        return true
+        return try !store.delete(name.familiar, force: false, expired: lease.expires).isEmpty
       case .volume(let name):
         let lock = try hold(volume: name)
         defer { withExtendedLifetime(lock) {} }
@@ -139,10 +135,6 @@
 
     // MARK: parts
 
-    private func change(_ lease: Lease, to new: (expires: UInt64?, warned: UInt64?)) throws(ZoneError) {
-      try change(lease.subject, to: new)
-    }
-
     private func change(
       _ subject: Lease.Subject, to new: (expires: UInt64?, warned: UInt64?)
     ) throws(ZoneError) {
@@ -157,28 +149,16 @@
           }
         }
       case .image(let name):
-        let none = ZoneError.refused("no image is named \(name.familiar) (zonectl image list shows what is here)")
-        guard let store = try ImageStore.open(directories) else { throw none }
-        let lock = try store.lock(.shared) { notice("waiting for who removes images") }
-        let names = try store.lockNames()
-        defer { withExtendedLifetime(names) {} }
-        guard var record = try store.reference(name) else { throw none }
-        let used = store.lastUse(name)
-        (record.expires, record.warned) = new
-        try store.write(record, as: name)
-        if let used { Self.setTime(of: store.file(name), used) }
+        guard let store = try ImageStore.open(directories) else { throw ImageStore.noName(name) }
+        let lock = try store.share(notice)
+        try store.change(name) { ($0.expires, $0.warned) = new }
         withExtendedLifetime(lock) {}
       case .volume(let name):
         guard try volumes().contains(name) else {
           throw .refused("there is no volume \(shortened(name)) (zonectl volume list)")
         }
         let lock = try hold(volume: name)
-        let path = "\(directories.volumeRecords)/\(name)"
-        let used = (try? FileFacts.at(path)).flatMap { $0?.modified }
-        var record = try volumeRecord(name) ?? VolumeRecord(owner: geteuid(), made: Clock.realtimeNanoseconds())
-        (record.expires, record.warned) = new
-        try note(record, of: name)
-        if let used { Self.setTime(of: path, UInt64(max(0, used))) }
+        try change(volume: name) { ($0.expires, $0.warned) = new }
         withExtendedLifetime(lock) {}
       }
     }
@@ -187,19 +167,12 @@
       _ name: String, of zone: String, _ body: (inout OwnLayer, RootSnapshot) throws(ZoneError) -> Outcome
     ) throws(ZoneError) -> Outcome {
       let store = try images(of: try spec(of: zone))
-      let lock = try store.lock(.shared) { notice("waiting for who removes images") }
+      let lock = try store.share(notice)
       var own = try ownLayer(of: zone, for: "look at", in: store)
       let snapshot = try own.root.snapshot(named: name, of: zone)
       let outcome = try body(&own, snapshot)
       withExtendedLifetime(lock) {}
       return outcome
-    }
-
-    /// A record's own time is when what it is about was used last.
-    private static func setTime(of path: String, _ nanoseconds: UInt64) {
-      let (seconds, rest) = nanoseconds.quotientAndRemainder(dividingBy: 1_000_000_000)
-      let time = timespec(tv_sec: Int(seconds), tv_nsec: Int(rest))
-      _ = [time, time].withUnsafeBufferPointer { utimensat(AT_FDCWD, path, $0.baseAddress, AT_SYMLINK_NOFOLLOW) }
     }
 
     /// The note that a zone's end was told: which end it was about, and its own time.

@@ -5,29 +5,82 @@ public import LinuxNS
 /// deletes the zone.
 public struct OwnLayer: ~Copyable {
   public internal(set) var root: RootRecord
-  /// The upper layer of its root (O_PATH).
-  public private(set) var folder: OwnedFD
   private let state: ZoneState
   /// It is mounted.
   public var isLive: Bool { state.isLive }
   /// Its processes write in it meanwhile, unless they are held (`Zones.hold`).
   public var isRunning: Bool { state.isLive && state != .frozen }
   private let zone: LockedZone
+  /// In bytes.
+  private let quota: Int64?
+  private let store: ImageStore
   /// The layer's name as those of the store's go, from the folder of their links.
   public var link: String { "../../../\(zone.files.name)" + place.dropFirst(zone.files.data.utf8.count) }
   /// Where it is.
   private var place: String { Self.place(zone.files) }
   var files: ZoneFiles { zone.files }
 
-  fileprivate init(_ zone: consuming LockedZone, _ root: RootRecord, _ state: ZoneState) throws(ZoneError) {
-    self.root = root
-    self.state = state
-    folder = try Self.open(zone.files)
+  fileprivate init(
+    _ zone: consuming LockedZone, _ root: RootRecord, _ state: ZoneState, quota: Int64?, in store: ImageStore
+  ) {
+    (self.root, self.state, self.quota, self.store) = (root, state, quota, store)
     self.zone = zone
   }
 
-  /// A new one is in its place.
-  mutating func reopen() throws(ZoneError) { folder = try Self.open(files) }
+  /// The upper layer of its root (O_PATH), made where nobody has wanted it until now.
+  public func folder() throws(ZoneError) -> OwnedFD {
+    if !isLive { try Zones(store.directories).ensureLayer(files, root, quota: quota, in: store) }
+    return try Self.open(files)
+  }
+
+  /// What its directory looks like now, on disk, or will when there is one.
+  public func top() throws(ZoneError) -> RootTop {
+    guard try isThere else {
+      var top = root.top
+      top.layer = nil
+      return top
+    }
+    return try Self.top(of: Self.open(files), files, root)
+  }
+
+  /// Nothing is in it, and its directory is as it was made.
+  public func isUntouched() throws(ZoneError) -> Bool {
+    guard try isThere else { return true }
+    return try Self.isUntouched(files, root, in: store)
+  }
+
+  private var isThere: Bool {
+    get throws(ZoneError) {
+      try attempt("look at the layer of zone \(files.name)") { () throws(SyscallError) in
+        try FileSystem.isThere(place)
+      }
+    }
+  }
+
+  /// Of a layer that is there.
+  static func isUntouched(_ files: ZoneFiles, _ root: RootRecord, in store: ImageStore) throws(ZoneError) -> Bool {
+    var now = try top(of: open(files), files, root)
+    now.layer = root.top.layer
+    guard now == root.top else { return false }
+    let path = place(files)
+    return try attempt("look at \(path)") { () throws(SyscallError) in
+      guard try FileSystem.list(path).isEmpty else { return false }
+      return try FileSystem.haveSameAttributes(path, root.top.layer.map(store.root))
+    }
+  }
+
+  private static func top(
+    of folder: borrowing OwnedFD, _ files: ZoneFiles, _ root: RootRecord
+  ) throws(ZoneError) -> RootTop {
+    let facts = try attempt("look at the layer of zone \(files.name)") { () throws(SyscallError) in
+      try FileFacts.of(open: folder)
+    }
+    var top = RootTop()
+    (top.mode, top.uid, top.gid, top.modified) = (facts.mode, facts.uid, facts.gid, facts.modified)
+    // A user's own layer is his on disk, whatever is told of it inside.
+    if geteuid() != 0 { (top.uid, top.gid) = (root.top.uid, root.top.gid) }
+    return top
+  }
 
   private static func open(_ files: ZoneFiles) throws(ZoneError) -> OwnedFD {
     try attempt("open the layer of zone \(files.name)") { () throws(SyscallError) in
@@ -49,9 +102,7 @@ extension Zones {
     let zone = try locked(name)
     guard let spec = try zone.files.readSpec() else { throw .notFound(name) }
     let refuse = { (why: String) in ZoneError.refused("cannot \(verb) zone \(name): \(why)") }
-    guard case .image = spec.brand else {
-      throw refuse("it was not made from an image (create one with --image oci:NAME)")
-    }
+    guard case .image = spec.brand else { throw Self.noLayers(verb, name) }
     guard !spec.ephemeral else {
       throw refuse("what a passing zone writes is in memory, and out of sight from here (create it without --rm)")
     }
@@ -61,8 +112,11 @@ extension Zones {
     }
     if !state.isLive { try moveOldLayer(zone.files) }
     let root = try settled(zone.files, root(of: spec, zone.files), in: store)
-    if !state.isLive { try ensureLayer(zone.files, spec, root, in: store) }
-    return try OwnLayer(zone, root, state)
+    return OwnLayer(zone, root, state, quota: spec.quota, in: store)
+  }
+
+  static func noLayers(_ verb: String, _ zone: String) -> ZoneError {
+    .refused("cannot \(verb) zone \(zone): it was not made from an image (create one with --image oci:NAME)")
   }
 
   /// The spec of a zone that has an own layer.

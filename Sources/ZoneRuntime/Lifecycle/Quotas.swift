@@ -57,6 +57,9 @@ extension Zones {
         "cannot start zone \(spec.name): what it has written is not counted (zonectl set \(spec.name) quota= takes the quota away)"
       )
     }
+    try checkQuota(of: spec)
+    // Limits are in units of a kilobyte.
+    if let use = (try? DiskQuota.use(of: folder)) ?? nil, (0..<1024).contains(use.limit - quota) { return }
     try bound(files, folder, isSparse: isSparse, to: quota)
   }
 
@@ -84,10 +87,9 @@ extension Zones {
     }
     guard !isLive else { throw refuse("it was made without a quota, and runs (zonectl stop \(spec.name))") }
     let root = try root(of: spec, files)
-    var unbounded = spec
-    unbounded.quota = nil
-    if root.pending == nil { try ensureLayer(files, unbounded, root, in: images(of: spec)) }
-    guard root.pending == nil, try isUntouched(files, root) else {
+    let store = try images(of: spec)
+    if root.pending == nil { try ensureLayer(files, root, quota: nil, in: store) }
+    guard root.pending == nil, try OwnLayer.isUntouched(files, root, in: store) else {
       throw refuse(
         "it was made without a quota, and something is in its layer (zonectl snapshot create \(spec.name) freezes that; what it writes from then on can be bounded)"
       )
@@ -96,7 +98,7 @@ extension Zones {
     let new = "\(files.own).new"
     try attempt("make the layer of zone \(spec.name) anew") { () throws(SyscallError) in try TreeRemoval.remove(new) }
     do throws(ZoneError) {
-      try makeLayer(files, root.top, quota: quota, at: new, in: images(of: spec))
+      try makeLayer(files, root.top, quota: quota, at: new, in: store)
       try attempt("make the layer of zone \(spec.name) anew") { () throws(SyscallError) in
         try FileSystem.exchange(new, files.own)
       }
@@ -150,7 +152,8 @@ extension Zones {
 
 extension ZoneFiles {
   /// There while something of the zone's is bounded.
-  var boundNote: String { "\(data)/bounded" }
+  var boundNote: String { "\(data)/\(Self.boundName)" }
+  static let boundName = "bounded"
 
   /// What a quota bounds.
   func written(isSparse: Bool) -> String { isSparse ? root : own }

@@ -24,21 +24,19 @@ extension Zones {
       rubbish = try thrownAway(files, root, in: store)
       if quota != nil, let rubbish { try? DiskQuota.lift(rubbish) }
     }
-    try makeLayer(files, change.top, quota: quota, in: store)
     var next = root
     (next.layers, next.snapshots, next.top, next.pending) = (change.layers, change.snapshots, change.top, nil)
     next.base = change.base ?? root.base
+    // Otherwise it is made by who first wants it. A bound that cannot be had any more is told now.
+    if quota != nil { try makeLayer(files, change.top, quota: quota, in: store) }
     try next.write(in: files.data)
     if let rubbish { try? TreeRemoval.remove(rubbish) }  // best effort: `prune` goes on with it
     return next
   }
 
-  /// An empty layer stays: it may be the new one already. Where the old one cannot be moved, nothing has been done.
+  /// Where it cannot be moved, nothing has been done.
   private func thrownAway(_ files: ZoneFiles, _ root: RootRecord, in store: ImageStore) throws(ZoneError) -> String? {
-    do throws(SyscallError) {
-      if try FileSystem.isThere(files.upper), try FileSystem.list(files.upper).isEmpty { return nil }
-      return try store.throwAway(files.own)
-    } catch {
+    do throws(SyscallError) { return try store.throwAway(files.own) } catch {
       var old = root
       old.pending = nil
       try? old.write(in: files.data)  // the first error is the one to report
@@ -50,8 +48,9 @@ extension Zones {
   /// - Parameter root: its layers are in the store, whose lock is held (shared).
   public func clone(_ spec: ZoneSpec, _ root: RootRecord) throws(ZoneError) {
     let store = try images(of: spec)
-    try create(spec, root: root, withLayer: true) { files throws(ZoneError) in
-      try forgetMachineId(files, root, store)
+    let hasId = try hasMachineId(root, in: store)
+    try create(spec, root: root, withLayer: hasId) { files throws(ZoneError) in
+      if hasId { try forgetMachineId(files, root, store) }
     }
   }
 
@@ -72,12 +71,14 @@ extension Zones {
     found.done()
   }
 
-  /// Two machines do not have one id: systemd makes a new one where the file is empty (machine-id(5)).
-  private func forgetMachineId(_ files: ZoneFiles, _ root: RootRecord, _ store: ImageStore) throws(ZoneError) {
-    let path = "etc/machine-id"
+  private func hasMachineId(_ root: RootRecord, in store: ImageStore) throws(ZoneError) -> Bool {
     let layers = RootLayers(
       links: store.mountLinks, names: root.layers.map(store.mountLink), topMode: root.top.mode)
-    guard let id = try layered(path, layers, nil), !id.isEmpty else { return }
+    return try layered("etc/machine-id", layers, nil)?.isEmpty == false
+  }
+
+  /// Two machines do not have one id: systemd makes a new one where the file is empty (machine-id(5)).
+  private func forgetMachineId(_ files: ZoneFiles, _ root: RootRecord, _ store: ImageStore) throws(ZoneError) {
     try attempt("give \(files.name) a machine id of its own") { () throws(SyscallError) in
       let folder = BytePath(Array("etc".utf8))
       let writer = LayerWriter(try OwnedFD.open(files.upper, O_RDONLY | O_DIRECTORY | O_NOFOLLOW))
@@ -108,6 +109,7 @@ extension OwnLayer {
   /// Freezes it as a layer of the store: as long for a gigabyte as for a byte.
   /// - Parameter snapshot: nil: nobody shall go back to it by a name.
   public mutating func freeze(in store: ImageStore, as snapshot: Label?) throws(ZoneError) {
+    _ = try folder()  // an empty one is frozen as well
     var top = try top()
     let new = try store.begin()
     top.layer = new.number
@@ -173,7 +175,6 @@ extension OwnLayer {
       root = begun
       throw error
     }
-    try reopen()
   }
 
   /// Names what a layer of the store has, with all below it: a copy of what the zone has written, made while it went on.
@@ -201,45 +202,6 @@ extension OwnLayer {
     snapshot.labels = label.labels
     return snapshot
   }
-
-  /// What its directory looks like now, on disk.
-  public func top() throws(ZoneError) -> RootTop { try Zones.top(of: folder, files, root) }
-
-  /// Nothing is in it, and its directory is as it was made.
-  public func isUntouched() throws(ZoneError) -> Bool { try Zones.isUntouched(folder, files, root) }
-}
-
-extension Zones {
-  fileprivate static func top(
-    of folder: borrowing OwnedFD, _ files: ZoneFiles, _ root: RootRecord
-  ) throws(ZoneError) -> RootTop {
-    let facts = try attempt("look at the layer of zone \(files.name)") { () throws(SyscallError) in
-      try FileFacts.of(open: folder)
-    }
-    var top = RootTop()
-    (top.mode, top.uid, top.gid, top.modified) = (facts.mode, facts.uid, facts.gid, facts.modified)
-    // A user's own layer is his on disk, whatever is told of it inside.
-    if geteuid() != 0 { (top.uid, top.gid) = (root.top.uid, root.top.gid) }
-    return top
-  }
-
-  /// Of a zone that does not live: nothing is in its own layer, whose directory is as it was made.
-  func isUntouched(_ files: ZoneFiles, _ root: RootRecord) throws(ZoneError) -> Bool {
-    let folder = try attempt("open the layer of zone \(files.name)") { () throws(SyscallError) in
-      try OwnedFD.open(files.upper, O_PATH | O_DIRECTORY | O_NOFOLLOW)
-    }
-    return try Self.isUntouched(folder, files, root)
-  }
-
-  fileprivate static func isUntouched(
-    _ folder: borrowing OwnedFD, _ files: ZoneFiles, _ root: RootRecord
-  ) throws(ZoneError) -> Bool {
-    var now = try top(of: folder, files, root)
-    now.layer = root.top.layer
-    guard now == root.top else { return false }
-    let path = OwnLayer.place(files)
-    return try attempt("look at \(path)") { () throws(SyscallError) in try FileSystem.list(path).isEmpty }
-  }
 }
 
 extension ImageStore {
@@ -266,7 +228,7 @@ extension ImageStore {
 
 extension FileSystem {
   /// Unlike `exists`, sure of it.
-  fileprivate static func isThere(_ path: String) throws(SyscallError) -> Bool {
+  static func isThere(_ path: String) throws(SyscallError) -> Bool {
     do throws(SyscallError) { _ = try status(path, followingLinks: false) } catch {
       guard error.errno == ENOENT else { throw error }
       return false

@@ -93,6 +93,13 @@ extension Zones {
 
     public func note(_ record: VolumeRecord, of name: String) throws(ZoneError) { try write(record, of: name) }
 
+    /// Changes what is noted of a volume that is there; its lock is the caller's.
+    public func change(volume name: String, _ change: (inout VolumeRecord) -> Void) throws(ZoneError) {
+      var record = try volumeRecord(name) ?? VolumeRecord(owner: geteuid(), made: Clock.realtimeNanoseconds())
+      change(&record)
+      try RecordFile.rewrite(record, "\(directories.volumeRecords)/\(name)")
+    }
+
     /// The zones that have a volume: by their spec, or mounted since they were started, whatever their spec says now.
     public func users(ofVolume name: String) throws(ZoneError) -> [VolumeUser] {
       let path = "\(directories.volumes)/\(name)"

@@ -211,7 +211,7 @@ public struct Zones: Sendable {
       try TreeRemoval.remove(files.run)
       // The spec goes last: a deletion cut in between leaves a zone that `list` shows and `delete` removes.
       let names = try files.names(in: files.data)
-      if names.contains("bounded") { unbound(files) }
+      if names.contains(ZoneFiles.boundName) { unbound(files) }
       for name in names where name != "spec.json" {
         try TreeRemoval.remove("\(files.data)/\(name)")
       }

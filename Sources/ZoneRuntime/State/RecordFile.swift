@@ -47,6 +47,15 @@ enum RecordFile {
     }
   }
 
+  /// As `write`, and the file's time stays: of a name or a volume it tells of the last use.
+  static func rewrite(_ record: some StoredRecord, _ path: String, draft: String? = nil) throws(ZoneError) {
+    let before = try? FileFacts.at(path)
+    try write(record, path, draft: draft)
+    guard let used = before?.modified else { return }
+    // Best effort: what was written counts.
+    try? OwnedFD.open(path, O_PATH | O_NOFOLLOW).setModified(used, BytePath(Array(path.utf8)))
+  }
+
   /// What the file is to say. What is not sound is refused where it is written: nobody would read it again.
   static func bytes(of record: some StoredRecord, _ path: String) throws(ZoneError) -> [UInt8] {
     if let why = record.unsound { throw .refused("cannot write \(path): \(why)") }

@@ -17,6 +17,12 @@ public struct Invocation: Sendable {
 
   public func has(_ option: String) -> Bool { settings.contains { $0.option == option } }
 
+  /// The first operand of what takes ZONE or ZONE@SNAPSHOT.
+  public var zoneState: (zone: String, snapshot: String?) {
+    let parts = operands[0].split(separator: "@", maxSplits: 1, omittingEmptySubsequences: false)
+    return (String(parts[0]), parts.count > 1 ? String(parts[1]) : nil)
+  }
+
   /// The last value given.
   public func value(_ option: String) -> String? { settings.last { $0.option == option }?.value }
 

@@ -36,12 +36,11 @@ func create(_ context: Context) throws(ZoneError) -> Int32 {
 
 /// Of a zone that runs by the orchestrator, which copies what it has written.
 func clone(_ context: Context) throws(ZoneError) -> Int32 {
-  let (source, new) = (context.invocation.operands[0], context.invocation.operands[1])
-  let parts = source.split(separator: "@", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
-  guard parts[0] != new else { throw .commandLine("clone: \(shortened(new)) would be a clone of itself") }
+  let (zone, snapshot) = context.invocation.zoneState
+  let new = context.invocation.operands[1]
+  guard zone != new else { throw .commandLine("clone: \(shortened(new)) would be a clone of itself") }
   let isTemplate = context.invocation.has(.asTemplate)
-  guard
-    try context.zones.clone(parts[0], snapshot: parts.count > 1 ? parts[1] : nil, as: new, template: isTemplate)
+  guard try context.zones.clone(zone, snapshot: snapshot, as: new, template: isTemplate, copying: { _ in nil })
   else { return try handOverChecked(context.invocation) }
   Output.line(new)
   return 0

@@ -92,8 +92,10 @@ struct QuotaTests {
       let text = try stand.ok("list", "-o", "json", zone)
       let found = try #require(try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [[String: Any]])
       guard let quota = found.first?["quota"] as? [String: Any] else { return nil }
-      return QuotaUse(
+      var use = QuotaUse(
         bytes: try #require(quota["bytes"] as? Int64), limit: try #require(quota["limit"] as? Int64))
+      use.isFull = try #require(quota["full"] as? Bool)
+      return use
     }
 
     /// Limits that stand on it, of whatever.

@@ -140,4 +140,30 @@ struct RebaseTests {
     #expect(outcome.status == 1 && outcome.errors.contains("cannot update \(name)"), "\(outcome)")
     #expect(outcome.output.contains(" failed "))
   }
+
+  @Test func whatIsBroughtIsOfThePlatformThatWasPulled() throws {
+    let stand = try ImageStand()
+    let registry = try BadRegistry(stand, layout: "many")
+    let name = "\(registry.authority)/well/box:v1"
+    try stand.ok("image", "pull", "--platform", "linux/arm64", name)
+    // Another index, of the same images.
+    try stand.sh(
+      """
+      python3 - made/many <<'END'
+      import hashlib, json, sys
+      blobs, place = sys.argv[1] + "/blobs/sha256/", sys.argv[1] + "/index.json"
+      layout = json.load(open(place))
+      entry = layout["manifests"][0]
+      index = json.load(open(blobs + entry["digest"][7:]))
+      index["annotations"] = {"which": "the second"}
+      text = json.dumps(index).encode()
+      digest = hashlib.sha256(text).hexdigest()
+      open(blobs + digest, "wb").write(text)
+      entry["digest"], entry["size"] = "sha256:" + digest, len(text)
+      json.dump(layout, open(place, "w"))
+      END
+      """)
+    #expect(try stand.ok("image", "update", "--all", "-q").contains(" updated "))
+    #expect(try stand.store().resolve(ImageReference(parsing: name))?.platform == "linux/arm64")
+  }
 }

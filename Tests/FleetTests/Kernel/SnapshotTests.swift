@@ -232,7 +232,7 @@ struct SnapshotTests {
   private func mounted(_ zones: Stand, _ script: String) throws {
     let names = try zones.root("a").layers.map(Stand.link)
     let own = "\(zones.data)/a/own"
-    try zones.stand.ok("snapshot", "list", "a")  // makes a layer that nobody has wanted yet
+    try zones.stand.ok("diff", "a")  // makes a layer that nobody has wanted yet
     try zones.stand.sh(
       """
       mkdir -p view '\(own)/work'; exec unshare -m sh -ec "
@@ -249,15 +249,23 @@ struct SnapshotTests {
     let python = { (script: String) throws -> String in
       try stand.sh("cd '\(zones.data)/a/own' && python3 -c 'import os; \(script)'")
     }
-    try stand.ok("snapshot", "list", "a")  // makes a layer that nobody has wanted yet
+    try stand.ok("diff", "a")  // makes a layer that nobody has wanted yet
     _ = try python(#"os.setxattr("root", "user.x", b"y"); os.setxattr("root", "user.overlay.z", b"n")"#)
     try zones.write("a", "chmod 711 /")
     try stand.ok("snapshot", "create", "a", "one")
+    try stand.ok("diff", "a")
     #expect(try python(#"print(os.listxattr("root"), os.getxattr("root", "user.x"))"#) == "['user.x'] b'y'\n")
     try stand.ok("snapshot", "rollback", "a", "one")
+    try stand.ok("diff", "a")
     #expect(try python(#"print(os.listxattr("root"))"#) == "['user.x']\n")
     try stand.ok("clone", "a@one", "b")
+    try stand.ok("diff", "b")
     #expect(try python(#"print(os.listxattr("../../b/own/root"))"#) == "['user.x']\n")
+    // That alone is something that was written.
+    _ = try python(#"os.setxattr("root", "user.x", b"z")"#)
+    try stand.ok("clone", "a", "c")
+    try stand.ok("diff", "c")
+    #expect(try python(#"print(os.getxattr("../../c/own/root", "user.x"))"#) == "b'z'\n")
   }
 
   /// What zones have frozen nobody has counted when it was frozen.
@@ -329,6 +337,8 @@ struct SnapshotTests {
   /// What is done, at whose Nth call something happens.
   enum Verb: String, CaseIterable, CustomStringConvertible {
     case create, rollback, clone
+    /// The first to want the layer, of those that have it made.
+    case diff
     var description: String { rawValue }
 
     var words: [String] {
@@ -336,8 +346,12 @@ struct SnapshotTests {
       case .create: ["snapshot", "create", "a", "new"]
       case .rollback: ["snapshot", "rollback", "a", "old"]
       case .clone: ["clone", "a", "b"]
+      case .diff: ["diff", "a"]
       }
     }
+
+    /// Which program does it when people type it.
+    var program: [String] { self == .clone ? [Command.zonectl] : [Command.orchestrator, "zonectl"] }
   }
 
   private func tracer(_ stand: ImageStand) throws -> String {
@@ -355,13 +369,14 @@ struct SnapshotTests {
     let old = try zones.view("a")
     try zones.write("a", "echo two >/two; rm /one; chmod 700 /")
     let before = try zones.view("a")
+    if verb == .diff { try stand.ok("snapshot", "create", "a", "now") }
     try stand.sh("cp -a place saved")
     let tracer = try tracer(stand)
     let traced = { (words: [String]) throws -> Command in
       try Command.run(
         tracer,
         ["-a", "-o", "\(stand.folder)/told"] + words
-          + ["--", Command.orchestrator, "zonectl", "--root", stand.place] + verb.words, timeout: 120)
+          + ["--"] + verb.program + ["--root", stand.place] + verb.words, timeout: 120)
     }
     let whole = try traced([])
     try #require(whole.status == 0, "\(whole)")
@@ -398,6 +413,7 @@ struct SnapshotTests {
         if listed.contains("b") { try stand.ok("delete", "--force", "--yes", "b") }
         try stand.ok("clone", "a", "b")
         #expect(try zones.view("b") == before, "\(at)")
+      case .diff: #expect(now == before, "\(at)")
       }
       try stand.ok("image", "prune")
       for folder in ["unpack", "new", "trash", "fetch"] {

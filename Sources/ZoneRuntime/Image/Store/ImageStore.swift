@@ -113,6 +113,11 @@ public struct ImageStore: Sendable {
     return StoreLock(file: file)
   }
 
+  /// The lock of who adds to it, and a word to the person who waits for it.
+  public func share(_ notice: (String) -> Void) throws(ZoneError) -> StoreLock {
+    try lock(.shared) { notice("waiting for who removes images …") }
+  }
+
   // MARK: parts of writing
 
   /// A file beside nothing: what a killed writer leaves there is removed by `prune`.

@@ -26,10 +26,16 @@ extension ImageStore {
   }
 
   /// Takes a name away, or all names of an image that was called by its id. What they led to goes with `prune`.
-  /// - Parameter force: also the last name of an image that zones have, and several names by one id.
+  /// - Parameters:
+  ///   - force: also the last name of an image that zones have, and several names by one id.
+  ///   - expired: only a name that is wanted until then, in seconds since 1970: somebody may have renewed it meanwhile.
   /// - Returns: the names.
-  public func delete(_ text: String, force: Bool) throws(ZoneError) -> [ImageReference] {
+  public func delete(_ text: String, force: Bool, expired: UInt64? = nil) throws(ZoneError) -> [ImageReference] {
     let lock = try lock(.shared)
+    let namesLock = try lockNames()
+    if let expired {
+      guard let name = try? ImageReference(parsing: text), try reference(name)?.expires == expired else { return [] }
+    }
     let (name, manifest) = try named(text)
     let all = try allReferences().filter { $0.record.manifest == manifest }.map { $0.name }
     var gone = all
@@ -57,6 +63,7 @@ extension ImageStore {
       }
     }
     for name in gone { try remove(name) }
+    withExtendedLifetime(namesLock) {}
     withExtendedLifetime(lock) {}
     return gone
   }

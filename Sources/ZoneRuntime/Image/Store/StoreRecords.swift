@@ -99,28 +99,36 @@ extension ImageStore {
     }
   }
 
-  /// For who reads what a name leads to and writes it anew: of two one would be undone.
-  func lockNames() throws(ZoneError) -> NamesLock {
+  /// For who reads what a name leads to and writes it anew, or takes it away: of two one would be undone.
+  func lockNames() throws(ZoneError) -> StoreLock {
     let path = "\(self.path)/names"
     return try attempt("lock the names of images") { () throws(SyscallError) in
-      NamesLock(try Self.lockedFile(path))
+      StoreLock(file: try Self.lockedFile(path))
     }
   }
 
-  /// flock(2), until it is gone.
-  final class NamesLock: Sendable {
-    private let file: OwnedFD
-    init(_ file: consuming OwnedFD) { self.file = file }
+  /// What is noted of a name, and not what it leads to.
+  /// - Throws: where it is not here.
+  func change(_ name: ImageReference, _ change: (inout ReferenceRecord) -> Void) throws(ZoneError) {
+    let lock = try lockNames()
+    guard var record = try reference(name) else { throw Self.noName(name) }
+    change(&record)
+    try RecordFile.rewrite(record, file(name), draft: draft())
+    withExtendedLifetime(lock) {}
+  }
+
+  static func noName(_ name: ImageReference) -> ZoneError {
+    .refused("no image is named \(name.familiar) (zonectl image list shows what is here)")
   }
 
   /// What a name leads to from now on. Until when it is wanted stays.
   public func put(_ record: ReferenceRecord, as name: ImageReference) throws(ZoneError) {
     let lock = try lockNames()
-    defer { withExtendedLifetime(lock) {} }
     var record = record
     // Of one that cannot be read nothing is known: it is replaced.
     if let old = (try? reference(name)) ?? nil { (record.expires, record.warned) = (old.expires, old.warned) }
     try write(record, as: name)
+    withExtendedLifetime(lock) {}
   }
 
   /// Missing folders of `refs`, each on disk before what is in it.
@@ -139,6 +147,7 @@ extension ImageStore {
   }
 
   /// Takes a name away. A missing one is fine.
+  /// The names' lock is the caller's.
   func remove(_ name: ImageReference) throws(ZoneError) {
     let file = file(name)
     try attempt("delete the name \(name.familiar)") { () throws(SyscallError) in

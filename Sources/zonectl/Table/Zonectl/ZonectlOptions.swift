@@ -124,7 +124,7 @@ let zonectlOptions: [Option] = [
   Option("blobs", "", help: "prune: fetched bytes of layers that are unpacked, too; a push would fetch them again"),
   Option("dry-run", "", help: "only tell what would be done"),
   Option(
-    "platform", "", "OS/ARCH", help: "pull, import: the image for this platform; otherwise for this machine"),
+    "platform", "", "OS/ARCH", help: "the image for this platform; otherwise for this machine (update: as it was)"),
   Option(
     "from", "", "FORM", hint: .words("auto oci docker tar"),
     help: "import: what it is: oci, docker or tar; otherwise auto finds out"),
