@@ -177,7 +177,9 @@ void be_first_process(int gate, int exec_pipe) {
     if (null >= 0) SYS3(__NR_dup3, null, i, 0);
     else sys_close(i);
   }
-  if (gate != 3) SYS3(__NR_dup3, gate, 3, O_CLOEXEC);  // over `null`, should that be 3
-  SYS3(__NR_close_range, 4, ~0u, 0);
-  watch(3, command);
+  // Over `null`, should that be 3. Where it cannot be moved it stays where it is: without it nobody learns how the command ends.
+  if (gate != 3 && SYS3(__NR_dup3, gate, 3, O_CLOEXEC) == 3) gate = 3;
+  if (gate > 3) SYS3(__NR_close_range, 3, gate - 1, 0);
+  SYS3(__NR_close_range, gate + 1, ~0u, 0);
+  watch(gate, command);
 }

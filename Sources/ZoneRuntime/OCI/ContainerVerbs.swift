@@ -169,8 +169,7 @@ extension Containers {
     defer { withExtendedLifetime(lock) {} }
     let record: ContainerRecord
     do throws(ZoneError) {
-      // A create that was killed before it wrote anything: the directory is all there is.
-      guard let found = try files.readRecord() else { return try remove(files) }
+      guard let found = try files.readRecord() else { return try takeAwayUnwritten(files) }
       record = found
     } catch {
       // What cannot be read now may be read later; what is damaged is not mended by waiting.
@@ -190,6 +189,16 @@ extension Containers {
       try end(record)
     }
     try takeAway(files, record, try? files.readConfig())
+  }
+
+  /// Of a create that was killed before it wrote what it makes: nothing runs, and its groups are known by name alone.
+  private func takeAwayUnwritten(_ files: ContainerFiles) throws(ZoneError) {
+    let record = presumedRecord(files)
+    let isNamed = (try? files.readConfig())?.linux.cgroupsPath != nil
+    // A name of ours is nobody else's; a path that the bundle names may have been there before.
+    if !isNamed { return try takeAway(files, record, nil) }
+    try? removeGroups(record)
+    try remove(files)
   }
 
   /// What is left of one whose process has ended.

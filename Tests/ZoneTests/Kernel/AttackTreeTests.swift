@@ -136,7 +136,7 @@ struct AttackTreeTests {
       let before = try Command.text("sha256sum", zones.folder + "/zonectl")
       try zones.make(
         "a", "running", ["--network", "none", "--cap-add", "SYS_PTRACE"] + options,
-        command: ["/attacks/catcher", "120", zones.folder + "/zonectl"])
+        command: ["/attacks/catcher", "\(Int(120 * Patience.factor))", zones.folder + "/zonectl"])
       #expect(try eventually { try zones.ok("logs", "a").out.contains("ready") })
       for _ in 0..<40 {
         try zones.ok("exec", "a", "/attacks/descriptors")

@@ -116,11 +116,11 @@ import Testing
           terminal.type("echo at-$(stty size)\n")
           return terminal.shows("at-50 132", timeout: 1)
         }, "\(terminal.screen)")
-      terminal.type("sleep 1000; echo ended-$?\n")
-      #expect(try eventually { try pids(of: "sleep 1000").isEmpty == false })
+      terminal.type("sleep 7654320; echo ended-$?\n")
+      #expect(try eventually { try pids(of: "sleep 7654320").isEmpty == false })
       terminal.type("\u{3}")
       #expect(
-        eventually { (try? pids(of: "sleep 1000").isEmpty) == true }, "Ctrl-C does not reach it: \(terminal.screen)")
+        eventually { (try? pids(of: "sleep 7654320").isEmpty) == true }, "Ctrl-C does not reach it: \(terminal.screen)")
       terminal.type("exit 5\n")
       #expect(terminal.wait() == 5, "\(terminal.screen)")
     }

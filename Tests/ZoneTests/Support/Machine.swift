@@ -82,12 +82,16 @@ struct Machine {
     }
   }
 
-  /// Groups of ours in every hierarchy.
+  /// Groups of ours in every hierarchy. Each is looked at by itself: an enumerator does not go into what is mounted below.
   private static func cgroups() -> [String] {
-    guard let walk = FileManager.default.enumerator(atPath: "/sys/fs/cgroup") else { return [] }
+    let place = "/sys/fs/cgroup"
     var found: [String] = []
-    for case let path as String in walk where path.contains("zone") {
-      if walk.fileAttributes?[.type] as? FileAttributeType == .typeDirectory { found.append(path) }
+    for top in names(in: place) {
+      if top.contains("zone") { found.append(top) }
+      guard let walk = FileManager.default.enumerator(atPath: "\(place)/\(top)") else { continue }
+      for case let path as String in walk where path.contains("zone") {
+        if walk.fileAttributes?[.type] as? FileAttributeType == .typeDirectory { found.append("\(top)/\(path)") }
+      }
     }
     return found.sorted()
   }
