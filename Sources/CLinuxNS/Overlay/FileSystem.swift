@@ -152,6 +152,11 @@ public enum FileSystem {
     try check(zns_copy_attributes(path, other), "copy extended attributes", other)
   }
 
+  /// - Parameter time: nanoseconds since 1970.
+  public static func setModified(_ path: String, _ time: Int64) throws(SyscallError) {
+    try check(zns_set_modified(AT_FDCWD, path, time), "utimensat", path)
+  }
+
   /// Whether two have the same of what `copyAttributes` copies.
   /// - Parameter other: nil: none.
   public static func haveSameAttributes(_ path: String, _ other: String?) throws(SyscallError) -> Bool {

@@ -113,12 +113,29 @@ long mount_type(const struct stage_op *op) {
 
 /// The mounter's credentials are those the overlay works with: fsids inside the zone's range, with every capability.
 /// With host root's the upper layer would be read-only without a word.
+static long mount_overlay(const char *place, const struct stage_op *op) {
+  long result = raise_all();
+  return result < 0 ? result : sys_mount("overlay", place, "overlay", op->a, text(op->text[2]));
+}
+
+/// mount(2) takes a page of options, into which hundreds of layers go by short names alone: those are looked up from the
+/// working directory.
+static long go_to_layers(const char *path) {
+  // The way there is the host's root's alone.
+  switch_fsids(0, 0);
+  long from = sys_open(AT_FDCWD, path, O_PATH | O_DIRECTORY, 0);
+  long result = from < 0 ? from : SYS1(__NR_fchdir, from);
+  if (from >= 0) sys_close((int)from);
+  switch_fsids(fs_uid, fs_gid);
+  return result;
+}
+
 long overlay(const struct stage_op *op) {
   long to = mount_point(op, text(op->text[0]), 0);
   if (to < 0) return to;
-  long result = raise_all();
-  if (result >= 0) result = SYS1(__NR_fchdir, to);
-  if (result >= 0) result = sys_mount("overlay", ".", "overlay", op->a, text(op->text[2]));
+  int by_name = op->text[1] != 0;
+  long result = by_name ? go_to_layers(text(op->text[1])) : SYS1(__NR_fchdir, to);
+  if (result >= 0) result = mount_overlay(by_name ? text(op->text[3]) : ".", op);
   forget_parent();
   sys_close((int)to);
   SYS1(__NR_fchdir, root_fd);
@@ -127,19 +144,11 @@ long overlay(const struct stage_op *op) {
   return result;
 }
 
-/// As `overlay`. mount(2) takes a page of options, into which hundreds of layers go by short names alone: those are looked up
-/// from the working directory.
+/// As `overlay`.
 long root_overlay(const struct stage_op *op) {
   const char *place = text(op->text[0]);
-  // The way there is the host's root's alone.
-  switch_fsids(0, 0);
-  long from = sys_open(AT_FDCWD, text(op->text[1]), O_PATH | O_DIRECTORY, 0);
-  if (from < 0) return from;
-  long result = SYS1(__NR_fchdir, from);
-  sys_close((int)from);
-  switch_fsids(fs_uid, fs_gid);
-  if (result >= 0) result = raise_all();
-  if (result >= 0) result = sys_mount("overlay", place, "overlay", op->a, text(op->text[2]));
+  long result = go_to_layers(text(op->text[1]));
+  if (result >= 0) result = mount_overlay(place, op);
   switch_fsids(0, 0);
   if (result < 0) return result;
   long fd = sys_open(AT_FDCWD, place, O_RDONLY | O_DIRECTORY, 0);

@@ -95,7 +95,8 @@ enum stage_op_code {
   STAGE_OP_COPY,         // text[0] with the content of descriptor fd, mode b (a secret)
   STAGE_OP_ATTACH,       // the source (fd or text[1]) on text[0]
   STAGE_OP_MOUNT,        // type text[1], options text[2], flags a, on text[0]
-  STAGE_OP_OVERLAY,      // options text[2] on text[0], mounted with all capabilities under the current fsids
+  STAGE_OP_OVERLAY,      // options text[2] on text[0], mounted with all capabilities under the current fsids; with paths in
+                         // it from the directory text[1], text[3] is the target's path on the host
   STAGE_OP_DEVICE,       // character device a (makedev) at text[0], mode b, owned by the zone's root
   STAGE_OP_READ_ONLY,    // the mount at text[0], or the root's own
   // The zone

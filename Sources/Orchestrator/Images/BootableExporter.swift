@@ -142,7 +142,8 @@ public struct BootableExporter {
       try called { () throws(SyscallError) in
         try FileSystem.call("ftruncate", path) { ftruncate(file.raw, off_t(disk.size)) }
       }
-      let order = DiskOrder(stack: StackOrder(store, own.root.layers), layer: own.link, disk: disk)
+      let layer = try stored { () throws(ZoneError) in try own.link() }
+      let order = DiskOrder(stack: StackOrder(store, own.root.layers), layer: layer, disk: disk)
       let said: DiskAnswer
       do {
         said = try OwnerProcess.start("disk", order, fds: [file.raw], program: program).heard(DiskAnswer.self)

@@ -34,7 +34,7 @@ extension LayerComparer {
       var order = StackCompareOrder(
         old: StackOrder(store, before.layers, top: before.top), new: StackOrder(store, now),
         only: StackOrder(store, only))
-      order.new.layers.insert(own.link, at: 0)
+      order.new.layers.insert(try own.link(), at: 0)
       let folder = try own.folder()
       let said = try OwnerProcess.start("compare-stacks", order, fds: [folder.raw], program: program).heard(
         CompareAnswer.self)

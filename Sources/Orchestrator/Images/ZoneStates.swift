@@ -45,9 +45,10 @@ public struct ZoneStates {
   public func snapshot(_ zone: String, _ label: Label) throws(ZoneError) -> String {
     let lock = try locked()
     defer { withExtendedLifetime(lock) {} }
-    var own = try zones.ownLayer(of: zone, for: "snapshot", in: store)
+    var own = try zones.ownLayer(of: zone, for: "snapshot", in: store, sparse: true)
     let name = try Self.name(label.name, own.root, zone)
     try own.checkRoom(for: "snapshot")
+    try own.checkAtRest(for: "snapshot")
     if own.isLive {
       try own.name(try copied(own, zone), as: (name, label.labels))
     } else {
@@ -96,7 +97,7 @@ public struct ZoneStates {
   public func snapshots(_ zone: String) throws(ZoneError) -> [RootSnapshot] {
     let lock = try locked()
     defer { withExtendedLifetime(lock) {} }
-    return try zones.ownLayer(of: zone, for: "look at", in: store).root.snapshots
+    return try zones.ownLayer(of: zone, for: "look at", in: store, sparse: true).root.snapshots
   }
 
   /// What each has that the ones before it have not, in bytes.
@@ -120,7 +121,7 @@ public struct ZoneStates {
   public func rollBack(_ zone: String, to name: String) throws(ZoneError) {
     let lock = try locked()
     defer { withExtendedLifetime(lock) {} }
-    var own = try zones.ownLayer(of: zone, for: "roll back", in: store)
+    var own = try zones.ownLayer(of: zone, for: "roll back", in: store, sparse: true)
     let snapshot = try own.root.snapshot(named: name, of: zone)
     guard !own.isLive else {
       throw .refused("cannot roll zone \(zone) back: it runs (zonectl stop \(zone))")
@@ -132,7 +133,7 @@ public struct ZoneStates {
   public func forget(_ zone: String, _ names: [String]) throws(ZoneError) {
     let lock = try locked()
     defer { withExtendedLifetime(lock) {} }
-    var own = try zones.ownLayer(of: zone, for: "look at", in: store)
+    var own = try zones.ownLayer(of: zone, for: "look at", in: store, sparse: true)
     for name in names { _ = try own.root.snapshot(named: name, of: zone) }
     for name in names { try own.forget(name) }
   }

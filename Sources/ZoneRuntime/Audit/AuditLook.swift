@@ -24,7 +24,7 @@ struct AuditLook {
     // Root's range is the one that this run was given: asking for one would lease another.
     let ids =
       spec.isByHost ? ZoneIds(tier: .root, uids: record.uids, gids: record.gids) : try zones.ids(for: spec)
-    let root = try zones.imageRoot(of: spec, zones.files(spec.name))
+    let root = try zones.layeredRoot(of: spec, zones.files(spec.name))
     let spec = spec.completed(by: root?.use)
     var ground = try zones.ground(for: spec, ids)
     // The host's /etc may have changed since: this is a fact of the start, and no wish.

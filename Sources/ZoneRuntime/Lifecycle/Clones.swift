@@ -16,11 +16,13 @@ extension Zones {
     copying copy: (borrowing OwnLayer) throws(ZoneError) -> Int?
   ) throws(ZoneError) -> Bool {
     var spec = try spec(of: zone)
-    guard case .image = spec.brand else { throw Self.noLayers("clone", zone) }
+    guard spec.brand.isImage || spec.brand == .sparse else { throw Self.noLayers("clone", zone) }
+    // Where nothing was ever frozen there may be no place for it.
+    if spec.brand == .sparse, try ImageStore.open(directories) == nil { return false }
     let store = try images(of: spec)
     guard try !files(new).exists else { throw .exists(new) }
     let lock = try store.share(notice)
-    var own = try ownLayer(of: zone, for: "clone", in: store)
+    var own = try ownLayer(of: zone, for: "clone", in: store, sparse: true)
     var root: RootRecord
     if let found = try own.rootOfClone(snapshot, in: store) {
       root = found
@@ -53,6 +55,7 @@ extension OwnLayer {
       (root.layers, root.top) = (found.layers, found.top)
       root.base = found.base ?? root.base
     } else if isLive {
+      try checkAtRest(for: "clone")
       return nil
     } else {
       // What nobody has written needs no layer.
@@ -68,11 +71,20 @@ extension OwnLayer {
 }
 
 extension OwnLayer {
+  /// - Throws: for a sparse zone that lives: overlayfs has its notes in the one /etc by other names than the store.
+  public func checkAtRest(for verb: String) throws(ZoneError) {
+    guard isSparse, isLive else { return }
+    throw .refused(
+      "cannot \(verb) zone \(files.name): it is sparse, and runs (zonectl stop \(files.name); it takes no time then)")
+  }
+
   /// - Throws: where its root has as many layers as can be mounted.
   public func checkRoom(for verb: String) throws(ZoneError) {
-    guard root.layers.count >= RootRecord.mostLayers - 1 else { return }
+    let most = isSparse ? RootRecord.mostSparseLayers : RootRecord.mostLayers
+    guard root.layers.count >= most - 1 else { return }
+    let mend = isSparse ? "zonectl cp takes what it has to a new one" : "zonectl commit makes an image of them"
     throw .refused(
-      "cannot \(verb) zone \(files.name): its root has \(root.layers.count) layers, and more cannot be mounted (zonectl commit makes an image of them)"
+      "cannot \(verb) zone \(files.name): its root has \(root.layers.count) layers, and more cannot be mounted (\(mend))"
     )
   }
 }

@@ -235,7 +235,7 @@ extension Zones {
         try EtcTemplate(store: "\(directories.shared)/etc").path()
       }
     }
-    try addLayers(imageRoot(of: spec, files), of: spec, to: &facts)
+    try addLayers(layeredRoot(of: spec, files), of: spec, to: &facts)
     var user = try user(request.user ?? spec.user, spec, facts)
     if record.tier == .single { user.groups = [] }
     let filter: [UInt8]

@@ -216,10 +216,12 @@ extension Zones {
       case .empty, .image: []
       }
     // Of a zone that was never started there may be none.
-    let place = facts.layers == nil || spec.ephemeral ? nil : OwnLayer.place(ZoneFiles(directories, spec.name))
+    let place = facts.layers == nil || spec.ephemeral ? nil : try? OwnLayer.place(ZoneFiles(directories, spec.name))
     let own = place.flatMap { FileSystem.exists($0) ? $0 : nil }
     let read = { (name: String) -> [UInt8] in
-      if let layers = facts.layers { return ((try? layered("etc/\(name)", layers, own)) ?? nil) ?? [] }
+      if let layers = facts.layers {
+        if let bytes = (try? layered("etc/\(name)", layers, own)) ?? nil { return bytes }
+      }
       for root in roots {
         guard let folder = try? OwnedFD.open(root, O_PATH | O_DIRECTORY),
           let file = try? RootFD(folder).open(name, O_RDONLY | O_NONBLOCK),

@@ -58,47 +58,50 @@ extension Zones {
 
   /// The zone's own layer, which lies above its image's and looks like the top of it.
   /// - Parameters:
-  ///   - quota: what it may take, in bytes.
   ///   - folder: nil: its place.
   func makeLayer(
-    _ files: ZoneFiles, _ top: RootTop, quota: Int64?, at folder: String? = nil, in store: ImageStore
+    _ files: ZoneFiles, _ spec: ZoneSpec, _ top: RootTop, at folder: String? = nil, in store: ImageStore
   ) throws(ZoneError) {
     let own = folder ?? files.own
     // Under its name it looks as it has to: whoever finds it believes that.
     let upper = "\(own)/new"
-    if let quota { try bound(files, own, isSparse: false, to: quota) }
+    if let quota = spec.quota { try bound(files, own, isSparse: false, to: quota) }
     try attempt("make the zone's layer") { () throws(SyscallError) in
-      if quota == nil { try FileSystem.makeDirectories(own, mode: 0o700) }
+      if spec.quota == nil { try FileSystem.makeDirectories(own, mode: 0o700) }
       try FileSystem.makeDirectories(upper, mode: 0o755)
       // A user's own layer is his, whatever the image's is.
       if geteuid() == 0, top.uid != 0 || top.gid != 0 {
         try FileSystem.call("chown", upper) { lchown(upper, top.uid, top.gid) }
       }
-      if let layer = top.layer { try FileSystem.copyAttributes(store.root(ofLayer: layer), to: upper) }
-      try FileSystem.call("chmod", upper) { chmod(upper, top.mode) }
-      let (seconds, rest) = top.modified.quotientAndRemainder(dividingBy: 1_000_000_000)
-      let time = timespec(tv_sec: Int(seconds), tv_nsec: Int(rest))
-      try FileSystem.call("utimensat", upper) {
-        withUnsafePointer(to: (time, time)) {
-          $0.withMemoryRebound(to: timespec.self, capacity: 2) { utimensat(AT_FDCWD, upper, $0, 0) }
-        }
+      if let layer = top.layer {
+        try FileSystem.copyAttributes(store.root(ofLayer: layer), to: upper)
+        if spec.brand == .sparse { try SparseData.make(at: upper, like: store.root(ofLayer: layer)) }
       }
+      try FileSystem.call("chmod", upper) { chmod(upper, top.mode) }
+      try FileSystem.setModified(upper, top.modified)
       try FileSystem.call("rename", upper) { rename(upper, "\(own)/root") }
     }
   }
 
   /// What its image says of how it is run, where the spec says nothing.
   func completed(_ spec: ZoneSpec, _ files: ZoneFiles) throws(ZoneError) -> ZoneSpec {
-    spec.completed(by: try imageRoot(of: spec, files)?.use)
+    spec.completed(by: try layeredRoot(of: spec, files)?.use)
   }
 
-  /// What the zone's root is made of, as it is written down; nil for other brands.
-  func imageRoot(of spec: ZoneSpec, _ files: ZoneFiles) throws(ZoneError) -> RootRecord? {
-    guard case .image = spec.brand else { return nil }
-    return try root(of: spec, files)
+  /// What the zone's root is made of, as it is written down; nil where it has no layers.
+  func layeredRoot(of spec: ZoneSpec, _ files: ZoneFiles) throws(ZoneError) -> RootRecord? {
+    switch spec.brand {
+    case .image: return try root(of: spec, files)
+    case .sparse where !spec.ephemeral:
+      let root = try RootRecord.read(in: files.data)
+      return root?.layers.isEmpty == true && root?.pending == nil ? nil : root
+    case .sparse, .directory, .empty: return nil
+    }
   }
 
+  /// Of a zone that has layers, or may have them.
   func root(of spec: ZoneSpec, _ files: ZoneFiles) throws(ZoneError) -> RootRecord {
+    if spec.brand == .sparse { return try RootRecord.read(in: files.data) ?? RootRecord(image: nil, layers: []) }
     let folder = spec.ephemeral ? files.run : files.data
     guard let root = try RootRecord.read(in: folder) else {
       throw .refused("cannot use zone \(spec.name): \(folder)/\(RootRecord.file) is gone (delete the zone)")
@@ -109,7 +112,7 @@ extension Zones {
   /// What a start makes the root of; nil for other brands. The zone's lock is held: what somebody has begun with it is
   /// carried on with.
   func startRoot(of spec: ZoneSpec, _ files: ZoneFiles) throws(ZoneError) -> RootRecord? {
-    guard var root = try imageRoot(of: spec, files) else { return nil }
+    guard var root = try layeredRoot(of: spec, files) else { return nil }
     if spec.ephemeral, let why = Self.refusalOfPassing(kernel: IdMappable.kernel) {
       throw .refused("cannot start zone \(spec.name): \(why)")
     }
@@ -125,26 +128,34 @@ extension Zones {
       let lock = try store.share(notice)
       root = try settled(files, root, in: store)
       withExtendedLifetime(lock) {}
+      if root.layers.isEmpty { return nil }
     }
-    try ensureLayer(files, root, quota: spec.quota, in: images(of: spec))
+    try ensureLayer(files, spec, root, in: images(of: spec))
     try attempt("start zone \(spec.name)") { () throws(SyscallError) in
-      try FileSystem.makeDirectories(files.work, mode: 0o700)
+      if spec.brand == .sparse {
+        try SparseData.makeWork(at: files.work)
+      } else {
+        try FileSystem.makeDirectories(files.work, mode: 0o700)
+      }
     }
     return root
   }
 
   /// The zone's own layer is made when somebody first wants it: `create` is done sooner without.
-  func ensureLayer(_ files: ZoneFiles, _ root: RootRecord, quota: Int64?, in store: ImageStore) throws(ZoneError) {
-    if FileSystem.exists(files.upper) { return }
-    try makeLayer(files, root.top, quota: quota, in: store)
+  func ensureLayer(_ files: ZoneFiles, _ spec: ZoneSpec, _ root: RootRecord, in store: ImageStore) throws(ZoneError) {
+    // A look that fails would have it made anew.
+    let isThere = try attempt("look at \(files.upper)") { () throws(SyscallError) in
+      try FileSystem.isThere(files.upper)
+    }
+    if !isThere { try makeLayer(files, spec, root.top, in: store) }
   }
 
   /// Before zones had quotas the layer lay in the zone's folder itself. Its lock is held, and it does not live: it is
   /// mounted otherwise.
   func moveOldLayer(_ files: ZoneFiles) throws(ZoneError) {
     let old = files.oldUpper
-    guard FileSystem.exists(old) else { return }
     try attempt("move the layer of zone \(files.name)") { () throws(SyscallError) in
+      guard try FileSystem.isThere(old) else { return }
       try FileSystem.makeDirectories(files.own, mode: 0o700)
       try TreeRemoval.remove("\(files.data)/work")
       try FileSystem.call("rename", files.upper) { rename(old, files.upper) }

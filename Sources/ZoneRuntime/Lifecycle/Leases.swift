@@ -168,7 +168,7 @@
     ) throws(ZoneError) -> Outcome {
       let store = try images(of: try spec(of: zone))
       let lock = try store.share(notice)
-      var own = try ownLayer(of: zone, for: "look at", in: store)
+      var own = try ownLayer(of: zone, for: "look at", in: store, sparse: true)
       let snapshot = try own.root.snapshot(named: name, of: zone)
       let outcome = try body(&own, snapshot)
       withExtendedLifetime(lock) {}

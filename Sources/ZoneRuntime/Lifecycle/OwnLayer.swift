@@ -11,26 +11,39 @@ public struct OwnLayer: ~Copyable {
   /// Its processes write in it meanwhile, unless they are held (`Zones.hold`).
   public var isRunning: Bool { state.isLive && state != .frozen }
   private let zone: LockedZone
-  /// In bytes.
-  private let quota: Int64?
+  private let spec: ZoneSpec
   private let store: ImageStore
-  /// The layer's name as those of the store's go, from the folder of their links.
-  public var link: String { "../../../\(zone.files.name)" + place.dropFirst(zone.files.data.utf8.count) }
+  /// What lasts of a sparse zone lies in one folder until it is frozen for the first time.
+  var isSparse: Bool { spec.brand == .sparse }
   /// Where it is.
-  private var place: String { Self.place(zone.files) }
+  private var place: String {
+    get throws(ZoneError) {
+      try attempt("look at the layer of zone \(files.name)") { () throws(SyscallError) in
+        if isSparse, try FileSystem.isThere(files.root) { return files.root }
+        return try Self.place(files)
+      }
+    }
+  }
   var files: ZoneFiles { zone.files }
 
   fileprivate init(
-    _ zone: consuming LockedZone, _ root: RootRecord, _ state: ZoneState, quota: Int64?, in store: ImageStore
+    _ zone: consuming LockedZone, _ spec: ZoneSpec, _ root: RootRecord, _ state: ZoneState, in store: ImageStore
   ) {
-    (self.root, self.state, self.quota, self.store) = (root, state, quota, store)
+    (self.spec, self.root, self.state, self.store) = (spec, root, state, store)
     self.zone = zone
   }
 
   /// The upper layer of its root (O_PATH), made where nobody has wanted it until now.
   public func folder() throws(ZoneError) -> OwnedFD {
-    if !isLive { try Zones(store.directories).ensureLayer(files, root, quota: quota, in: store) }
-    return try Self.open(files)
+    let place = try place
+    if !isLive, place != files.root { try Zones(store.directories).ensureLayer(files, spec, root, in: store) }
+    return try Self.open(place, files)
+  }
+
+  /// The layer's name as those of the store's go, from the folder of their links.
+  public func link() throws(ZoneError) -> String {
+    _ = try folder()
+    return try "../../../\(files.name)" + place.dropFirst(files.data.utf8.count)
   }
 
   /// What its directory looks like now, on disk, or will when there is one.
@@ -40,29 +53,30 @@ public struct OwnLayer: ~Copyable {
       top.layer = nil
       return top
     }
-    return try Self.top(of: Self.open(files), files, root)
+    return try Self.top(of: Self.open(place, files), root, files)
   }
 
   /// Nothing is in it, and its directory is as it was made.
   public func isUntouched() throws(ZoneError) -> Bool {
     guard try isThere else { return true }
+    // There are folders in it from the beginning.
+    if isSparse { return false }
     return try Self.isUntouched(files, root, in: store)
   }
 
-  private var isThere: Bool {
+  var isThere: Bool {
     get throws(ZoneError) {
-      try attempt("look at the layer of zone \(files.name)") { () throws(SyscallError) in
-        try FileSystem.isThere(place)
-      }
+      let place = try place
+      return try attempt("look at \(place)") { () throws(SyscallError) in try FileSystem.isThere(place) }
     }
   }
 
   /// Of a layer that is there.
   static func isUntouched(_ files: ZoneFiles, _ root: RootRecord, in store: ImageStore) throws(ZoneError) -> Bool {
-    var now = try top(of: open(files), files, root)
+    let path = try attempt("look at the layer of zone \(files.name)") { () throws(SyscallError) in try place(files) }
+    var now = try top(of: open(path, files), root, files)
     now.layer = root.top.layer
     guard now == root.top else { return false }
-    let path = place(files)
     return try attempt("look at \(path)") { () throws(SyscallError) in
       guard try FileSystem.list(path).isEmpty else { return false }
       return try FileSystem.haveSameAttributes(path, root.top.layer.map(store.root))
@@ -70,7 +84,7 @@ public struct OwnLayer: ~Copyable {
   }
 
   private static func top(
-    of folder: borrowing OwnedFD, _ files: ZoneFiles, _ root: RootRecord
+    of folder: borrowing OwnedFD, _ root: RootRecord, _ files: ZoneFiles
   ) throws(ZoneError) -> RootTop {
     let facts = try attempt("look at the layer of zone \(files.name)") { () throws(SyscallError) in
       try FileFacts.of(open: folder)
@@ -82,15 +96,15 @@ public struct OwnLayer: ~Copyable {
     return top
   }
 
-  private static func open(_ files: ZoneFiles) throws(ZoneError) -> OwnedFD {
+  private static func open(_ place: String, _ files: ZoneFiles) throws(ZoneError) -> OwnedFD {
     try attempt("open the layer of zone \(files.name)") { () throws(SyscallError) in
-      try OwnedFD.open(place(files), O_PATH | O_DIRECTORY | O_NOFOLLOW)
+      try OwnedFD.open(place, O_PATH | O_DIRECTORY | O_NOFOLLOW)
     }
   }
 
   /// Of a zone that lives since before layers were moved, where it was.
-  static func place(_ files: ZoneFiles) -> String {
-    FileSystem.exists(files.oldUpper) ? files.oldUpper : files.upper
+  static func place(_ files: ZoneFiles) throws(SyscallError) -> String {
+    try FileSystem.isThere(files.oldUpper) ? files.oldUpper : files.upper
   }
 }
 
@@ -98,11 +112,14 @@ extension Zones {
   /// - Parameters:
   ///   - verb: what is to be done with it: a word for the refusal.
   ///   - store: locked (shared).
-  public func ownLayer(of name: String, for verb: String, in store: ImageStore) throws(ZoneError) -> OwnLayer {
+  ///   - sparse: a sparse zone will do.
+  public func ownLayer(
+    of name: String, for verb: String, in store: ImageStore, sparse: Bool = false
+  ) throws(ZoneError) -> OwnLayer {
     let zone = try locked(name)
     guard let spec = try zone.files.readSpec() else { throw .notFound(name) }
     let refuse = { (why: String) in ZoneError.refused("cannot \(verb) zone \(name): \(why)") }
-    guard case .image = spec.brand else { throw Self.noLayers(verb, name) }
+    guard spec.brand.isImage || sparse && spec.brand == .sparse else { throw Self.noLayers(verb, name) }
     guard !spec.ephemeral else {
       throw refuse("what a passing zone writes is in memory, and out of sight from here (create it without --rm)")
     }
@@ -112,7 +129,7 @@ extension Zones {
     }
     if !state.isLive { try moveOldLayer(zone.files) }
     let root = try settled(zone.files, root(of: spec, zone.files), in: store)
-    return OwnLayer(zone, root, state, quota: spec.quota, in: store)
+    return OwnLayer(zone, spec, root, state, in: store)
   }
 
   static func noLayers(_ verb: String, _ zone: String) -> ZoneError {

@@ -50,7 +50,7 @@ extension Zones {
   func enforceQuota(_ files: ZoneFiles, _ spec: ZoneSpec) throws(ZoneError) {
     guard let quota = spec.quota else { return }
     let isSparse = spec.brand == .sparse
-    let folder = files.written(isSparse: isSparse)
+    let folder = try written(files, isSparse)
     guard try isCounted(files, folder) else {
       try checkQuota(of: spec)
       throw .refused(
@@ -67,10 +67,14 @@ extension Zones {
     try attempt("look at zone \(files.name)") { () throws(SyscallError) in try DiskQuota.isCounted(folder) }
   }
 
+  private func written(_ files: ZoneFiles, _ isSparse: Bool) throws(ZoneError) -> String {
+    try attempt("look at zone \(files.name)") { () throws(SyscallError) in try files.written(isSparse: isSparse) }
+  }
+
   /// As `set` has it, of a zone that has its root. Its lock is held.
   func setQuota(_ files: ZoneFiles, _ spec: ZoneSpec, isLive: Bool) throws(ZoneError) {
     let isSparse = spec.brand == .sparse
-    let folder = files.written(isSparse: isSparse)
+    let folder = try written(files, isSparse)
     guard let quota = spec.quota else {
       try attempt("take the quota of zone \(spec.name) away") { () throws(SyscallError) in try DiskQuota.lift(folder) }
       unlink(files.boundNote)
@@ -88,7 +92,9 @@ extension Zones {
     guard !isLive else { throw refuse("it was made without a quota, and runs (zonectl stop \(spec.name))") }
     let root = try root(of: spec, files)
     let store = try images(of: spec)
-    if root.pending == nil { try ensureLayer(files, root, quota: nil, in: store) }
+    var unbounded = spec
+    unbounded.quota = nil
+    if root.pending == nil { try ensureLayer(files, unbounded, root, in: store) }
     guard root.pending == nil, try OwnLayer.isUntouched(files, root, in: store) else {
       throw refuse(
         "it was made without a quota, and something is in its layer (zonectl snapshot create \(spec.name) freezes that; what it writes from then on can be bounded)"
@@ -98,7 +104,7 @@ extension Zones {
     let new = "\(files.own).new"
     try attempt("make the layer of zone \(spec.name) anew") { () throws(SyscallError) in try TreeRemoval.remove(new) }
     do throws(ZoneError) {
-      try makeLayer(files, root.top, quota: quota, at: new, in: store)
+      try makeLayer(files, spec, root.top, at: new, in: store)
       try attempt("make the layer of zone \(spec.name) anew") { () throws(SyscallError) in
         try FileSystem.exchange(new, files.own)
       }
@@ -113,8 +119,9 @@ extension Zones {
 
   /// What is counted of a zone that has a quota; nil where nothing is.
   func quotaUse(of spec: ZoneSpec, _ files: ZoneFiles) -> QuotaUse? {
-    let folder = files.written(isSparse: spec.brand == .sparse)
-    guard spec.quota != nil, let use = (try? DiskQuota.use(of: folder)) ?? nil else { return nil }
+    guard spec.quota != nil, let folder = try? files.written(isSparse: spec.brand == .sparse),
+      let use = (try? DiskQuota.use(of: folder)) ?? nil
+    else { return nil }
     var quota = QuotaUse(bytes: use.bytes, limit: use.limit)
     quota.isFull = quota.isFull || use.isOutOfFiles
     return quota
@@ -156,5 +163,8 @@ extension ZoneFiles {
   static let boundName = "bounded"
 
   /// What a quota bounds.
-  func written(isSparse: Bool) -> String { isSparse ? root : own }
+  func written(isSparse: Bool) throws(SyscallError) -> String {
+    guard isSparse else { return own }
+    return try FileSystem.isThere(root) ? root : own
+  }
 }

@@ -104,7 +104,7 @@ extension Zones {
 
   private func cleanUpKeepingSpec(_ files: ZoneFiles) throws(ZoneError) {
     guard let spec = try files.readSpec() else { return }
-    let root = try imageRoot(of: spec, files)
+    let root = try layeredRoot(of: spec, files)
     try cleanUp(files)
     try attempt("restart zone \(spec.name)") { () throws(SyscallError) in
       try FileSystem.makeDirectories(files.run, mode: 0o700)

@@ -10,25 +10,33 @@ extension Zones {
   /// Carries on with what somebody has begun.
   func settled(_ files: ZoneFiles, _ root: RootRecord, in store: ImageStore) throws(ZoneError) -> RootRecord {
     guard let change = root.pending else { return root }
-    let quota = try files.readSpec()?.quota
+    guard let spec = try files.readSpec() else { throw .notFound(files.name) }
+    let isSparse = spec.brand == .sparse
     var rubbish: String?
     if let number = change.frozen {
       // What is frozen is bounded no more, and what is written from now on counted anew. A full one has no room for its record.
-      if quota != nil { try? DiskQuota.lift(files.own) }
-      do throws(ZoneError) { try store.take(files.own, as: number) } catch {
+      let written = try attempt("freeze zone \(files.name)") { () throws(SyscallError) in
+        try files.written(isSparse: isSparse)
+      }
+      if spec.quota != nil { try? DiskQuota.lift(written) }
+      do throws(ZoneError) {
+        if isSparse { try attempt("freeze \(written)") { () throws(SyscallError) in try SparseData.layOut(files) } }
+        try store.take(files.own, as: number)
+      } catch {
         // The first error is the one to report.
-        if let quota { try? bound(files, files.own, isSparse: false, to: quota) }
+        if isSparse, root.layers.isEmpty { SparseData.undoLayOut(files) }
+        if let quota = spec.quota { try? bound(files, written, isSparse: isSparse, to: quota) }
         throw error
       }
     } else {
       rubbish = try thrownAway(files, root, in: store)
-      if quota != nil, let rubbish { try? DiskQuota.lift(rubbish) }
+      if spec.quota != nil, let rubbish { try? DiskQuota.lift(rubbish) }
     }
     var next = root
     (next.layers, next.snapshots, next.top, next.pending) = (change.layers, change.snapshots, change.top, nil)
     next.base = change.base ?? root.base
     // Otherwise it is made by who first wants it. A bound that cannot be had any more is told now.
-    if quota != nil { try makeLayer(files, change.top, quota: quota, in: store) }
+    if spec.quota != nil { try makeLayer(files, spec, change.top, in: store) }
     try next.write(in: files.data)
     if let rubbish { try? TreeRemoval.remove(rubbish) }  // best effort: `prune` goes on with it
     return next
@@ -48,7 +56,7 @@ extension Zones {
   /// - Parameter root: its layers are in the store, whose lock is held (shared).
   public func clone(_ spec: ZoneSpec, _ root: RootRecord) throws(ZoneError) {
     let store = try images(of: spec)
-    let hasId = try hasMachineId(root, in: store)
+    let hasId = spec.brand == .sparse ? false : try hasMachineId(root, in: store)
     try create(spec, root: root, withLayer: hasId) { files throws(ZoneError) in
       if hasId { try forgetMachineId(files, root, store) }
     }
@@ -164,11 +172,15 @@ extension OwnLayer {
     begun.pending = change
     let zones = Zones(store.directories)
     if let spec = try files.readSpec() { try zones.checkQuota(of: spec) }
-    try begun.write(in: files.data)
+    do throws(ZoneError) { try begun.write(in: files.data) } catch {
+      // It may stand there all the same: what was not seen to be taken back is carried on with.
+      if (try? root.write(in: files.data)) == nil { root = begun }
+      throw error
+    }
     do throws(ZoneError) { root = try zones.settled(files, begun, in: store) } catch {
       // Where the layer is seen to be in its place nothing has been done yet; otherwise the next verb carries on.
       if let number = change.frozen, (try? FileSystem.isThere(store.layer(number))) == false,
-        (try? FileSystem.isThere(files.upper)) == true, (try? root.write(in: files.data)) != nil
+        (try? isThere) == true, (try? root.write(in: files.data)) != nil
       {
         throw error
       }
@@ -216,7 +228,13 @@ extension ImageStore {
       } else if try !FileSystem.isThere(layer(number)) {
         try FileSystem.replace(
           "\(own)/layer.json", with: FileSystem.read("\(begun)/layer.json"), mode: 0o600, durable: true)
-        try TreeRemoval.remove("\(own)/work")
+        // In one step: a start takes one that is there for whole.
+        let (work, gone) = ("\(own)/work", "\(own)/gone")
+        try TreeRemoval.remove(gone)
+        guard rename(work, gone) == 0 || errno == ENOENT else {
+          throw SyscallError(call: "rename", errno: errno, path: work)
+        }
+        try TreeRemoval.remove(gone)
         try FileSystem.call("rename", own) { rename(own, layer(number)) }
       }
       let name = LayerNumber.text(number)

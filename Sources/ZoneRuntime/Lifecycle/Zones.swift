@@ -181,13 +181,13 @@ public struct Zones: Sendable {
     try attempt("mark zone \(spec.name) incomplete") { () throws(SyscallError) in
       try FileSystem.replace(files.incomplete, with: [])
     }
-    if spec.brand == .sparse {
+    if spec.brand == .sparse, root == nil {
       if let quota = spec.quota { try bound(files, files.root, isSparse: true, to: quota) }
       try SparseData.make(at: files.root)
     }
     // Otherwise it is made by who first wants it (`ensureLayer`): that it can be bounded is asked here.
     if let root, withLayer || spec.quota != nil {
-      try makeLayer(files, root.top, quota: spec.quota, in: images(of: spec))
+      try makeLayer(files, spec, root.top, in: images(of: spec))
     }
     try finish(files)
     try attempt("install zone \(spec.name)") { () throws(SyscallError) in

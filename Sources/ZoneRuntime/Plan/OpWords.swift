@@ -81,6 +81,17 @@ extension PlannedOp {
       words: "mount overlay on \(path) (\(options))")
   }
 
+  /// - Parameters:
+  ///   - place: the target as the host sees it, before anything is pivoted.
+  ///   - links: the directory that the layers' names in the options are found from.
+  static func overlay(
+    on path: String, at place: String, from links: String, options: String, flags: UInt64
+  ) -> PlannedOp {
+    PlannedOp(
+      op: StageOp(.overlay, blocks: [inside(path), bytes(links), bytes(options), bytes(place)], a: flags),
+      words: "mount overlay on \(path) (\(options))")
+  }
+
   static func device(_ path: String, major: UInt64, minor: UInt64, mode: UInt64 = 0o666) -> PlannedOp {
     let number = (minor & 0xff) | (major << 8) | ((minor & ~0xff) << 12)  // makedev(3), the kernel's new encoding
     return PlannedOp(

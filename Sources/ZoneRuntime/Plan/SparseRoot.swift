@@ -10,7 +10,13 @@ extension LaunchPlanner {
     if byHost { plan.tree.append(.hostTree(tree(facts.dataRoot), on: facts.dataRoot)) }
     planRootTmpfs()
     planSparseFrame()
-    if spec.ephemeral { planPassingDirectories() } else { planLastingDirectories() }
+    if spec.ephemeral {
+      planPassingDirectories()
+    } else if let layers = facts.layers {
+      planLayeredDirectories(layers)
+    } else {
+      planLastingDirectories()
+    }
     planEtc()
   }
 
@@ -36,6 +42,25 @@ extension LaunchPlanner {
       let attributes = MountFlag.noDev | (spec.readOnly ? MountFlag.readOnly : 0)
       plan.tree.append(.attach(tree("\(facts.dataDirectory)/root/\(name)", attributes: attributes), on: path))
     }
+  }
+
+  /// Of a zone that was frozen (`snapshot`, `clone`): each over what it was then.
+  private mutating func planLayeredDirectories(_ layers: RootLayers) {
+    let flags = MountFlag.noDev | (spec.readOnly ? MountFlag.readOnly : 0)
+    for (path, name) in Self.lasting {
+      plan.tree.append(overlay(of: name, on: path, layers, rights: ",userxattr", flags: flags))
+    }
+  }
+
+  /// - Parameter below: a layer under those that were frozen.
+  private func overlay(
+    of name: String, on path: String, _ layers: RootLayers, below: String? = nil, rights: String, flags: UInt64
+  ) -> PlannedOp {
+    let lower = (layers.names.map { "\($0)/\(name)" } + (below.map { [$0] } ?? [])).joined(separator: ":")
+    let own = "\(facts.dataDirectory)/own"
+    return .overlay(
+      on: path, at: facts.runDirectory + path, from: layers.links,
+      options: "lowerdir=\(lower),upperdir=\(own)/root/\(name),workdir=\(own)/work/\(name)\(rights)", flags: flags)
   }
 
   /// /var of a root that goes with its zone.
@@ -69,8 +94,13 @@ extension LaunchPlanner {
       work = "\(facts.runDirectory)/etc/work"
     }
     let rights = byHost ? "" : ",userxattr"
-    let layers = "lowerdir=\(facts.etcTemplate),upperdir=\(upper),workdir=\(work)\(rights)"
-    plan.tree.append(.overlay(on: "/etc", options: layers, flags: MountFlag.noDev))
+    if let layers = facts.layers {
+      plan.tree.append(
+        overlay(of: "etc", on: "/etc", layers, below: facts.etcTemplate, rights: rights, flags: MountFlag.noDev))
+    } else {
+      let layers = "lowerdir=\(facts.etcTemplate),upperdir=\(upper),workdir=\(work)\(rights)"
+      plan.tree.append(.overlay(on: "/etc", options: layers, flags: MountFlag.noDev))
+    }
     plan.tree.append(.file("/etc/hostname", (spec.hostname ?? spec.name) + "\n"))
     plan.tree.append(.file("/etc/hosts", facts.hosts))
     plan.tree.append(.file("/etc/resolv.conf", facts.resolvConf))

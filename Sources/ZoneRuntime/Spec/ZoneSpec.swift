@@ -76,6 +76,11 @@ public enum Brand: Equatable, Sendable {
 }
 
 extension Brand {
+  var isImage: Bool {
+    if case .image = self { return true }
+    return false
+  }
+
   /// A root of others, with hosts, resolv.conf and accounts of its own.
   var isForeignTree: Bool {
     switch self {

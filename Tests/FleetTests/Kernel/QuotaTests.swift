@@ -218,6 +218,18 @@ struct QuotaTests {
       try stand.ok("start", "s")
       let outcome = try stand.zonectl(["exec", "s", "--", "dd", "if=/dev/zero", "of=/var/big", "bs=1M", "count=40"])
       #expect(disk.isFull(outcome), "\(outcome)")
+      // What is frozen of it is counted no more, and what it writes from then on by itself.
+      try stand.ok("halt", "s")
+      let count = try disk.limits().count
+      try stand.ok("snapshot", "create", "s", "one")
+      #expect(try #require(try disk.used("s")).bytes < 1 << 20)
+      try stand.ok("start", "s")
+      let more = ["exec", "s", "--", "dd", "if=/dev/zero", "of=/var/more", "bs=1M", "count=40"]
+      #expect(disk.isFull(try stand.zonectl(more)))
+      try stand.ok("halt", "s")
+      try stand.ok("snapshot", "rollback", "s", "one")
+      #expect(try #require(try disk.used("s")).bytes < 1 << 20)
+      #expect(try disk.limits().count == count)
       try stand.ok("delete", "--force", "--yes", "s")
       #expect(try stand.zonectl(sparse.filter { $0 != "--quota" && $0 != "20M" }).status == 0)
       #expect(try stand.refusal("set", "s", "quota=20M").contains("create it anew with --quota"))

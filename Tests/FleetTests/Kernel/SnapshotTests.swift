@@ -7,13 +7,19 @@ import ZoneRuntime
 /// `zonectl snapshot` and `clone`: states of roots, in constant time, and byte for byte.
 @Suite(.serialized, .enabled(if: geteuid() == 0, "files of others are root's to make"), .ends(within: 10))
 struct SnapshotTests {
-  /// A place with a zone `a`, which has never run, of an image with a few files.
+  /// A place with a zone `a`, which has never run, of an image with a few files; or a sparse one.
   final class Stand {
     let stand: ImageStand
+    let isSparse: Bool
     var data: String { "\(stand.place)/data" }
 
-    init(user: String? = nil) throws {
+    init(user: String? = nil, sparse: Bool = false) throws {
+      isSparse = sparse
       stand = try ImageStand(user: user, layouts: false)
+      guard !sparse else {
+        try create("a")
+        return
+      }
       try stand.sh(
         """
         mkdir -p root/bin root/dir/below root/gone root/proc root/sys root/dev root/tmp && cd root
@@ -32,7 +38,9 @@ struct SnapshotTests {
     }
 
     func create(_ zone: String) throws {
-      try stand.ok("create", "--image", "oci:localhost/base:v1", "--network", "none", zone, "--", "sleep", "infinity")
+      let image = isSparse ? [] : ["--image", "oci:localhost/base:v1"]
+      let outcome = try stand.zonectl(["create"] + image + ["--network", "none", zone, "--", "sleep", "infinity"])
+      try #require(outcome.status == 0, "\(outcome)")
     }
 
     /// A layer's name in the store.
@@ -46,6 +54,7 @@ struct SnapshotTests {
 
     /// All that is seen of a zone's root, with content and attributes: mounted anew, in a namespace of its own.
     func view(_ zone: String, layers: [Int]? = nil) throws -> String {
+      guard !isSparse else { return try lookInside(zone) }
       let names = try (layers ?? root(zone).layers).map(Self.link)
       let own = "\(data)/\(zone)/own/root"
       // Of one that was never started there may be none.
@@ -58,6 +67,23 @@ struct SnapshotTests {
         cd '\(stand.folder)/view'; find . -printf '%P %y %m %U %G %T@ %l' \\( -type d -o -printf ' %s' \\) -printf '\\n' | sort
         find . -type f -exec sha256sum {} + | sort -k 2"
         """)
+    }
+
+    /// All that lasts of a sparse zone, as it sees that; what a start writes in /etc, and its time, left out.
+    private func lookInside(_ zone: String) throws -> String {
+      try stand.ok("start", zone)
+      let all = "/home /root /srv /var /usr/local"
+      let outcome = try stand.zonectl([
+        "exec", zone, "--", "/bin/sh", "-ec",
+        """
+        find \(all) -printf '%p %y %m %U %G %T@ %l\\n' | sort
+        find /etc -mindepth 1 ! -name hosts ! -name hostname ! -name resolv.conf -printf '%p %y %m %U %G %T@ %l\\n' | sort
+        find \(all) /etc -type f ! -name hosts ! -name hostname ! -name resolv.conf -exec sha256sum {} + | sort -k 2
+        """,
+      ])
+      try #require(outcome.status == 0, "\(outcome)")
+      try stand.ok("halt", zone)
+      return outcome.output
     }
 
     /// Writes in a stopped zone's layer what a zone that ran would have written.
@@ -127,8 +153,63 @@ struct SnapshotTests {
     }
     try stand.ok("start", "a")
     #expect(try stand.refusal("snapshot", "rollback", "a", "x").contains("zonectl stop a"))
-    try stand.ok("create", "--network", "none", "sparse", "--", "/bin/true")
-    #expect(try stand.refusal("snapshot", "create", "sparse").contains("was not made from an image"))
+    try stand.sh("mkdir tree")
+    try stand.ok("create", "--image", "dir:\(stand.folder)/tree", "--network", "none", "tree", "--", "/bin/true")
+    #expect(try stand.refusal("snapshot", "create", "tree").contains("was not made from an image"))
+    #expect(try stand.refusal("clone", "tree", "other").contains("was not made from an image"))
+  }
+
+  /// What lasts of a sparse zone is in six places, each mounted by itself from the first snapshot on.
+  @Test(arguments: [nil, "zonestest"]) func aSparseZoneGoesBackToItsSnapshots(user: String?) throws {
+    let zones = try Stand(user: user, sparse: true)
+    let stand = zones.stand
+    // A directory of the host's /etc, which is another one from then on.
+    let other = "for d in /etc/*/; do test -L ${d%/} || break; done"
+    try zones.write(
+      "a",
+      """
+      echo one >/home/one; mkdir -m 700 /srv/own; chmod 750 /home; echo x >/usr/local/bin/x; ln -s x /var/lib/link
+      \(other); rm -r $d; mkdir $d; echo only >$d/only; rm /etc/passwd; printf 'root:x:0:0::/root:/bin/sh\\nme:x:7:7::/home:/bin/sh\\n' >/etc/passwd
+      """)
+    let one = try zones.view("a")
+    #expect(try stand.ok("snapshot", "create", "a") == "snap0\n")
+    #expect(try zones.view("a") == one)
+    try zones.write(
+      "a",
+      """
+      test "$(cat /home/one)" = one; rm /home/one; rmdir /srv/own; echo 2 >/srv/own; chmod 711 /home; rm /var/lib/link
+      \(other); rm -r $d; mkdir $d; rm /etc/passwd
+      """)
+    let two = try zones.view("a")
+    try stand.ok("snapshot", "create", "--label", "why=test", "a", "second")
+    try zones.write("a", "echo 3 >/root/three; rm -r /usr/local/bin")
+    let three = try zones.view("a")
+    #expect(one != two && two != three)
+    #expect(try stand.ok("snapshot", "list", "a").contains("why=test"))
+    try stand.ok("clone", "a@snap0", "b")
+    try stand.ok("clone", "a", "c")
+    try stand.ok("clone", "--as-template", "a@second", "t")
+    #expect(try stand.refusal("start", "t").contains("it is a template"))
+    #expect(try zones.view("b") == one && zones.view("c") == three)
+    // Users are looked up in what was frozen as well.
+    try stand.ok("start", "b")
+    #expect(try stand.zonectl(["exec", "--user", "me", "b", "--", "id", "-u"]).output == "7\n")
+    #expect(try stand.zonectl(["audit", "b"]).status == 0)
+    #expect(try stand.refusal("snapshot", "create", "b").contains("it is sparse, and runs"))
+    #expect(try stand.refusal("clone", "b", "d").contains("it is sparse, and runs"))
+    #expect(try stand.ok("snapshot", "list", "-q", "b") == "")
+    try stand.ok("halt", "b")
+    try stand.ok("snapshot", "rollback", "a", "snap0")
+    #expect(try zones.view("a") == one)
+    try stand.ok("snapshot", "rollback", "a", "second")
+    #expect(try zones.view("a") == two)
+    try stand.ok("snapshot", "delete", "a", "snap0", "second")
+    try stand.ok("image", "prune")
+    #expect(try zones.view("a") == two && zones.view("b") == one)
+    #expect(try stand.refusal("diff", "a").contains("was not made from an image"))
+    for zone in ["a", "b", "c", "t"] { try stand.ok("delete", "--yes", zone) }
+    try stand.ok("image", "prune")
+    #expect(try FileSystem.list("\(stand.storePath)/layers").isEmpty)
   }
 
   /// Without a control group nothing can be frozen: a user's zone where none is delegated.
@@ -247,25 +328,25 @@ struct SnapshotTests {
     let zones = try Stand()
     let stand = zones.stand
     let python = { (script: String) throws -> String in
-      try stand.sh("cd '\(zones.data)/a/own' && python3 -c 'import os; \(script)'")
+      try stand.sh("cd '\(zones.data)/a' && python3 -c 'import os; \(script)'")
     }
     try stand.ok("diff", "a")  // makes a layer that nobody has wanted yet
-    _ = try python(#"os.setxattr("root", "user.x", b"y"); os.setxattr("root", "user.overlay.z", b"n")"#)
+    _ = try python(#"os.setxattr("own/root", "user.x", b"y"); os.setxattr("own/root", "user.overlay.z", b"n")"#)
     try zones.write("a", "chmod 711 /")
     try stand.ok("snapshot", "create", "a", "one")
     try stand.ok("diff", "a")
-    #expect(try python(#"print(os.listxattr("root"), os.getxattr("root", "user.x"))"#) == "['user.x'] b'y'\n")
+    #expect(try python(#"print(os.listxattr("own/root"), os.getxattr("own/root", "user.x"))"#) == "['user.x'] b'y'\n")
     try stand.ok("snapshot", "rollback", "a", "one")
     try stand.ok("diff", "a")
-    #expect(try python(#"print(os.listxattr("root"))"#) == "['user.x']\n")
+    #expect(try python(#"print(os.listxattr("own/root"))"#) == "['user.x']\n")
     try stand.ok("clone", "a@one", "b")
     try stand.ok("diff", "b")
-    #expect(try python(#"print(os.listxattr("../../b/own/root"))"#) == "['user.x']\n")
+    #expect(try python(#"print(os.listxattr("../b/own/root"))"#) == "['user.x']\n")
     // That alone is something that was written.
-    _ = try python(#"os.setxattr("root", "user.x", b"z")"#)
+    _ = try python(#"os.setxattr("own/root", "user.x", b"z")"#)
     try stand.ok("clone", "a", "c")
     try stand.ok("diff", "c")
-    #expect(try python(#"print(os.getxattr("../../c/own/root", "user.x"))"#) == "b'z'\n")
+    #expect(try python(#"print(os.getxattr("../c/own/root", "user.x"))"#) == "b'z'\n")
   }
 
   /// What zones have frozen nobody has counted when it was frozen.
@@ -361,13 +442,14 @@ struct SnapshotTests {
   }
 
   /// The place as it is before the verb, copied back before each try.
-  private func walk(_ verb: Verb, _ option: String, count: Int) throws {
-    let zones = try Stand()
+  private func walk(_ verb: Verb, _ option: String, count: Int, sparse: Bool = false) throws {
+    let zones = try Stand(sparse: sparse)
     let stand = zones.stand
-    try zones.write("a", "echo one >/one; rm -r /gone")
+    try zones.write("a", sparse ? "echo one >/home/one" : "echo one >/one; rm -r /gone")
     try stand.ok("snapshot", "create", "a", "old")
     let old = try zones.view("a")
-    try zones.write("a", "echo two >/two; rm /one; chmod 700 /")
+    try zones.write(
+      "a", sparse ? "echo two >/srv/two; rm /home/one; chmod 700 /home" : "echo two >/two; rm /one; chmod 700 /")
     let before = try zones.view("a")
     if verb == .diff { try stand.ok("snapshot", "create", "a", "now") }
     try stand.sh("cp -a place saved")
@@ -431,8 +513,58 @@ struct SnapshotTests {
     try walk(verb, "-e", count: 4)
   }
 
+  /// The first is another step: its folders are laid out as a layer's.
+  @Test(arguments: ["-k", "-e"]) func aSparseZonesFirstSnapshotIsMadeOrNot(_ option: String) throws {
+    try walkFirst(option, count: 5)
+  }
+
+  private func walkFirst(_ option: String, count: Int) throws {
+    let zones = try Stand(sparse: true)
+    let stand = zones.stand
+    try zones.write("a", "echo one >/home/one; rm /etc/passwd")
+    let before = try zones.view("a")
+    try stand.sh("cp -a place saved")
+    let tracer = try tracer(stand)
+    let traced = { (words: [String]) throws -> Command in
+      try Command.run(
+        tracer,
+        ["-a", "-o", "\(stand.folder)/told"] + words
+          + ["--", Command.orchestrator, "zonectl", "--root", stand.place, "snapshot", "create", "a", "new"],
+        timeout: 120)
+    }
+    try #require(traced([]).status == 0)
+    let calls = ImageFaultTests.own(try String(contentsOfFile: "\(stand.folder)/told", encoding: .utf8))
+    var hits = 0
+    for number in stride(from: calls.lowerBound, to: calls.upperBound, by: max(1, calls.count / count)) {
+      try stand.sh("rm -rf place; cp -a saved place")
+      let outcome = try traced([option, "0:\(number)"])
+      let hit = try String(contentsOfFile: "\(stand.folder)/told", encoding: .utf8)
+      if !hit.isEmpty { hits += 1 }
+      let at = "\(option) \(number) (call \(hit.trimmingCharacters(in: .whitespacesAndNewlines))): \(outcome)"
+      try stand.ok("image", "prune")
+      #expect(try zones.view("a") == before, "\(at)")
+      let names = try stand.ok("snapshot", "list", "-q", "a")
+      #expect(names == "new\n" || names == "" && (option == "-k" || outcome.status != 0), "\(at): \(names)")
+      if names == "" { try stand.ok("snapshot", "create", "a", "new") }
+      try zones.write("a", "echo more >/home/more")
+      try stand.ok("snapshot", "rollback", "a", "new")
+      #expect(try zones.view("a") == before, "\(at)")
+    }
+    #expect(hits > 0)
+  }
+
   @Suite(.serialized, .enabled(if: geteuid() == 0, "files of others are root's to make"), .ends(within: 60))
   struct LongSnapshotFaultTests {
+    @Test(arguments: ["-k", "-e"]) func everyCallOfASparseZonesFirst(_ option: String) throws {
+      try SnapshotTests().walkFirst(option, count: 100)
+    }
+
+    @Test(arguments: [Verb.create, .rollback, .clone], ["-k", "-e"]) func everyCallOfASparseZone(
+      _ verb: Verb, _ option: String
+    ) throws {
+      try SnapshotTests().walk(verb, option, count: 60, sparse: true)
+    }
+
     @Test func aChainOfAHundred() throws { try SnapshotTests().chain(100) }
 
     @Test(arguments: Verb.allCases, ["-k", "-e"]) func everyCall(_ verb: Verb, _ option: String) throws {

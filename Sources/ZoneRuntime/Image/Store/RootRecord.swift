@@ -197,6 +197,9 @@ extension RootRecord: StoredRecord {
   /// overlayfs takes 500 layers (OVL_MAX_STACK), the zone's own is one of them.
   public static let mostLayers = 499
 
+  /// A sparse zone's: their names are longer there, and go into a page with two paths (mount(2)).
+  static let mostSparseLayers = 240
+
   var unsound: String? {
     let snapshots = self.snapshots + (pending?.snapshots ?? [])
     for stack in [layers, pending?.layers ?? []] + snapshots.map({ $0.layers }) {

@@ -62,7 +62,7 @@ let imageVerbs: [Verb] = [
       OptionUse("output"), OptionUse("quiet"),
     ],
     details: """
-      Of a zone made from an image. create ZONE [NAME] takes no time where the zone is stopped; one that runs is frozen \
+      Of a zone made from an image, or a sparse one that is stopped. create ZONE [NAME] takes no time where the zone is stopped; one that runs is frozen \
       while what it has written is copied (where the file system shares blocks, without its content). rollback ZONE NAME \
       throws away what was written since: also later snapshots stay. set ZONE NAME expires=7d has zonectl prune delete \
       it then. delete ZONE NAME… forgets; the bytes go with image prune. Volumes are not in it.
