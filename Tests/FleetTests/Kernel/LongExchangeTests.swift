@@ -65,11 +65,12 @@ struct LongExchangeTests {
       let root = try #require(try RootRecord.read(in: "\(stand.place)/data/\(zone)"))
       let store = try stand.store()
       let own = "\(stand.place)/data/\(zone)/own/root"
-      // Of one that was never started there may be none.
-      let layers = ((FileSystem.exists(own) ? [own] : []) + root.layers.map(store.mountLink)).joined(separator: ":")
+      // Of one that was never started there may be none; an overlay without an upper layer wants two.
+      let names = (FileSystem.exists(own) ? [own] : []) + root.layers.map(store.mountLink) + ["\(stand.folder)/empty"]
+      let layers = names.joined(separator: ":")
       let text = try stand.sh(
         """
-        \(podman) pull -q --tls-verify=false \(name(image)) >/dev/null; mkdir -p view
+        \(podman) pull -q --tls-verify=false \(name(image)) >/dev/null; mkdir -p view empty
         python3 list.py "$(\(podman) image mount \(name(image)))" | sort >podmans
         unshare -m sh -ec "cd '\(store.mountLinks)'
           mount -t overlay o -o ro,userxattr,lowerdir=\(layers) '\(stand.folder)/view'

@@ -51,11 +51,10 @@ private final class Engine {
   func end() {
     daemon?.signal(SIGTERM)
     if let daemon { _ = eventually(timeout: 30) { !daemon.isRunning } }
-    for tree in (try? FileManager.default.contentsOfDirectory(atPath: "/sys/fs/cgroup")) ?? [] {
-      rmdir("/sys/fs/cgroup/\(tree)/\(parent)")
+    // Podman puts its monitors there, in each tree.
+    for tree in ["."] + ((try? FileManager.default.contentsOfDirectory(atPath: "/sys/fs/cgroup")) ?? []) {
+      for group in ["\(parent)/conmon", parent] { rmdir("/sys/fs/cgroup/\(tree)/\(group)") }
     }
-    // Podman puts its monitors there, in the v2 tree.
-    for group in ["\(parent)/conmon", parent] { rmdir("/sys/fs/cgroup/\(group)") }
     if GroupManager.systemd.isThere { _ = try? SystemdUnits.ask(["stop", slice]) }
     _ = try? Command("rm", "-rf", "--one-file-system", folder).run()
   }
