@@ -230,39 +230,67 @@ extension VolumeKeeper {
     } else {
       blob = try attempt("read \(file)") { () throws(SyscallError) in try OwnedFD.open(file, O_RDONLY | O_NONBLOCK) }
     }
-    try restore(name, from: blob, disk: nil, size: nil, labels: [:], force: force)
-  }
-
-  /// - Parameters:
-  ///   - disk: of one that is made: the size of a volume in a file; nil: a directory.
-  ///   - size: of one that is made: what a directory may take; where it cannot be bounded that is told.
-  ///   - labels: of one that is made.
-  func restore(
-    _ name: String, from blob: borrowing OwnedFD, disk: Int64?, size: Int64?, labels: [String: String], force: Bool
-  ) throws(ZoneError) {
     try Self.checkName(name)
     try directories.make()
     let lock = try zones.hold(volume: name)
     defer { withExtendedLifetime(lock) {} }
     guard exists(name) else {
-      let new = try begin(name, disk: disk)
-      var size = size
-      if disk == nil, let bound = size {
-        do throws(ZoneError) { try zones.bound(volume: name, new, to: bound) } catch {
-          notice("\(error); it may take as much as there is room")
-          size = nil
-        }
-      }
-      do throws(ZoneError) { try fill(new, isDisk: disk != nil, name, from: blob) } catch {
-        try? removeNew(new, name)
-        throw error
-      }
-      return try finish(new, name, labels: labels, size: disk ?? size)
+      var volume = ArchivedZone.Volume()
+      volume.name = name
+      return try make(volume, from: blob)
     }
+    if try zones.volumeRecord(name)?.imported != nil { try zones.change(volume: name) { $0.imported = nil } }
     if try known(name) == .file, try !zones.users(ofVolume: name).contains(where: { $0.state.isLive }) {
       return try replaceDisk(name, from: blob, force: force)
     }
     try replaceFiles(name, from: blob, force: force)
+  }
+
+  /// A volume of a zone that is being imported, made anew where an import of the same archive was killed behind it.
+  /// - Returns: its lock: until it goes, nobody else takes the volume for what somebody has left.
+  func bring(_ volume: ArchivedZone.Volume, from blob: borrowing OwnedFD) throws(ZoneError) -> VolumeLock {
+    try Self.checkName(volume.name)
+    try directories.make()
+    let lock = try zones.hold(volume: volume.name)
+    if exists(volume.name) {
+      guard try isLeft(volume) else { throw .refused("there is a volume \(volume.name) already") }
+      try deleteHeld(volume.name)
+    }
+    try make(volume, from: blob)
+    return lock
+  }
+
+  /// An import has made it of this and was stopped before the zone was there, and nobody has started another with it.
+  func isLeft(_ volume: ArchivedZone.Volume) throws(ZoneError) -> Bool {
+    guard exists(volume.name), try zones.volumeRecord(volume.name)?.imported == volume.files.digest else {
+      return false
+    }
+    let row = try row(volume.name)
+    return row.used == nil && row.zones.isEmpty
+  }
+
+  /// The zone is there that a volume was made for.
+  func keep(_ name: String) throws(ZoneError) { try zones.change(volume: name) { $0.imported = nil } }
+
+  /// One that is not there, whose lock is the caller's. Where a directory cannot be bounded that is told.
+  private func make(_ volume: ArchivedZone.Volume, from blob: borrowing OwnedFD) throws(ZoneError) {
+    let name = volume.name
+    let new = try begin(name, disk: volume.disk)
+    var size = volume.disk ?? volume.size
+    if volume.disk == nil, let bound = size {
+      do throws(ZoneError) { try zones.bound(volume: name, new, to: bound) } catch {
+        notice("\(error); it may take as much as there is room")
+        size = nil
+      }
+    }
+    do throws(ZoneError) { try fill(new, isDisk: volume.disk != nil, name, from: blob) } catch {
+      try? removeNew(new, name)
+      throw error
+    }
+    var record = VolumeRecord(owner: geteuid(), made: Clock.realtimeNanoseconds(), size: size)
+    record.labels = volume.labels
+    record.imported = volume.files == .blank ? nil : volume.files.digest
+    try finish(new, name, record)
   }
 
   /// A volume that nobody has yet.

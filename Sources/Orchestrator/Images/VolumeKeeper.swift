@@ -140,7 +140,9 @@ public struct VolumeKeeper {
         throw error
       }
     }
-    try finish(new, name, labels: labels, size: size, expires: expires)
+    var record = VolumeRecord(owner: geteuid(), made: Clock.realtimeNanoseconds(), size: size)
+    (record.labels, record.expires) = (labels, expires)
+    try finish(new, name, record)
   }
 
   /// - Parameter size: what a directory may take at most; nil: as much as there is room.
@@ -187,13 +189,11 @@ public struct VolumeKeeper {
   }
 
   /// Puts it into its place, whole.
-  func finish(
-    _ new: String, _ name: String, labels: [String: String], size: Int64?, expires: UInt64? = nil
-  ) throws(ZoneError) {
-    var record = VolumeRecord(owner: geteuid(), made: Clock.realtimeNanoseconds(), size: size)
-    (record.labels, record.expires) = (labels, expires)
+  func finish(_ new: String, _ name: String, _ record: VolumeRecord) throws(ZoneError) {
     do throws(ZoneError) {
       try zones.note(record, of: name)
+      // When a zone was last started with it: none was.
+      if record.imported != nil { try? FileSystem.setModified("\(directories.volumeRecords)/\(name)", 0) }
       let place = path(name)
       try attempt("make the volume \(name)") { () throws(SyscallError) in
         _ = try check(zns_renameat2(AT_FDCWD, new, AT_FDCWD, place, 1 /* RENAME_NOREPLACE */), "rename", place)
@@ -258,7 +258,12 @@ public struct VolumeKeeper {
   public func delete(_ name: String) throws(ZoneError) {
     _ = try known(name)
     let lock = try zones.hold(volume: name)
-    defer { withExtendedLifetime(lock) {} }
+    try deleteHeld(name)
+    withExtendedLifetime(lock) {}
+  }
+
+  /// Its lock is the caller's.
+  func deleteHeld(_ name: String) throws(ZoneError) {
     if let user = try zones.users(ofVolume: name).first {
       throw .refused(
         "cannot delete volume \(name): zone \(user.zone) has it (zonectl delete \(user.zone), or set it without)")

@@ -45,7 +45,7 @@ public struct ZoneImporter {
         spec.quota = nil
       }
       try check(spec, zone, hasVolumes)
-      let powers = powers(of: spec)
+      let powers = powers(of: spec, hasVolumes ? zone.volumes : [])
       if !powers.isEmpty {
         notice("zone \(spec.name) has, when it is started: \(powers.joined(separator: ", "))")
         if spec.autostart {
@@ -54,25 +54,24 @@ public struct ZoneImporter {
         }
       }
       let root = try root(zone, tree)
-      var made: [String] = []
+      var locks: [VolumeLock] = []
+      let wanted = hasVolumes ? zone.volumes : []
       do throws(ImageError) {
-        for volume in hasVolumes ? zone.volumes : [] {
+        for volume in wanted {
           try importer.take(volume.files, tree, "volume \(volume.name)")
           let blob = try called { () throws(SyscallError) in
             try OwnedFD.open(store.blob(volume.files.digest), O_RDONLY | O_NOFOLLOW)
           }
-          try stored { () throws(ZoneError) in
-            try volumes.restore(
-              volume.name, from: blob, disk: volume.disk, size: volume.size, labels: volume.labels, force: false)
-          }
-          made.append(volume.name)
+          locks.append(try stored { () throws(ZoneError) in try volumes.bring(volume, from: blob) })
         }
         let (new, made) = (spec, root)
         try stored { () throws(ZoneError) in try zones.install(new, made) }
       } catch {
-        for name in made { try? volumes.delete(name) }
+        for volume in wanted.prefix(locks.count) { try? volumes.deleteHeld(volume.name) }
         throw error
       }
+      for volume in wanted { try? volumes.keep(volume.name) }  // best effort: one that a zone has is nobody's to take
+      withExtendedLifetime(locks) {}
       return spec.name
     }
   }
@@ -108,12 +107,16 @@ public struct ZoneImporter {
     guard spec.sandbox == nil, !spec.ephemeral else { throw ImageError("its zone is one that passes, a sandbox say") }
     guard hasVolumes else { return }
     for name in Set(spec.namedVolumes + zone.volumes.map { $0.name }) where volumes.exists(name) {
+      if let volume = zone.volumes.first(where: { $0.name == name }), isLeft(volume) { continue }
       throw ImageError("there is a volume \(name) already (--no-volumes has the zone take it as it is)")
     }
     for volume in zone.volumes where volume.disk != nil && geteuid() != 0 {
       throw ImageError("its volume \(volume.name) is a disk in a file, which only root may mount")
     }
   }
+
+  /// Whoever began the same import was killed: it is made anew.
+  private func isLeft(_ volume: ArchivedZone.Volume) -> Bool { (try? volumes.isLeft(volume)) == true }
 
   // MARK: the root
 
@@ -203,12 +206,15 @@ public struct ZoneImporter {
   }
 
   /// What the archive's maker may have wanted of this machine.
-  private func powers(of spec: ZoneSpec) -> [String] {
+  /// - Parameter own: volumes that the archive has itself.
+  private func powers(of spec: ZoneSpec, _ own: [ArchivedZone.Volume]) -> [String] {
+    let own = Set(own.map { $0.name })
     var powers: [String] = []
     for volume in spec.volumes {
       switch volume.source {
       case .path(let path): powers.append("the folder \(path)\(volume.readOnly ? "" : " to write in")")
-      case .volume(let name) where volumes.exists(name): powers.append("the volume \(name) of this machine")
+      case .volume(let name) where volumes.exists(name) && !own.contains(name):
+        powers.append("the volume \(name) of this machine")
       case .volume, .tmpfs: continue
       }
     }

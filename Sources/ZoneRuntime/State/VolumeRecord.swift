@@ -4,6 +4,8 @@ public struct VolumeRecord: Equatable, Sendable {
   public var version = currentVersion
   /// When nobody wants it any more, in seconds since 1970; nil is never.
   public var expires: UInt64?
+  /// What it was made of by an import of a zone that is not there yet.
+  public var imported: ContentDigest?
   public var labels: [String: String] = [:]
   /// Nanoseconds since 1970.
   public var made: UInt64
@@ -25,6 +27,7 @@ extension VolumeRecord: StoredRecord {
 
   public mutating func fields(_ json: inout some JSONFields) throws(JSONError) {
     try json.field("expires", &expires)
+    try json.field("imported", &imported)
     try json.field("labels", &labels)
     try json.field("made", &made)
     try json.field("owner", &owner)

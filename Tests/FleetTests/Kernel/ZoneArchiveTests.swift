@@ -97,6 +97,140 @@ struct ZoneArchiveTests {
     #expect(try stand.ok("volume", "list", "-q") == "")
   }
 
+  // MARK: kills, failures, full disks
+
+  /// A place with nothing but an archive of a zone beside it.
+  private final class Bare {
+    let zones: SnapshotTests.Stand
+    let view: String
+    var stand: ImageStand { zones.stand }
+    var archive: String { "\(stand.folder)/a.tar" }
+
+    init() throws {
+      zones = try SnapshotTests.Stand()
+      try ZoneArchiveTests.make(zones)
+      view = try zones.view("a")
+      try stand.ok("export", "a", archive)
+      try stand.ok("delete", "--yes", "a")
+      try stand.ok("volume", "delete", "data")
+      try stand.ok("image", "delete", "localhost/base:v1")
+      try stand.ok("prune", "--all", "--yes", "--blobs")
+    }
+
+    /// The zone is there, by the next try if it has to be, and is what it was; beside it is nothing.
+    func check(mayBeThere: Bool, _ at: String) throws {
+      let names = try stand.ok("list", "-q")
+      #expect(names == "" || names == "a\n" && mayBeThere, "\(at): \(names)")
+      if names == "" {
+        // Of a volume that is there already nobody has to be told.
+        let again = try stand.zonectl(["import", archive])
+        try #require(again.status == 0 && again.output == "a\n", "\(at): \(again)")
+      }
+      #expect(try zones.view("a") == view, "\(at)")
+      #expect(try zones.root("a").snapshots.map { $0.name } == ["first", "second"], "\(at)")
+      try zones.write("a", "test \"$(cat /vol/file)\" = kept")
+      try stand.ok("prune")
+      for folder in ["unpack", "new", "trash", "fetch"] {
+        #expect(try FileSystem.list("\(stand.storePath)/\(folder)").isEmpty, "\(at): \(folder)")
+      }
+      #expect(try FileSystem.list(Directories.standard(root: stand.place).volumes) == ["data"], "\(at)")
+    }
+  }
+
+  private func walk(_ option: String, count: Int) throws {
+    let bare = try Bare()
+    let stand = bare.stand
+    try stand.sh("gcc -O1 -static -o tracer '\(Command.root)/Tests/tracer/tracer.c'; cp -a place saved")
+    let traced = { (words: [String]) throws -> Command in
+      try Command.run(
+        "\(stand.folder)/tracer",
+        ["-a", "-o", "\(stand.folder)/told"] + words
+          + ["--", Command.orchestrator, "zonectl", "--root", stand.place, "import", bare.archive], timeout: 120)
+    }
+    let whole = try traced([])
+    try #require(whole.status == 0, "\(whole)")
+    let calls = ImageFaultTests.own(try String(contentsOfFile: "\(stand.folder)/told", encoding: .utf8))
+    var hits = 0
+    for number in stride(from: calls.lowerBound, to: calls.upperBound, by: max(1, calls.count / count)) {
+      try stand.sh("rm -rf place; cp -a saved place")
+      let outcome = try traced([option, "0:\(number)"])
+      let hit = try String(contentsOfFile: "\(stand.folder)/told", encoding: .utf8)
+      if !hit.isEmpty { hits += 1 }
+      let at = "\(option) \(number) (call \(hit.trimmingCharacters(in: .whitespacesAndNewlines))): \(outcome)"
+      if option == "-e", outcome.status != 0, !ImageFaultTests.isVital(hit) { #expect(outcome.status == 1, "\(at)") }
+      // Who could not say that it was done has done it all the same, and so has who was killed behind it.
+      try bare.check(mayBeThere: true, at)
+    }
+    #expect(hits > 0)
+  }
+
+  /// Killed when the volume is there, and the zone is not.
+  @Test func aVolumeThatAnImportHasLeftIsItsOwn() throws {
+    let bare = try Bare()
+    let stand = bare.stand
+    try stand.sh("gcc -O1 -static -o tracer '\(Command.root)/Tests/tracer/tracer.c'; cp -a place saved")
+    let traced = { (words: [String]) throws -> String in
+      _ = try Command.run(
+        "\(stand.folder)/tracer",
+        ["-a", "-o", "\(stand.folder)/told"] + words
+          + ["--", Command.orchestrator, "zonectl", "--root", stand.place, "import", bare.archive], timeout: 120)
+      return try String(contentsOfFile: "\(stand.folder)/told", encoding: .utf8)
+    }
+    let calls = try traced([]).split(separator: "\n")
+    #if arch(arm64)
+      let rename = "276"
+    #else
+      let rename = "316"
+    #endif
+    var left = 0
+    for (index, call) in calls.enumerated() where call.split(separator: " ")[1] == rename {
+      try stand.sh("rm -rf place; cp -a saved place")
+      _ = try traced(["-k", "0:\(index + 2)"])
+      guard try stand.ok("volume", "list", "-q") == "data\n", try stand.ok("list", "-q") == "" else { continue }
+      left += 1
+      try bare.check(mayBeThere: false, "\(index)")
+      try stand.ok("delete", "--yes", "a")
+      #expect(try stand.refusal("import", bare.archive).contains("there is a volume data already"))
+    }
+    #expect(left > 0)
+  }
+
+  @Test(arguments: ["-k", "-e"]) func anImportThatIsStoppedIsDoneByTheNext(_ option: String) throws {
+    try walk(option, count: 6)
+  }
+
+  @Test func aFullDiskIsToldAndTheNextImportGoesOn() throws {
+    let bare = try Bare()
+    let stand = bare.stand
+    try stand.sh("mv place saved; mkdir -m 700 place")
+    defer { _ = try? Command.run("/bin/umount", [stand.place]) }
+    var size = 256
+    var failures = 0
+    try stand.sh("mount -t tmpfs -o size=\(size)k,mode=700 tmpfs place; cp -a saved/. place")
+    while true {
+      let outcome = try stand.zonectl(["import", bare.archive])
+      if outcome.status == 0 { break }
+      failures += 1
+      #expect(outcome.status == 1 && outcome.errors.contains("ENOSPC"), "\(size): \(outcome)")
+      #expect(try stand.ok("list", "-q") == "")
+      try #require(size < 32768)
+      size += 192
+      try stand.sh("mount -o remount,size=\(size)k place")
+    }
+    #expect(failures > 4)
+    try stand.sh("mount -o remount,size=64m place")
+    try bare.check(mayBeThere: true, "\(size)")
+  }
+
+  @Suite(.serialized, .enabled(if: geteuid() == 0, "files of others are root's to make"), .ends(within: 60))
+  struct LongZoneImportFaultTests {
+    @Test(arguments: ["-k", "-e"]) func everyCall(_ option: String) throws {
+      try ZoneArchiveTests().walk(option, count: 150)
+    }
+  }
+
+  // MARK: refusals
+
   @Test func whatIsNoZoneIsRefusedAndLeavesNothing() throws {
     let zones = try SnapshotTests.Stand()
     try Self.make(zones)
