@@ -143,6 +143,11 @@ long zns_share_content(int to, int from) { return RESULT(ioctl(to, FICLONE, from
 
 long zns_make_whiteout(int directory, const char *name) { return RESULT(mknodat(directory, name, S_IFCHR, makedev(0, 0))); }
 long zns_make_fifo(int directory, const char *name) { return RESULT(mkfifoat(directory, name, 0600)); }
+long zns_make_socket(int directory, const char *name) { return RESULT(mknodat(directory, name, S_IFSOCK | 0600, 0)); }
+
+long zns_link_open(int file, int directory, const char *name) {
+  return RESULT(linkat(AT_FDCWD, link_of(file).text, directory, name, AT_SYMLINK_FOLLOW));
+}
 
 long zns_seek_data(int fd, int64_t offset) { return RESULT(lseek(fd, offset, SEEK_DATA)); }
 long zns_seek_hole(int fd, int64_t offset) { return RESULT(lseek(fd, offset, SEEK_HOLE)); }

@@ -347,6 +347,10 @@ long zns_share_content(int to, int from);
 /// What overlayfs leaves for a name that was deleted; an ordinary user may make it.
 long zns_make_whiteout(int directory, const char *name);
 long zns_make_fifo(int directory, const char *name);
+/// A name that nobody listens at.
+long zns_make_socket(int directory, const char *name);
+/// Another name of what a descriptor is open on, also of a symbolic link's own (O_PATH | O_NOFOLLOW).
+long zns_link_open(int file, int directory, const char *name);
 /// lseek(2): where data, or a hole, is next. -ENXIO behind the last.
 long zns_seek_data(int fd, int64_t offset);
 long zns_seek_hole(int fd, int64_t offset);

@@ -63,7 +63,7 @@ struct LayerPacker: Sendable {
   }
 }
 
-/// Has a zone's own layer copied into the store, by somebody to whom its files belong.
+/// Has a zone's own layer copied into the store, or several made one there, by somebody to whom their files belong.
 enum LayerCopier {
   /// - Parameters:
   ///   - layer: nobody writes in it meanwhile.
@@ -75,12 +75,34 @@ enum LayerCopier {
     _ layer: borrowing OwnedFD, over below: [Int], in store: ImageStore, program: String = "/proc/self/exe",
     read: () -> Void
   ) throws(ImageError) -> (number: Int, read: ReadLayer) {
+    let layer = layer.raw
+    return try make(in: store, read: read) { target in
+      try OwnerProcess.start("copy", StackOrder(store, below), fds: [layer, target], program: program)
+    }
+  }
+
+  /// - Parameters:
+  ///   - layers: of the store, from the top, each of which lies on the next.
+  ///   - below: what the last lies on, from the top.
+  ///   - isLinking: nobody else has them, and they go: the new one has their very files.
+  /// - Returns: the number of the one that shows the same.
+  static func fold(
+    _ layers: [Int], over below: [Int], in store: ImageStore, isLinking: Bool, program: String = "/proc/self/exe"
+  ) throws(ImageError) -> Int {
+    var order = FoldOrder(below: StackOrder(store, below), isLinking: isLinking)
+    order.layers = layers.map { store.root(ofLayer: $0) }
+    return try make(in: store) { target in
+      try OwnerProcess.start("fold", order, fds: [target], program: program)
+    }.number
+  }
+
+  private static func make(
+    in store: ImageStore, read: () -> Void = {}, _ start: (CInt) throws -> OwnerProcess.Running
+  ) throws(ImageError) -> (number: Int, read: ReadLayer) {
     let new = try stored { () throws(ZoneError) in try store.begin() }
     do {
       let target = try OwnedFD.open(new.root, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
-      let order = StackOrder(store, below)
-      let said = try OwnerProcess.start("copy", order, fds: [layer.raw, target.raw], program: program).heard(
-        PackAnswer.self)
+      let said = try start(target.raw).heard(PackAnswer.self)
       read()
       if let why = said.error { throw ImageError(why) }
       let record = LayerRecord(
@@ -135,6 +157,21 @@ struct StackOrder: JSONObject {
   }
 }
 
+struct FoldOrder: JSONObject {
+  var below: StackOrder
+  /// Directories, from the top.
+  var layers: [String] = []
+  var isLinking: Bool
+
+  static var blank: FoldOrder { FoldOrder(below: .blank, isLinking: false) }
+
+  mutating func fields(_ json: inout some JSONFields) throws(JSONError) {
+    try json.field("below", &below)
+    try json.field("layers", &layers)
+    try json.field("links", &isLinking)
+  }
+}
+
 struct PackAnswer: OwnerAnswer {
   var error: String?
   var read = ReadLayer()
@@ -150,13 +187,24 @@ struct PackAnswer: OwnerAnswer {
   }
 }
 
-/// `orchestrator pack` and `copy`, hidden: what `LayerPacker` and `LayerCopier` start.
+/// `orchestrator pack`, `copy` and `fold`, hidden: what `LayerPacker` and `LayerCopier` start.
 public enum PackProgram {
   /// Descriptor 3 is the layer, 4 an empty directory.
   public static func copy() -> Int32 {
     OwnerProcess.run("copy") { (order: StackOrder) throws -> PackAnswer in
       let below = try order.merged()
       return PackAnswer(read: try LayerCopy.make(OwnedFD(raw: 3), over: below, in: OwnedFD(raw: 4)))
+    }
+  }
+
+  /// Descriptor 3 is an empty directory.
+  public static func fold() -> Int32 {
+    OwnerProcess.run("fold") { (order: FoldOrder) throws -> PackAnswer in
+      // Before the mounts are others: a file gets a new name by the mount alone that it was found by.
+      let layers = try order.layers.map { LayerRoot(try OwnedFD.open($0, O_PATH | O_DIRECTORY | O_NOFOLLOW)) }
+      let below = try order.below.merged()
+      return PackAnswer(
+        read: try LayerCopy.fold(layers, over: below, in: OwnedFD(raw: 3), isLinking: order.isLinking))
     }
   }
 

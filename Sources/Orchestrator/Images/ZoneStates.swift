@@ -34,7 +34,7 @@ public struct ZoneStates {
     }
   }
 
-  private func locked() throws(ZoneError) -> StoreLock {
+  func locked() throws(ZoneError) -> StoreLock {
     try store.share(notice)
   }
 
@@ -47,6 +47,7 @@ public struct ZoneStates {
     defer { withExtendedLifetime(lock) {} }
     var own = try zones.ownLayer(of: zone, for: "snapshot", in: store, sparse: true)
     let name = try Self.name(label.name, own.root, zone)
+    try makeRoom(in: &own, zone)
     try own.checkRoom(for: "snapshot")
     try own.checkAtRest(for: "snapshot")
     if own.isLive {

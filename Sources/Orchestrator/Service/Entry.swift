@@ -24,6 +24,7 @@ internal import Orchestrator
     case "joint": JointProgram.run()
     case "pack": PackProgram.run()
     case "copy": PackProgram.copy()
+    case "fold": PackProgram.fold()
     case "compare": CompareProgram.run()
     case "compare-stacks": CompareProgram.stacks()
     case "machine": MachineProgram.run()

@@ -174,10 +174,21 @@ struct ImageVerbs {
 
   static func pruned(_ wish: PrunePlan.Wish, _ directories: Directories, isDry: Bool) throws(ZoneError) -> PrunePlan {
     guard let store = try ImageStore.open(directories) else { return PrunePlan() }
-    return try store.prune(wish, dry: isDry) { Terminal.error("waiting for who adds to the images …") }
+    let prune = { () throws(ZoneError) in
+      try store.prune(wish, dry: isDry) { Terminal.error("waiting for who adds to the images …") }
+    }
+    var plan = try prune()
+    // On a full disk there is room for it now; what it has put together goes by another.
+    let states = ZoneStates(store, root: nil) { HandedOver.complain($0) }
+    plan.folds = try states.foldAll(dry: isDry)
+    if !plan.folds.isEmpty, !isDry { plan.add(try prune()) }
+    return plan
   }
 
   static func print(_ plan: PrunePlan) {
+    for fold in plan.folds {
+      Terminal.print("folded    \(fold.zone): layers \(fold.layers.map(String.init).joined(separator: ", "))")
+    }
     for name in plan.names { Terminal.print("name      \(name.familiar)") }
     for image in plan.images { Terminal.print("image     \(image.text)") }
     for layer in plan.layers { Terminal.print("layer     \(layer)") }

@@ -78,11 +78,18 @@ extension OwnLayer {
       "cannot \(verb) zone \(files.name): it is sparse, and runs (zonectl stop \(files.name); it takes no time then)")
   }
 
+  /// One more layer can be mounted.
+  public var hasRoom: Bool {
+    root.layers.count < (isSparse ? RootRecord.mostSparseLayers : RootRecord.mostLayers) - 1
+  }
+
   /// - Throws: where its root has as many layers as can be mounted.
   public func checkRoom(for verb: String) throws(ZoneError) {
-    let most = isSparse ? RootRecord.mostSparseLayers : RootRecord.mostLayers
-    guard root.layers.count >= most - 1 else { return }
-    let mend = isSparse ? "zonectl cp takes what it has to a new one" : "zonectl commit makes an image of them"
+    guard !hasRoom else { return }
+    let mend =
+      isSparse
+      ? "zonectl cp takes what it has to a new one"
+      : "delete snapshots, and make one while it is stopped: layers between those that stay become one"
     throw .refused(
       "cannot \(verb) zone \(files.name): its root has \(root.layers.count) layers, and more cannot be mounted (\(mend))"
     )

@@ -8,6 +8,8 @@ public struct OwnLayer: ~Copyable {
   private let state: ZoneState
   /// It is mounted.
   public var isLive: Bool { state.isLive }
+  /// It is not, for sure.
+  public var isAtRest: Bool { state.isAtRest }
   /// Its processes write in it meanwhile, unless they are held (`Zones.hold`).
   public var isRunning: Bool { state.isLive && state != .frozen }
   private let zone: LockedZone

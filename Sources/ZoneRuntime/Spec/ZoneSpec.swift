@@ -76,7 +76,7 @@ public enum Brand: Equatable, Sendable {
 }
 
 extension Brand {
-  var isImage: Bool {
+  package var isImage: Bool {
     if case .image = self { return true }
     return false
   }

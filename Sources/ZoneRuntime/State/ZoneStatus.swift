@@ -13,6 +13,9 @@ public enum ZoneState: String, Sendable, CaseIterable {
     default: false
     }
   }
+
+  /// It has a root that nobody has mounted, for sure.
+  public var isAtRest: Bool { self == .installed || self == .down }
 }
 
 /// How a zone's last run ended, as its keeper recorded it.

@@ -23,7 +23,7 @@ struct SnapshotTests {
       try stand.sh(
         """
         mkdir -p root/bin root/dir/below root/gone root/proc root/sys root/dev root/tmp && cd root
-        cp "$(command -v busybox)" bin/busybox && for name in sh sleep cat rm mkdir touch ls chmod; do
+        cp "$(command -v busybox)" bin/busybox && for name in sh sleep cat rm mkdir touch ls chmod ln mkfifo mv; do
           ln -s busybox bin/$name; done
         for n in 1 2 3 4 5 6 7 8; do printf $n >dir/$n; done; printf x >gone/x; printf y >dir/below/y; chmod 751 .
         tar -cf ../root.tar .; cd ..; rm -rf root
@@ -323,6 +323,111 @@ struct SnapshotTests {
       """)
   }
 
+  // MARK: folding
+
+  /// Each with what the ones before it have made: names that come back as something else, folders that hide what was there.
+  private static let changes = [
+    "mkdir /n; echo 1 >/n/one; echo 1 >/dir/1; rm -r /gone; ln /n/one /n/same; ln -s one /n/link; mkfifo /n/pipe",
+    "rm /n/one /dir/2; mkdir /n/deep; echo 2 >/n/deep/x; echo 2 >/gone; chmod 700 /dir/below",
+    "rm /gone; mkdir /gone; echo 3 >/gone/z; rm -r /dir/below; mkdir /dir/below; rm /n/deep/x",
+    "rm -r /n; mkdir /n; echo 4 >/n/four; rm /gone/z; echo 4 >/dir/below/new; chmod 711 /",
+    "rm -r /dir; echo 5 >/dir; mv /n /m; touch /m/x; ln /m/four /m/five",
+    "rm /dir; mkdir /dir; echo 6 >/dir/1; rm -r /gone /m/x; ln -s / /gone",
+    "rm /dir/1 /gone; mkdir -p /gone/a/b; echo 7 >/gone/a/b/c; echo 7 >>/m/four",
+    "rm -r /gone/a; mv /dir /gone/dir; mkdir /dir; echo 8 >/dir/8",
+  ]
+
+  @Test(arguments: [nil, "zonestest"]) func betweenSnapshotsLayersAreFolded(user: String?) throws {
+    let zones = try Stand(user: user)
+    let stand = zones.stand
+    var views: [String] = []
+    for (number, change) in Self.changes.enumerated() {
+      try zones.write("a", change)
+      if number == 5, user == nil {
+        try stand.sh(
+          "cd '\(zones.data)/a/own/root' && python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind(\"listens\")'"
+        )
+      }
+      views.append(try zones.view("a"))
+      try stand.ok("snapshot", "create", "a", "s\(number)")
+    }
+    try #require(Set(views).count == views.count)
+    let folders = { try FileSystem.list("\(stand.storePath)/layers").count }
+    let before = try folders()
+    #expect(!(try stand.ok("image", "prune").contains("folded")))
+    // A clone has what it has: its layers stay what they are.
+    try stand.ok("clone", "a@s1", "b")
+    for gone in ["s0", "s2", "s3", "s5", "s6"] { try stand.ok("snapshot", "delete", "a", gone) }
+    #expect(try stand.ok("image", "prune", "--dry-run").contains("folded    a: layers"))
+    #expect(try folders() == before)
+    // Of the uppermost, which is the lower one's file under another name.
+    let inode = { () throws -> UInt64 in
+      let path = try zones.file("dir/8", ofLayer: zones.root("a").layers[0])
+      return try #require(try FileFacts.at(path)).inode
+    }
+    let file = try inode()
+    let told = try stand.ok("image", "prune")
+    #expect(try inode() == file)
+    #expect(told.split(separator: "\n").filter { $0.hasPrefix("folded    a: layers") }.count == 2, "\(told)")
+    #expect(try folders() == before - 4)
+    #expect(try zones.view("a") == views[7])
+    #expect(!(try stand.ok("image", "prune").contains("folded")))
+    // Of its two nobody else has any more, and the lower one is what a folded one lies on.
+    try stand.ok("delete", "--yes", "b")
+    #expect(try stand.ok("image", "prune").contains("folded"))
+    for kept in [1, 7, 4] {
+      try stand.ok("snapshot", "rollback", "a", "s\(kept)")
+      #expect(try zones.view("a") == views[kept], "s\(kept)")
+    }
+    try zones.write("a", "echo more >/more")
+    try stand.ok("snapshot", "rollback", "a", "s7")
+    for gone in ["s1", "s4", "s7"] { try stand.ok("snapshot", "delete", "a", gone) }
+    try stand.ok("image", "prune")
+    // Its image's, and one.
+    #expect(try folders() == 2)
+    #expect(try zones.view("a") == views[7])
+    try zones.write("a", "test \"$(cat /dir/8)\" = 8")
+  }
+
+  /// What was deleted of an image is not there in the next one: a mark of it, folded, would be seen where nothing is hidden.
+  @Test func whatARebaseLeftBehindIsNotSeen() throws {
+    let zones = try Stand()
+    let stand = zones.stand
+    try stand.sh(
+      """
+      mkdir -p root/bin root/proc root/sys root/dev root/tmp && cd root && cp "$(command -v busybox)" bin/busybox
+      for name in sh sleep ls rm; do ln -s busybox bin/$name; done; tar -cf ../next.tar .; cd ..; rm -rf root
+      """)
+    try stand.ok("image", "import", "\(stand.folder)/next.tar", "localhost/next:v1")
+    try zones.write("a", "rm /dir/1")
+    try stand.ok("snapshot", "create", "a", "s0")
+    try zones.write("a", "touch /dir/c")
+    try stand.ok("snapshot", "create", "a", "s1")
+    try stand.ok("rebase", "--force", "a", "localhost/next:v1")
+    for snapshot in try zones.root("a").snapshots { try stand.ok("snapshot", "delete", "a", snapshot.name) }
+    #expect(try stand.ok("image", "prune").contains("folded    a: layers"))
+    try zones.write("a", "test \"$(ls /dir)\" = c; rm -r /dir")
+  }
+
+  /// Those of a zone that lives are mounted, one by one.
+  @Test func aLivingZonesLayersAreLeftAlone() throws {
+    let zones = try Stand()
+    let stand = zones.stand
+    for name in ["one", "two"] {
+      try zones.write("a", "echo \(name) >/\(name)")
+      try stand.ok("snapshot", "create", "a", name)
+    }
+    try stand.ok("snapshot", "delete", "a", "one")
+    try stand.ok("start", "a")
+    #expect(!(try stand.ok("image", "prune").contains("folded")))
+    try stand.ok("exec", "a", "--", "/bin/sh", "-ec", "cat /one /two; rm /one")
+    try stand.ok("halt", "a")
+    #expect(try stand.ok("image", "prune").contains("folded"))
+    try zones.write("a", "test ! -e /one; test -e /two")
+    try stand.ok("snapshot", "rollback", "a", "two")
+    try zones.write("a", "test -e /one; test -e /two")
+  }
+
   /// What the root's own directory has lies in the zone's layer, of which each snapshot makes a new one.
   @Test func theTopKeepsItsAttributes() throws {
     let zones = try Stand()
@@ -420,6 +525,8 @@ struct SnapshotTests {
     case create, rollback, clone
     /// The first to want the layer, of those that have it made.
     case diff
+    /// With layers to fold.
+    case prune
     var description: String { rawValue }
 
     var words: [String] {
@@ -428,6 +535,7 @@ struct SnapshotTests {
       case .rollback: ["snapshot", "rollback", "a", "old"]
       case .clone: ["clone", "a", "b"]
       case .diff: ["diff", "a"]
+      case .prune: ["image", "prune"]
       }
     }
 
@@ -441,17 +549,31 @@ struct SnapshotTests {
     return path
   }
 
+  /// A zone `a` as it is before the verb.
+  /// - Returns: how it looks at its snapshot `old`, and now.
+  private func prepare(_ verb: Verb, _ zones: Stand) throws -> (old: String, before: String) {
+    let stand = zones.stand
+    try zones.write("a", zones.isSparse ? "echo one >/home/one" : "echo one >/one; rm -r /gone")
+    try stand.ok("snapshot", "create", "a", "old")
+    let old = try zones.view("a")
+    try zones.write(
+      "a", zones.isSparse ? "echo two >/srv/two; rm /home/one; chmod 700 /home" : "echo two >/two; rm /one; chmod 700 /"
+    )
+    if verb == .diff || verb == .prune { try stand.ok("snapshot", "create", "a", "now") }
+    if verb == .prune {
+      try zones.write("a", "rm /two; mkdir /two /gone; touch /gone/later")
+      try stand.ok("snapshot", "create", "a", "last")
+    }
+    let before = try zones.view("a")
+    if verb == .prune { try stand.ok("snapshot", "delete", "a", "now") }
+    return (old, before)
+  }
+
   /// The place as it is before the verb, copied back before each try.
   private func walk(_ verb: Verb, _ option: String, count: Int, sparse: Bool = false) throws {
     let zones = try Stand(sparse: sparse)
     let stand = zones.stand
-    try zones.write("a", sparse ? "echo one >/home/one" : "echo one >/one; rm -r /gone")
-    try stand.ok("snapshot", "create", "a", "old")
-    let old = try zones.view("a")
-    try zones.write(
-      "a", sparse ? "echo two >/srv/two; rm /home/one; chmod 700 /home" : "echo two >/two; rm /one; chmod 700 /")
-    let before = try zones.view("a")
-    if verb == .diff { try stand.ok("snapshot", "create", "a", "now") }
+    let (old, before) = try prepare(verb, zones)
     try stand.sh("cp -a place saved")
     let tracer = try tracer(stand)
     let traced = { (words: [String]) throws -> Command in
@@ -471,38 +593,47 @@ struct SnapshotTests {
       if !hit.isEmpty { hits += 1 }
       let at = "\(verb) \(option) \(number) (call \(hit.trimmingCharacters(in: .whitespacesAndNewlines))): \(outcome)"
       if option == "-e", outcome.status != 0, !ImageFaultTests.isVital(hit) { #expect(outcome.status == 1, "\(at)") }
-      // Nothing that is needed goes, and the zone starts, whatever was done of it.
-      try stand.ok("image", "prune")
-      try stand.ok("start", "a")
-      try stand.ok("halt", "a")
-      let isDone = option == "-e" && outcome.status == 0
-      let now = try zones.view("a")
-      let names = try zones.root("a").snapshots.map { $0.name }
-      switch verb {
-      case .create:
-        #expect(now == before, "\(at)")
-        #expect(names == ["old"] && !isDone || names == ["old", "new"], "\(at): \(names)")
-        if names.count == 1 { try stand.ok("snapshot", "create", "a", "new") }
-        try stand.ok("snapshot", "rollback", "a", "new")
-        #expect(try zones.view("a") == before, "\(at)")
-      case .rollback:
-        #expect(now == old || now == before && !isDone, "\(at)")
-        try stand.ok("snapshot", "rollback", "a", "old")
-        #expect(try zones.view("a") == old, "\(at)")
-      case .clone:
-        #expect(now == before, "\(at)")
-        let listed = try stand.ok("list", "-q").split(separator: "\n")
-        if listed.contains("b") { try stand.ok("delete", "--force", "--yes", "b") }
-        try stand.ok("clone", "a", "b")
-        #expect(try zones.view("b") == before, "\(at)")
-      case .diff: #expect(now == before, "\(at)")
-      }
-      try stand.ok("image", "prune")
-      for folder in ["unpack", "new", "trash", "fetch"] {
-        #expect(try FileSystem.list("\(stand.storePath)/\(folder)").isEmpty, "\(at): \(folder)")
-      }
+      try check(verb, zones, old: old, before: before, isDone: option == "-e" && outcome.status == 0, at)
     }
     #expect(hits > 0)
+  }
+
+  /// Nothing that is needed goes, and the zone starts, whatever was done of the verb; what was not is done by the next try.
+  private func check(_ verb: Verb, _ zones: Stand, old: String, before: String, isDone: Bool, _ at: String) throws {
+    let stand = zones.stand
+    try stand.ok("image", "prune")
+    try stand.ok("start", "a")
+    try stand.ok("halt", "a")
+    let now = try zones.view("a")
+    let names = try zones.root("a").snapshots.map { $0.name }
+    switch verb {
+    case .create:
+      #expect(now == before, "\(at)")
+      #expect(names == ["old"] && !isDone || names == ["old", "new"], "\(at): \(names)")
+      if names.count == 1 { try stand.ok("snapshot", "create", "a", "new") }
+      try stand.ok("snapshot", "rollback", "a", "new")
+      #expect(try zones.view("a") == before, "\(at)")
+    case .rollback:
+      #expect(now == old || now == before && !isDone, "\(at)")
+      try stand.ok("snapshot", "rollback", "a", "old")
+      #expect(try zones.view("a") == old, "\(at)")
+    case .clone:
+      #expect(now == before, "\(at)")
+      let listed = try stand.ok("list", "-q").split(separator: "\n")
+      if listed.contains("b") { try stand.ok("delete", "--force", "--yes", "b") }
+      try stand.ok("clone", "a", "b")
+      #expect(try zones.view("b") == before, "\(at)")
+    case .diff: #expect(now == before, "\(at)")
+    case .prune:
+      #expect(now == before && names == ["old", "last"], "\(at)")
+      #expect(try FileSystem.list("\(stand.storePath)/layers").count == 3, "\(at)")
+      try stand.ok("snapshot", "rollback", "a", "old")
+      #expect(try zones.view("a") == old, "\(at)")
+    }
+    try stand.ok("image", "prune")
+    for folder in ["unpack", "new", "trash", "fetch"] {
+      #expect(try FileSystem.list("\(stand.storePath)/\(folder)").isEmpty, "\(at): \(folder)")
+    }
   }
 
   @Test(arguments: Verb.allCases) func whatIsKilledIsDoneOrNot(_ verb: Verb) throws {
@@ -511,6 +642,35 @@ struct SnapshotTests {
 
   @Test(arguments: Verb.allCases) func whatFailsIsDoneOrNot(_ verb: Verb) throws {
     try walk(verb, "-e", count: 4)
+  }
+
+  /// With more and more room for what it writes: folders take none on a tmpfs.
+  @Test(arguments: Verb.allCases.filter { $0 != .diff }) func aFullDiskLeavesWhatThereWas(_ verb: Verb) throws {
+    let zones = try Stand()
+    let stand = zones.stand
+    let (old, before) = try prepare(verb, zones)
+    try stand.sh("mv place saved; mkdir -m 700 place")
+    defer { _ = try? Command.run("/bin/umount", [stand.place]) }
+    var failures = 0
+    for pages in [0, 1, 2, 3, 5, 8, 12, 20, 40] {
+      // What is left of it is written in the last pages there are.
+      try stand.sh(
+        """
+        mount -t tmpfs -o size=64m,mode=700 tmpfs place; cp -a saved/. place
+        free=$(stat -f -c %f place); dd if=/dev/zero of=place/fill bs=4096 count=$((free - \(pages))) 2>/dev/null
+        test "$(stat -f -c %f place)" = \(pages)
+        """)
+      let outcome = try stand.zonectl(verb.words)
+      if outcome.status != 0 {
+        failures += 1
+        #expect(outcome.status == 1 && outcome.errors.contains("ENOSPC"), "\(verb) \(pages): \(outcome)")
+      }
+      try stand.sh("rm place/fill")
+      try check(verb, zones, old: old, before: before, isDone: outcome.status == 0, "\(verb) \(pages): \(outcome)")
+      try stand.sh("umount place")
+    }
+    // What prune cannot fold it tells, and does the rest.
+    #expect(verb == .prune ? failures == 0 : failures > 0 && failures < 9)
   }
 
   /// The first is another step: its folders are laid out as a layer's.
@@ -566,6 +726,24 @@ struct SnapshotTests {
     }
 
     @Test func aChainOfAHundred() throws { try SnapshotTests().chain(100) }
+
+    /// As many layers as can be mounted, and one more: those that nobody goes back to become one.
+    @Test func aChainToItsEndIsFolded() throws {
+      let zones = try Stand()
+      let stand = zones.stand
+      try zones.write("a", "echo one >/one")
+      try stand.ok("snapshot", "create", "a", "first")
+      while try zones.root("a").layers.count < RootRecord.mostLayers - 1 {
+        try stand.ok("snapshot", "create", "a", "next")
+        try stand.ok("snapshot", "delete", "a", "next")
+      }
+      try zones.write("a", "test -e /one; echo two >/two")
+      #expect(try stand.refusal("clone", "a", "b").contains("its root has 498 layers"))
+      let told = try stand.zonectl(["snapshot", "create", "a", "last"])
+      #expect(told.status == 0 && told.errors.contains("folded 498 layers into 3"), "\(told)")
+      #expect(try zones.root("a").layers.count == 4)
+      try zones.write("a", "test -e /one; test -e /two")
+    }
 
     @Test(arguments: Verb.allCases, ["-k", "-e"]) func everyCall(_ verb: Verb, _ option: String) throws {
       try SnapshotTests().walk(verb, option, count: 400)

@@ -26,7 +26,7 @@ public struct LayerArchive: ~Copyable {
   public static func write(
     _ layer: consuming OwnedFD, over below: consuming OwnedFD, top: RootTop?, to archive: consuming OwnedFD
   ) throws(LayerError) -> ReadLayer {
-    try LayerReader.read(layer, over: below, top: top, into: LayerArchive(archive, isWhole: false))
+    try LayerReader.read([LayerRoot(layer)], over: below, top: top, into: LayerArchive(archive, isWhole: false))
   }
 
   /// A tree that is nobody's layer, from its own directory on. What the archive would lose is refused by name: it is a
@@ -35,7 +35,7 @@ public struct LayerArchive: ~Copyable {
   public static func write(
     tree: consuming OwnedFD, nothing: consuming OwnedFD, to archive: consuming OwnedFD
   ) throws(LayerError) -> ReadLayer {
-    try LayerReader.read(tree, over: nothing, top: nil, into: LayerArchive(archive, isWhole: true))
+    try LayerReader.read([LayerRoot(tree)], over: nothing, top: nil, into: LayerArchive(archive, isWhole: true))
   }
 }
 
@@ -81,6 +81,12 @@ extension LayerArchive: LayerSink {
     let padding = TarWriter.padding(after: size)
     if padding > 0 { try put([UInt8](repeating: 0, count: padding)[...], path) }
   }
+
+  mutating func link(_ path: BytePath, _ entry: LayerEntry, in layer: borrowing TreeFD) throws(LayerError) -> Bool {
+    false
+  }
+
+  mutating func addSocket(_ path: BytePath, _ entry: LayerEntry) throws(LayerError) -> Bool { false }
 
   mutating func hideAll(_ path: BytePath) throws(LayerError) { try putMark(path.appending(Array(".wh..wh..opq".utf8))) }
 

@@ -20,6 +20,11 @@ protocol LayerSink: ~Copyable {
   mutating func add(_ path: BytePath, _ kind: TarEntry.Kind, _ entry: LayerEntry) throws(LayerError)
   /// Of the file that was added last.
   mutating func fill(_ path: BytePath, _ file: borrowing OwnedFD, size: Int64) throws(LayerError)
+  /// A new name of the very file that the layer has there, of whatever kind but a directory.
+  /// - Returns: false where it is to be added, and filled.
+  mutating func link(_ path: BytePath, _ entry: LayerEntry, in layer: borrowing TreeFD) throws(LayerError) -> Bool
+  /// - Returns: false where it is left out: a socket is nothing without who listens.
+  mutating func addSocket(_ path: BytePath, _ entry: LayerEntry) throws(LayerError) -> Bool
   /// Nothing of the layers below is seen in this directory, which was added.
   mutating func hideAll(_ path: BytePath) throws(LayerError)
   /// The name is gone from the layers below.
@@ -27,34 +32,50 @@ protocol LayerSink: ~Copyable {
   mutating func end() throws(LayerError)
 }
 
+/// A layer's tree, for who has several.
+public final class LayerRoot: Sendable {
+  let tree: TreeFD
+
+  /// - Parameter folder: of the layer, with O_PATH at least.
+  public init(_ folder: consuming OwnedFD) { tree = TreeFD(folder) }
+}
+
 /// Reads a zone's own layer, which overlayfs has written with `userxattr`: in the order of names' bytes, a directory before
-/// what is in it, and what is deleted before what stands beside it.
+/// what is in it, and what is deleted before what stands beside it. Several of them, each of which lies on the next, are
+/// read as the one that shows the same.
 struct LayerReader<Sink: LayerSink & ~Copyable>: ~Copyable {
-  private let layer: TreeFD
-  /// The layers under it, merged.
+  /// From the top.
+  private let layers: [LayerRoot]
+  /// The layers under them, merged.
   private let below: TreeFD
   private var sink: Sink
   private var told = ReadLayer()
   /// Of files with several names, the first: the one with the content.
-  private var first: [UInt64: BytePath] = [:]
+  private var first: [FileKey: BytePath] = [:]
+
+  private struct FileKey: Hashable {
+    var layer: Int
+    var inode: UInt64
+  }
 
   /// How many names of what is left out are kept.
   private static var mostOmissions: Int { 8 }
 
-  private init(_ layer: consuming OwnedFD, _ below: consuming OwnedFD, _ sink: consuming Sink) {
-    self.layer = TreeFD(layer)
+  private init(_ layers: [LayerRoot], _ below: consuming OwnedFD, _ sink: consuming Sink) {
+    self.layers = layers
     self.below = TreeFD(below)
     self.sink = sink
   }
 
-  /// Nobody writes in the layer meanwhile.
+  /// Nobody writes in the layers meanwhile.
   /// - Parameters:
-  ///   - below: what is seen without it.
-  ///   - top: what its own directory was given when it was made; it is told only where that was changed.
+  ///   - layers: from the top; not empty.
+  ///   - below: what is seen without them.
+  ///   - top: what the upper one's own directory was given when it was made; it is told only where that was changed.
   static func read(
-    _ layer: consuming OwnedFD, over below: consuming OwnedFD, top: RootTop?, into sink: consuming Sink
+    _ layers: [LayerRoot], over below: consuming OwnedFD, top: RootTop?, into sink: consuming Sink
   ) throws(LayerError) -> ReadLayer {
-    var reader = LayerReader(layer, below, sink)
+    var reader = LayerReader(layers, below, sink)
     try reader.walk(top)
     try reader.sink.end()
     return reader.told
@@ -62,61 +83,105 @@ struct LayerReader<Sink: LayerSink & ~Copyable>: ~Copyable {
 
   // MARK: the walk
 
+  /// What one of the layers has under a name.
+  private struct Part {
+    var layer: Int
+    var entry: LayerEntry
+  }
+
   private struct Named {
     var path: BytePath
-    var entry: LayerEntry
+    /// From the top, the one that is seen first; more than one are directories that are seen as one.
+    var parts: [Part]
+    /// What the next layer has there is something else, which is not seen.
+    var hidesNext = false
+    /// Of the layers under all of them nothing is seen in the directory that it is in.
+    var isAlone = false
+
+    var entry: LayerEntry { parts[0].entry }
+    var isOpaque: Bool { hidesNext || parts[parts.count - 1].entry.isOpaque }
+    /// What further layers have there is not seen.
+    var isWhole: Bool { isOpaque || entry.facts.kind != .directory }
   }
 
   /// Without recursion: a hostile tree may be deep.
   private mutating func walk(_ top: RootTop?) throws(LayerError) {
-    let root = try entry(.root, amongXattrWhiteouts: false)
-    let facts = root.facts
+    var root = Named(path: .root, parts: [])
+    for layer in layers.indices {
+      var part = Part(layer: layer, entry: try entry(layer, .root, amongXattrWhiteouts: false))
+      // overlayfs looks for it below its own directory alone.
+      if layers.count > 1 { part.entry.isOpaque = false }
+      root.parts.append(part)
+    }
+    let facts = root.entry.facts
     let asMade =
       facts.mode == top?.mode && facts.modified == top?.modified && facts.uid == top?.uid && facts.gid == top?.gid
-    if !asMade { try add(.root, .directory, root) }
-    var waiting = try enter(.root, root)
+    if !asMade { try add(.root, .directory, root.entry) }
+    var waiting = try enter(root)
     while let next = waiting.popLast() {
       try tell(next)
-      if next.entry.facts.kind == .directory { waiting += try enter(next.path, next.entry) }
+      if next.entry.facts.kind == .directory { waiting += try enter(next) }
     }
   }
 
   /// Tells of what a directory hides.
   /// - Returns: what else is in it, the last first.
-  private mutating func enter(_ path: BytePath, _ folder: LayerEntry) throws(LayerError) -> [Named] {
+  private mutating func enter(_ folder: Named) throws(LayerError) -> [Named] {
     // overlayfs says so of each new directory; it means something where there was another one.
-    if folder.isOpaque, try isFolderBelow(path) {
-      try sink.hideAll(path)
-      try count(path)
+    if folder.isOpaque, try kindBelow(folder.path) == .directory {
+      try sink.hideAll(folder.path)
+      try count(folder.path)
     }
-    var entries: [Named] = []
-    for name in try names(path) {
-      let path = path.appending(name)
-      let entry = try entry(path, amongXattrWhiteouts: folder.holdsXattrWhiteouts)
-      if entry.isWhiteout {
-        try sink.delete(path)
-        try count(path)
-      } else {
-        entries.append(Named(path: path, entry: entry))
+    let isAlone = folder.isAlone || folder.isOpaque
+    var found: [[UInt8]: Named] = [:]
+    for part in folder.parts {
+      for name in try names(part.layer, folder.path) {
+        let path = folder.path.appending(name)
+        var named = found[name] ?? Named(path: path, parts: [], isAlone: isAlone)
+        if !named.parts.isEmpty, named.isWhole { continue }
+        let entry = try entry(part.layer, path, amongXattrWhiteouts: part.entry.holdsXattrWhiteouts)
+        if named.parts.isEmpty || entry.facts.kind == .directory {
+          named.parts.append(Part(layer: part.layer, entry: entry))
+        } else {
+          named.hidesNext = true
+        }
+        found[name] = named
       }
     }
-    return entries.reversed()
+    let all = found.values.sorted { $0.path.name.lexicographicallyPrecedes($1.path.name) }
+    for named in all where named.entry.isWhiteout {
+      guard try isOfBelow(named) else { continue }
+      try sink.delete(named.path)
+      try count(named.path)
+    }
+    return all.filter { !$0.entry.isWhiteout }.reversed()
   }
 
-  private func isFolderBelow(_ path: BytePath) throws(LayerError) -> Bool {
+  /// Of several layers, one may have deleted what another alone had, or what an image before had (`rebase`): where nothing is
+  /// deleted, the mark would be seen.
+  private func isOfBelow(_ deleted: Named) throws(LayerError) -> Bool {
+    if layers.count == 1 { return true }
+    if deleted.isAlone { return false }
+    return try kindBelow(deleted.path) != nil
+  }
+
+  private func kindBelow(_ path: BytePath) throws(LayerError) -> FileFacts.Kind? {
     do throws(SyscallError) {
-      guard let look = try below.look(path) else { return false }
-      return try FileFacts.of(open: look).kind == .directory
+      return try RealEntry.unlessBehindLink { () throws(SyscallError) -> FileFacts.Kind? in
+        guard let look = try below.look(path) else { return nil }
+        return try FileFacts.of(open: look).kind
+      }
     } catch { throw LayerError(path, error) }
   }
 
-  private func names(_ path: BytePath) throws(LayerError) -> [[UInt8]] {
-    do throws(SyscallError) { return try layer.names(path) } catch { throw LayerError(path, error) }
+  private func names(_ layer: Int, _ path: BytePath) throws(LayerError) -> [[UInt8]] {
+    do throws(SyscallError) { return try layers[layer].tree.names(path) } catch { throw LayerError(path, error) }
   }
 
-  private func entry(_ path: BytePath, amongXattrWhiteouts: Bool) throws(LayerError) -> LayerEntry {
+  private func entry(_ layer: Int, _ path: BytePath, amongXattrWhiteouts: Bool) throws(LayerError) -> LayerEntry {
     do throws(SyscallError) {
-      if let found = try LayerEntry.read(layer, path, amongXattrWhiteouts: amongXattrWhiteouts) { return found }
+      let tree = layers[layer]
+      if let found = try LayerEntry.read(tree.tree, path, amongXattrWhiteouts: amongXattrWhiteouts) { return found }
     } catch { throw LayerError(path, error) }
     throw .changed(path)
   }
@@ -124,25 +189,33 @@ struct LayerReader<Sink: LayerSink & ~Copyable>: ~Copyable {
   // MARK: entries
 
   private mutating func tell(_ named: Named) throws(LayerError) {
-    let (path, entry) = (named.path, named.entry)
+    let (path, entry, layer) = (named.path, named.entry, named.parts[0].layer)
+    if entry.facts.kind == .directory { return try add(path, .directory, entry) }
+    if try sink.link(path, entry, in: layers[layer].tree) {
+      let isFirst = first.updateValue(path, forKey: FileKey(layer: layer, inode: entry.facts.inode)) == nil
+      if entry.facts.kind == .file, isFirst { told.bytes = saturatingSum(told.bytes, entry.facts.size) }
+      return try count(path)
+    }
     switch entry.facts.kind {
-    case .directory: try add(path, .directory, entry)
+    case .directory: break
     case .link: try add(path, .link(entry.target), entry)
     case .fifo: try add(path, .fifo, entry)
     case .file:
       if entry.facts.links > 1 {
-        if let first = first[entry.facts.inode] { return try add(path, .hardLink(first.bytes), entry) }
-        first[entry.facts.inode] = path
+        let key = FileKey(layer: layer, inode: entry.facts.inode)
+        if let first = first[key] { return try add(path, .hardLink(first.bytes), entry) }
+        first[key] = path
       }
       try add(path, .file(size: entry.facts.size), entry)
       let file: OwnedFD
-      do throws(SyscallError) { file = try layer.open(path, O_RDONLY | O_NOFOLLOW) } catch {
+      do throws(SyscallError) { file = try layers[layer].tree.open(path, O_RDONLY | O_NOFOLLOW) } catch {
         throw LayerError(path, error)
       }
       try sink.fill(path, file, size: entry.facts.size)
       told.bytes = saturatingSum(told.bytes, entry.facts.size)
     case .socket, .device:
-      // A socket is nothing without who listens; a zone has no other devices than those of its /dev.
+      if entry.facts.kind == .socket, try sink.addSocket(path, entry) { return try count(path) }
+      // A zone has no other devices than those of its /dev.
       told.omitted += 1
       if told.omissions.count < Self.mostOmissions { told.omissions.append(path) }
     }

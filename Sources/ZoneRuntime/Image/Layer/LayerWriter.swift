@@ -35,12 +35,7 @@ public struct LayerWriter: ~Copyable {
       try call("link", path) {
         path.name.withCString { new in other.name.withCString { linkat(from.raw, $0, folder.raw, new, 0) } }
       }
-    case .fifo(let path, let attributes):
-      let folder = try tree.directory(path.parent)
-      try check(path.name.withCString { zns_make_fifo(folder.raw, $0) }, "mkfifo", path.words)
-      try own(folder, path, attributes)
-      try tree.open(path, O_PATH | O_NOFOLLOW).setMode(attributes.mode, path)
-      try folder.setModified(attributes.modified, of: path.name, path)
+    case .fifo(let path, let attributes): try makeNode(path, attributes, "mkfifo", zns_make_fifo)
     case .remove(let path):
       let folder = try tree.directory(path.parent)
       // A name that no entry has, and that is text.
@@ -59,6 +54,17 @@ public struct LayerWriter: ~Copyable {
     case .modified(let path, let time): try tree.open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW).setModified(time, path)
     case .skipped: break
     }
+  }
+
+  /// No archive has one.
+  func makeSocket(_ path: BytePath, _ attributes: LayerAttributes) throws(SyscallError) {
+    try makeNode(path, attributes, "mknod", zns_make_socket)
+  }
+
+  /// Another name, here, of a file of the same file system, of whatever kind it is.
+  func link(_ path: BytePath, to file: borrowing OwnedFD) throws(SyscallError) {
+    let folder = try tree.directory(path.parent)
+    try check(path.name.withCString { zns_link_open(file.raw, folder.raw, $0) }, "link", path.words)
   }
 
   /// A new file to be filled at the pieces' offsets; `finish` then gives it its size and attributes.
@@ -89,6 +95,16 @@ public struct LayerWriter: ~Copyable {
     let folder = try tree.directory(path.parent)
     try call("mkdir", path) { path.name.withCString { mkdirat(folder.raw, $0, 0o700) } }
     try give(try tree.open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW), path, attributes)
+  }
+
+  private func makeNode(
+    _ path: BytePath, _ attributes: LayerAttributes, _ call: String, _ make: (CInt, UnsafePointer<CChar>?) -> Int
+  ) throws(SyscallError) {
+    let folder = try tree.directory(path.parent)
+    try check(path.name.withCString { make(folder.raw, $0) }, call, path.words)
+    try own(folder, path, attributes)
+    try tree.open(path, O_PATH | O_NOFOLLOW).setMode(attributes.mode, path)
+    try folder.setModified(attributes.modified, of: path.name, path)
   }
 
   private func change(_ path: BytePath, _ attributes: LayerAttributes) throws(SyscallError) {

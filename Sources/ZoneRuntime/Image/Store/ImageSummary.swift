@@ -91,10 +91,20 @@ extension PrunePlan: JSONObject {
   public mutating func fields(_ json: inout some JSONFields) throws(JSONError) {
     try json.field("blobs", &blobs)
     try json.field("bytes", &bytes)
+    try json.field("folds", &folds)
     try json.field("images", &images)
     try json.field("layers", &layers)
     try json.field("leftovers", &leftovers)
     try json.field("names", &names)
+  }
+}
+
+extension PrunePlan.Fold: JSONObject {
+  public static var blank: PrunePlan.Fold { PrunePlan.Fold(zone: "", layers: []) }
+
+  public mutating func fields(_ json: inout some JSONFields) throws(JSONError) {
+    try json.field("layers", &layers)
+    try json.field("zone", &zone)
   }
 }
 

@@ -12,6 +12,18 @@ public struct PrunePlan: Equatable, Sendable {
     }
   }
 
+  /// Of a zone, from the top: frozen layers that become one.
+  public struct Fold: Equatable, Sendable {
+    public var zone: String
+    public var layers: [Int]
+
+    public init(zone: String, layers: [Int]) {
+      self.zone = zone
+      self.layers = layers
+    }
+  }
+
+  public var folds: [Fold] = []
   public var names: [ImageReference] = []
   public var images: [ContentDigest] = []
   public var layers: [Int] = []
@@ -23,7 +35,18 @@ public struct PrunePlan: Equatable, Sendable {
   public init() {}
 
   public var isEmpty: Bool {
-    names.isEmpty && images.isEmpty && layers.isEmpty && blobs.isEmpty && leftovers.isEmpty
+    folds.isEmpty && names.isEmpty && images.isEmpty && layers.isEmpty && blobs.isEmpty && leftovers.isEmpty
+  }
+
+  /// With what went after it.
+  public mutating func add(_ next: PrunePlan) {
+    folds += next.folds
+    names += next.names
+    images += next.images
+    layers += next.layers
+    blobs += next.blobs
+    leftovers += next.leftovers
+    bytes = saturatingSum(bytes, next.bytes)
   }
 
   public static func make(_ look: StoreLook, _ wish: Wish) -> PrunePlan {

@@ -36,7 +36,7 @@ public struct RootRecord: Equatable, Sendable {
   }
 
   /// All that has to stay for it.
-  var numbers: Set<Int> {
+  public var numbers: Set<Int> {
     let all = snapshots + (pending?.snapshots ?? [])
     return all.reduce(Set(layers + (pending?.layers ?? []))) { $0.union($1.layers) }
   }

@@ -59,11 +59,17 @@ extension ImageStore {
     }
     look.images = try allImages()
     look.roots = try roots()
+    let used = look.roots.reduce(into: Set<Int>()) { $0.formUnion($1.record.numbers) }
     for number in try numbers(in: layers) {
       // One without a record is nobody's, and goes with the rest.
       var bytes: Int64 = 0
       if let record = try? layerRecord(number) {
-        bytes = record.kind == .zone && measuring ? TreeUsage.of(root(ofLayer: number)).bytes : record.bytes
+        bytes = record.bytes
+        if record.kind == .zone, measuring {
+          let tree = TreeUsage.of(root(ofLayer: number))
+          // The files of one that was folded are another's now.
+          bytes = tree.bytes - (used.contains(number) ? 0 : tree.bytesElsewhere)
+        }
       }
       look.layers[number] = bytes
     }
@@ -82,7 +88,7 @@ extension ImageStore {
   }
 
   /// The roots of all zones, also of those that live in their run directory alone.
-  func roots() throws(ZoneError) -> [StoreLook.Root] {
+  public func roots() throws(ZoneError) -> [StoreLook.Root] {
     var roots: [StoreLook.Root] = []
     for place in [directories.data, directories.run] {
       var names: [String] = []

@@ -115,6 +115,8 @@ extension ImageStore {
 /// What a tree takes on its disk.
 public struct TreeUsage: Equatable, Sendable {
   public private(set) var bytes: Int64 = 0
+  /// Of them, those of files that have names elsewhere as well: who removes the tree does not free them.
+  public private(set) var bytesElsewhere: Int64 = 0
   /// Something of it could not be looked at: a directory of another's ids, one that is mounted, one too deep.
   public private(set) var isPartial = false
 
@@ -138,7 +140,7 @@ public struct TreeUsage: Equatable, Sendable {
   }
 
   private mutating func add(_ tree: consuming TreeFD) {
-    var seen: Set<File> = []
+    var linked: [File: (names: UInt64, bytes: Int64)] = [:]
     var waiting = [BytePath.root]
     while let folder = waiting.popLast() {
       guard let names = try? tree.names(folder), let directory = try? tree.directory(folder) else {
@@ -148,15 +150,19 @@ public struct TreeUsage: Equatable, Sendable {
       for name in names {
         var status = stat()
         guard name.withCString({ fstatat(directory.raw, $0, &status, AT_SYMLINK_NOFOLLOW) }) == 0 else { continue }
+        let size = Int64(status.st_blocks) * 512
         if status.st_mode & S_IFMT == S_IFDIR {
           waiting.append(folder.appending(name))
-        } else if status.st_nlink > 1,
-          !seen.insert(File(device: UInt64(status.st_dev), inode: UInt64(status.st_ino))).inserted
-        {
-          continue
+        } else if status.st_nlink > 1 {
+          let file = File(device: UInt64(status.st_dev), inode: UInt64(status.st_ino))
+          let isFirst = linked[file] == nil
+          // Names that are still to come.
+          linked[file] = ((linked[file]?.names ?? UInt64(status.st_nlink)) - 1, size)
+          if !isFirst { continue }
         }
-        bytes = saturatingSum(bytes, Int64(status.st_blocks) * 512)
+        bytes = saturatingSum(bytes, size)
       }
     }
+    for file in linked.values where file.names > 0 { bytesElsewhere = saturatingSum(bytesElsewhere, file.bytes) }
   }
 }

@@ -26,7 +26,8 @@ let imageVerbs: [Verb] = [
 
       list [PREFIX] has a row a name: its image's id, its age here, the bytes of its layers that it has alone and that \
       it shares, and how many zones were made from it. show NAME tells all about an image. tag NAME NEW gives it one more \
-      name. set NAME expires=7d has zonectl prune take a name away then. delete NAME… takes names away. prune removes what no name, zone or snapshot leads to, and tells it.
+      name. set NAME expires=7d has zonectl prune take a name away then. delete NAME… takes names away. prune removes what no name, zone or snapshot leads to, and tells it; layers of a zone at rest between which no \
+      snapshot is left become one.
 
       import FILE|-|DIR [NAME] takes an OCI layout (a folder, or a tar of one), an archive of docker save, or a plain tar \
       of a root, which becomes an image of one layer; compressed by gzip or zstd or not at all. The name is the archive's \
