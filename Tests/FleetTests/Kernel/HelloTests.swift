@@ -8,7 +8,8 @@ import Testing
 /// manifests/hello.yaml on the real kernel, through the real programs, in a place of its own.
 @Suite(.serialized, .enabled(if: geteuid() == 0, "a network of zones needs root")) struct HelloTests {
   let folder = Folder()
-  private var manifest: String { "\(Command.root)/manifests/hello.yaml" }
+  private let manifests = Folder()
+  private var manifest: String { "\(manifests.path)/hello.yaml" }
 
   private func orchestrator(_ words: String..., timeout: Double = 60) throws -> Command {
     try Command.run(Command.orchestrator, words + ["--root", folder.path], timeout: timeout)
@@ -24,7 +25,7 @@ import Testing
   private func fetch() throws -> String {
     let script = """
       use IO::Socket::INET;
-      my $s = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => 8080, Timeout => 5) or die "connect: $!";
+      my $s = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => 8080, Timeout => \(HelloManifest.later(5))) or die "connect: $!";
       print $s "GET / HTTP/1.0\\r\\n\\r\\n"; local $/; print <$s>;
       """
     return try Command.run("/usr/bin/perl", ["-e", script], timeout: 10).output
@@ -54,6 +55,7 @@ import Testing
 
   @Test func helloFromBeginningToEnd() throws {
     let before = try Traces.now([folder.path, "hello-"])
+    try HelloManifest.text().write(toFile: manifest, atomically: true, encoding: .utf8)
     let planned = try orchestrator("plan", manifest)
     #expect(planned.status == 0 && planned.output.contains("hello-checker-1"), "\(planned)")
     #expect(try FileSystem.list(folder.path).isEmpty, "plan wrote something")
@@ -191,13 +193,10 @@ import Testing
 
   private func changesChangeJustThat() throws {
     let before = try rows()
-    let text = try String(contentsOfFile: manifest, encoding: .utf8)
-    let changed = "\(folder.path)/changed.yaml"
-    defer { unlink(changed) }
-    let key = "\(Command.root)/manifests/greeting.key"
+    let text = try HelloManifest.text()
+    let changed = "\(manifests.path)/changed.yaml"
     func apply(_ old: String, _ new: String) throws -> Command {
-      try text.replacingOccurrences(of: "./greeting.key", with: key).replacingOccurrences(of: old, with: new)
-        .write(toFile: changed, atomically: true, encoding: .utf8)
+      try text.replacingOccurrences(of: old, with: new).write(toFile: changed, atomically: true, encoding: .utf8)
       return try orchestrator("apply", changed)
     }
     let more = try apply("replicas: 2", "replicas: 3")

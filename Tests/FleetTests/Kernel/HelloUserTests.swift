@@ -50,8 +50,10 @@ struct HelloUserTests {
   }
 
   private func write(_ stand: Stand, limits: Bool) throws -> String {
-    var lines = try String(contentsOfFile: "\(Command.root)/manifests/hello.yaml", encoding: .utf8)
-      .replacingOccurrences(of: "8080:8000", with: "18095:8000").components(separatedBy: "\n")
+    let key = "\(stand.folder)/greeting.key"
+    try "a demonstration".write(toFile: key, atomically: true, encoding: .utf8)
+    var lines = try HelloManifest.text(key: key).replacingOccurrences(of: "8080:8000", with: "18095:8000").components(
+      separatedBy: "\n")
     if !limits {
       // `resources:` and what is indented deeper; the second service's `deploy:` held nothing else.
       var depth = Int.max
@@ -65,7 +67,6 @@ struct HelloUserTests {
     }
     let path = "\(stand.folder)/hello.yaml"
     try lines.joined(separator: "\n").write(toFile: path, atomically: true, encoding: .utf8)
-    try "a demonstration".write(toFile: "\(stand.folder)/greeting.key", atomically: true, encoding: .utf8)
     return path
   }
 
@@ -89,7 +90,7 @@ struct HelloUserTests {
       })
     // Both replicas, behind the one port.
     let answers = try (0..<6).map { _ in
-      try Command.run("/usr/bin/curl", ["-s", "-m", "5", "http://127.0.0.1:18095/"]).output
+      try Command.run("/usr/bin/curl", ["-s", "-m", "\(HelloManifest.later(5))", "http://127.0.0.1:18095/"]).output
     }
     #expect(Set(answers.compactMap { $0.split(separator: ",").first }).count == 2, "\(answers)")
 
@@ -100,7 +101,8 @@ struct HelloUserTests {
     #expect(
       try eventually(20) {
         try rows(stand).allSatisfy { $0.health == .healthy && $0.restarts == 0 }
-          && Command.run("/usr/bin/curl", ["-s", "-m", "5", "http://127.0.0.1:18095/"]).output.contains("hello from")
+          && Command.run("/usr/bin/curl", ["-s", "-m", "\(HelloManifest.later(5))", "http://127.0.0.1:18095/"]).output
+            .contains("hello from")
       })
 
     let down = try stand.orchestrator("down", "--volumes")
