@@ -158,6 +158,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return
         found = "sha256:" + hashlib.sha256(body).hexdigest()
         if words[0] == "manifests":
+            if mode == "moves":
+                return self.answer(307, headers=[("Location", f"/v2/well/box/manifests/{words[1]}")])
             if mode == "refuses":
                 return self.error(400, "manifest invalid")
             if mode == "busy" and count("busy put") <= 2:
@@ -177,6 +179,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if "sha256:" + hashlib.sha256(file.read()).hexdigest() != digest:
                 return self.error(400, "digest invalid")
         os.rename(path, self.place(repository, "blobs", digest))
+        if mode == "ended":
+            return self.cut()
         self.answer(201)
 
     def do_POST(self):
@@ -202,6 +206,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         path = self.path.partition("?")[0]
         if path in ("/v2", "/v2/"):
             return self.answer(200, b"{}")
+        if path == "/scoped":
+            can = "push" if "pull%2Cpush" in self.path or "pull,push" in self.path else "pull"
+            return self.answer(200, json.dumps({"token": can}).encode())
         if path == "/anonymous":
             return self.answer(200, b'{"access_token":"good"}')
         if path == "/token":
@@ -214,7 +221,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.error(404, "name unknown")
         if parts[-2] == "uploads":
             mode, repository, words = self.parts()
-            if mode == "forgets":
+            if mode == "forgets" or not os.path.exists(self.place(repository, "uploads", words[2])):
                 return self.error(404, "upload unknown")
             have = os.path.getsize(self.place(repository, "uploads", words[2]))
             return self.answer(204, headers=[("Location", self.path), ("Range", f"0-{max(have - 1, 0)}")])
@@ -241,6 +248,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
             realm = f"http://{self.authority()}/{'anonymous' if mode == 'public' else 'token'}"
             self.error(401, "unauthorized", [("WWW-Authenticate", f'Bearer realm="{realm}",service="here"')])
             return False
+        if mode == "scoped":
+            # As distribution has it: who reads is told of a right to read alone.
+            reads = self.command in ("GET", "HEAD")
+            if said == "Bearer push" or reads and said == "Bearer pull":
+                return True
+            scope = f"repository:scoped/box:{'pull' if reads else 'pull,push'}"
+            realm = f'Bearer realm="http://{self.authority()}/scoped",service="here",scope="{scope}"'
+            self.error(401, "unauthorized", [("WWW-Authenticate", realm)])
+            return False
         if mode == "refused":
             self.error(401, "unauthorized", [("WWW-Authenticate", 'Negotiate, Digest realm="x"')])
             return False
@@ -262,6 +278,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.error(404, "manifest unknown")
         if mode == "busy" and count("busy") <= 2:
             return self.error(503, "busy", [("Retry-After", "0")])
+        if mode == "minus" and (turn := count("minus")) <= 2:
+            return self.error(503, "busy", [("Retry-After", ("-1", "nan")[turn - 1])])
         if mode == "never":
             return self.error(503, "busy", [("Retry-After", "0")])
         if mode == "endless":

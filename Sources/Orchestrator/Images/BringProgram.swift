@@ -16,7 +16,7 @@ public enum BringProgram {
     do {
       let store = try ImageStore.make(try Directories.standard(root: arguments.count > 1 ? arguments[1] : nil))
       let notice: @Sendable (String) -> Void = { say("zonectl: \($0)\n", to: 2) }
-      let importer = ImageImporter(store, platform: .ours, notice: notice)
+      let importer = ImageImporter(store, notice: notice)
       let name =
         brand.hasPrefix("tar:")
         ? try importer.run(archive: what).name : try DebianRoot(suite: what).image(in: store, importer, notice)

@@ -63,7 +63,8 @@ public struct ImageExporter {
     }
     guard hash.digest == layer.digest else {
       throw ImageError(
-        "its bytes are \(hash.digest.text): the disk has changed them (pull it again, after image prune)")
+        "its bytes are \(hash.digest.text): the disk has changed them (zonectl image prune --blobs, then pull or import it again)"
+      )
     }
     try pad(layer.size, output, words)
     news.state = .done

@@ -15,12 +15,13 @@ public struct ImageImporter {
   let store: ImageStore
   let installer: ImageInstaller
   let intake: BlobIntake
-  let platform: Platform
+  /// nil: this machine's, if there is a choice.
+  let platform: Platform?
   /// Decodes what is compressed, out of our sight.
   let decoder: ArchiveDecoder
 
   public init(
-    _ store: ImageStore, platform: Platform, unpacker: LayerUnpacker = LayerUnpacker(),
+    _ store: ImageStore, platform: Platform? = nil, unpacker: LayerUnpacker = LayerUnpacker(),
     notice: @escaping @Sendable (String) -> Void
   ) {
     self.store = store
@@ -156,7 +157,7 @@ public struct ImageImporter {
     let same = all.lazy.flatMap { $0.layers }.first { $0.blob == layer.digest }
     let diff: ContentDigest
     if let same { diff = same.diff } else { diff = try installer.unpackUnknown(layer) }
-    var config = ImageConfig(platform: platform, layers: [diff])
+    var config = ImageConfig(platform: platform ?? .ours, layers: [diff])
     config.config = ImageExecution()
     return try install(config, [layer], name)
   }
@@ -176,6 +177,7 @@ public struct ImageImporter {
     let manifest = ImageManifest(config: config, layers: layers)
     let bytes = try encoded(manifest)
     let blob = try intake.take(bytes, MediaType.manifest.name)
+    try installer.check(manifest, of: name, for: platform)
     _ = try installer.install(blob.digest, manifest, bytes: blob.size)
     return try named(name, blob.digest, nil)
   }
@@ -220,7 +222,8 @@ public struct ImageImporter {
     var imported: [Imported] = []
     for group in groups {
       let chosen =
-        group.images.count == 1 ? group.images[0] : try ImageIndex(manifests: group.images).choose(for: platform)
+        group.images.count == 1
+        ? group.images[0] : try ImageIndex(manifests: group.images).choose(for: platform ?? .ours)
       do throws(ImageError) { imported.append(try self.image(chosen, tree, group.name)) } catch {
         throw ImageError(groups.count > 1 ? "\(group.name.familiar): \(error)" : error.why)
       }
@@ -240,12 +243,13 @@ public struct ImageImporter {
       case .index(let list):
         index = index ?? next.digest
         try intake.take(bytes, next.mediaType, as: next.digest)
-        next = try list.choose(for: platform)
+        next = try list.choose(for: platform ?? .ours)
       case .manifest(let manifest):
         try intake.take(bytes, next.mediaType, as: next.digest)
         try manifest.check()
         try ImageInstaller.checkConfig(manifest.config.size)
         try take(manifest.config, tree, "its configuration")
+        try installer.check(manifest, of: name, for: platform)
         for (number, layer) in manifest.layers.enumerated() {
           try take(layer, tree, "layer \(number + 1) of \(manifest.layers.count)")
         }

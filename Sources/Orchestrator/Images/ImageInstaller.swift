@@ -17,7 +17,7 @@ struct ImageInstaller: Sendable {
   ///   - manifest: of the blob with these bytes.
   ///   - document: what they say.
   func install(_ manifest: ContentDigest, _ document: ImageManifest, bytes: Int64) throws(ImageError) -> ImageRecord {
-    if let record = try stored({ () throws(ZoneError) in try store.image(manifest) }) { return record }
+    if let record = try stored({ () throws(ZoneError) in try store.completed(manifest) }) { return record }
     try document.check()
     let config = try config(document)
     try config.check(against: document)
@@ -42,6 +42,15 @@ struct ImageInstaller: Sendable {
     try stored { () throws(ZoneError) in try store.write(written) }
     withExtendedLifetime(claims) {}
     return record
+  }
+
+  /// An image's name may lead to one for another machine, and no index says so. Before its layers are brought.
+  /// - Parameter wanted: what a person asked for, so that nothing else will do; nil: this machine's, and another's is told.
+  func check(_ document: ImageManifest, of name: ImageReference, for wanted: Platform?) throws(ImageError) {
+    let found = try config(document).platform
+    guard found.fitness(on: wanted ?? .ours) == nil else { return }
+    guard let wanted else { return notice("\(name.familiar) is for \(found.text): its programs do not run here") }
+    throw ImageError("it is for \(found.text), and \(wanted.text) is wanted")
   }
 
   private func config(_ document: ImageManifest) throws(ImageError) -> ImageConfig {

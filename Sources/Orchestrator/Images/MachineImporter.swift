@@ -99,7 +99,7 @@ public struct MachineImporter {
   // MARK: the tree
 
   private func importTree(_ path: String, as name: ImageReference) throws {
-    let importer = ImageImporter(store, platform: .ours, notice: notice)
+    let importer = ImageImporter(store, notice: notice)
     let isFolder = try path != "-" && FileSystem.status(path).st_mode & S_IFMT == S_IFDIR
     guard isFolder else {
       _ = try importer.run(path, .tar, name: name.familiar)

@@ -21,7 +21,7 @@ public struct ZoneImporter {
     zones = Zones(store.directories, notice: notice)
     volumes = VolumeKeeper(store.directories, program: program, notice: notice)
     unpacker = LayerUnpacker(program: program)
-    importer = ImageImporter(store, platform: .ours, unpacker: unpacker, notice: notice)
+    importer = ImageImporter(store, unpacker: unpacker, notice: notice)
   }
 
   /// - Parameters:

@@ -4,8 +4,8 @@ public import ZoneRuntime
 
 /// `rebase`: what a zone has written, put on a newer image. What it was is kept as a snapshot.
 public struct ZoneRebase {
-  /// What the snapshot is called.
-  public static let snapshot = "before-rebase"
+  /// What the snapshot is called, where there is none of that name.
+  static let snapshot = "before-rebase"
 
   let store: ImageStore
   let zones: Zones
@@ -26,6 +26,8 @@ public struct ZoneRebase {
     /// Paths that the zone and the newer image have both changed: the zone's are seen.
     public var conflicts: [BytePath] = []
     public var isDone = false
+    /// What the zone was, where it was done.
+    public var snapshot: String?
 
     public static var blank: Outcome { Outcome(zone: "", image: "") }
 
@@ -33,6 +35,7 @@ public struct ZoneRebase {
       try json.field("conflicts", &conflicts)
       try json.field("image", &image)
       try json.field("rebased", &isDone)
+      try json.field("snapshot", &snapshot)
       try json.field("zone", &zone)
     }
   }
@@ -65,7 +68,9 @@ public struct ZoneRebase {
     }
     outcome.conflicts = try conflicts(own, written, Array(own.root.layers.dropFirst(written.count)), found.layers, zone)
     guard wish != .look, outcome.conflicts.isEmpty || wish == .force else { return outcome }
-    try own.rebase(on: found, written: written, in: store, as: Self.free(own.root))
+    let snapshot = Self.free(own.root)
+    try own.rebase(on: found, written: written, in: store, as: snapshot)
+    outcome.snapshot = snapshot
     outcome.isDone = true
     return outcome
   }

@@ -28,11 +28,12 @@ struct BlobPusher: Sendable {
   // MARK: what is there
 
   private func isThere(_ digest: ContentDigest) async throws(ImageError) -> Bool {
-    let answer = try await patiently { () async throws(RegistryFailure) in
-      let answer = try await client.send(.HEAD, client.home("\(client.image.repository)/blobs/\(digest.text)"))
-      guard answer.status == 200 || answer.status == 404 else { throw await answer.failure() }
-      return answer
-    }
+    try await patiently { () async throws(RegistryFailure) in try await look(for: digest) }
+  }
+
+  private func look(for digest: ContentDigest) async throws(RegistryFailure) -> Bool {
+    let answer = try await client.send(.HEAD, client.home("\(client.image.repository)/blobs/\(digest.text)"))
+    guard answer.status == 200 || answer.status == 404 else { throw await answer.failure() }
     return answer.status == 200
   }
 
@@ -69,7 +70,13 @@ struct BlobPusher: Sendable {
     while true {
       do throws(RegistryFailure) {
         var upload: Upload
-        if let begun { upload = try await resumed(begun) } else { upload = try await begin() }
+        if let begun, let left = try await resumed(begun) {
+          upload = left
+        } else {
+          // Forgotten may be an upload that was ended, and whose answer was lost.
+          if begun != nil, try await look(for: blob.digest) { return }
+          upload = try await begin()
+        }
         if upload.have > furthest {
           patience.progressed()
           furthest = upload.have
@@ -87,11 +94,11 @@ struct BlobPusher: Sendable {
     return Upload(place: try place(answer))
   }
 
-  /// How far it came, as the registry says; anew where it has forgotten it.
-  private func resumed(_ upload: Upload) async throws(RegistryFailure) -> Upload {
+  /// How far it came, as the registry says; nil where it has forgotten it.
+  private func resumed(_ upload: Upload) async throws(RegistryFailure) -> Upload? {
     let answer = try await client.send(.GET, upload.place)
     guard [202, 204].contains(answer.status), let have = UploadRange.end(answer.value("Range")) else {
-      return try await begin()
+      return nil
     }
     return Upload(place: (try? place(answer)) ?? upload.place, have: have)
   }
@@ -112,9 +119,12 @@ struct BlobPusher: Sendable {
     return try place(answer)
   }
 
+  /// Seconds in which a registry may hash what it got, or move it to where it keeps it.
+  private static let mostFinishing: Int64 = 600
+
   private func finish(_ blob: ImageDescriptor, _ upload: Upload) async throws(RegistryFailure) {
     let url = upload.place.adding("digest", blob.digest.text)
-    let answer = try await client.send(.PUT, url, [Self.octets], body: .bytes([]))
+    let answer = try await client.send(.PUT, url, [Self.octets], body: .bytes([]), silence: Self.mostFinishing)
     guard answer.status == 201 || answer.status == 204 else { throw await answer.failure() }
   }
 

@@ -14,7 +14,8 @@ public struct ImagePuller: Sendable {
   }
 
   let store: ImageStore
-  let platform: Platform
+  /// nil: this machine's, if there is a choice.
+  let platform: Platform?
   let options: RegistryOptions
   let installer: ImageInstaller
   let tell: @Sendable (FetchNews) -> Void
@@ -27,7 +28,7 @@ public struct ImagePuller: Sendable {
   ///   - tell: how far the blobs are.
   /// - Throws: for a proxy or authorities that cannot be used.
   public init(
-    _ store: ImageStore, platform: Platform, _ options: RegistryOptions, environment: [String: String],
+    _ store: ImageStore, platform: Platform?, _ options: RegistryOptions, environment: [String: String],
     unpacker: LayerUnpacker = LayerUnpacker(), notice: @escaping @Sendable (String) -> Void,
     tell: @escaping @Sendable (FetchNews) -> Void
   ) throws(ImageError) {
@@ -92,14 +93,14 @@ public struct ImagePuller: Sendable {
       case .index(let list):
         index = index ?? digest
         try intake.take(answer.bytes, MediaType.index.name, as: digest)
-        let chosen = try list.choose(for: platform)
+        let chosen = try list.choose(for: platform ?? .ours)
         answer = try await document(chosen, client)
         digest = chosen.digest
       case .manifest(let manifest):
         try intake.take(answer.bytes, MediaType.manifest.name, as: digest)
         try manifest.check()
         try ImageInstaller.checkConfig(manifest.config.size)
-        try await fetch(manifest, client)
+        try await fetch(manifest, of: name, client)
         return Fetched(manifest: digest, document: manifest, bytes: Int64(answer.bytes.count), index: index)
       }
     }
@@ -133,9 +134,12 @@ public struct ImagePuller: Sendable {
   }
 
   /// Configuration and layers, as many beside each other as was said. One that fails ends all.
-  private func fetch(_ manifest: ImageManifest, _ client: RegistryClient) async throws(ImageError) {
+  private func fetch(_ manifest: ImageManifest, of name: ImageReference, _ client: RegistryClient)
+    async throws(ImageError)
+  {
     let fetcher = BlobFetcher(store: store, client: client, tell: tell)
     try await fetcher.fetch(manifest.config, "its configuration")
+    try installer.check(manifest, of: name, for: platform)
     var seen: Set<ContentDigest> = [manifest.config.digest]
     var rest: [(ImageDescriptor, String)] = []
     for (number, layer) in manifest.layers.enumerated() where seen.insert(layer.digest).inserted {

@@ -83,7 +83,8 @@ public struct ImageUpdater {
           store, platform: wish.platform ?? own, wish.options, environment: environment, notice: notice, tell: tell)
         defer { puller.end() }
         row.new = try puller.newest(name)
-        if row.new != old {
+        // What an index is chosen from is the same for all platforms.
+        if row.new != old || wish.platform.map({ own.fitness(on: $0) == nil }) == true {
           row.state = wish.isDry ? .newer : .updated
           if !wish.isDry { row.new = try puller.run(name).digest }
         }

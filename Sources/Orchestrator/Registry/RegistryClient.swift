@@ -86,7 +86,8 @@ actor RegistryClient {
 
   /// Logs in where that is asked for; goes where it is sent, but with no body.
   func send(
-    _ method: HTTPMethod, _ first: RegistryURL, _ headers: [(String, String)] = [], body: RegistryBody = .none
+    _ method: HTTPMethod, _ first: RegistryURL, _ headers: [(String, String)] = [], body: RegistryBody = .none,
+    silence: Int64 = RegistryTransport.mostSilence
   ) async throws(RegistryFailure) -> RegistryAnswer {
     let registry = try await home("")
     var url = first
@@ -99,13 +100,14 @@ actor RegistryClient {
       let isHome = url.isSamePlace(as: registry)
       let login = logged
       let own = isHome ? authorization.map { [("Authorization", $0)] } ?? [] : []
-      let answer = try await transport.send(method, url, headers + own, body: body)
+      let answer = try await transport.send(method, url, headers + own, body: body, silence: silence)
       switch answer.status {
       case 401 where isHome && !hasLoggedIn:
         hasLoggedIn = true
         try await logIn(answer.headers["WWW-Authenticate"], after: login)
-      case 301, 302, 303, 307,
-        308 where isFollowing:
+      case 301, 302, 303, 307, 308:
+        // Elsewhere nobody has asked us to write.
+        guard isFollowing else { return answer }
         redirects += 1
         guard redirects <= Self.mostRedirects, let location = answer.value("Location") else {
           throw RegistryFailure(
@@ -189,7 +191,11 @@ actor RegistryClient {
 
   /// From whoever the registry sends us to.
   private func token(_ service: TokenService, _ found: RegistryLogins.Found) async throws(RegistryFailure) -> String {
-    let scopes = service.scopes.isEmpty ? [TokenService.scope(of: image, push: isPushing)] : service.scopes
+    // What the challenge of a read names is too little for the writes beside it, which have the same token.
+    var scopes = service.scopes
+    let own = TokenService.scope(of: image, push: isPushing)
+    if scopes.isEmpty || isPushing && !scopes.contains(own) { scopes.append(own) }
+    let wanted = scopes
     let isPlain = isPlain ?? false
     do {
       return try await within(seconds: Self.mostSeconds) {
@@ -199,7 +205,7 @@ actor RegistryClient {
           let url = try TokenService(realm: service.realm, service: nil, scopes: []).url(wanting: [], plain: isPlain)
           let fields = [
             ("grant_type", "refresh_token"), ("client_id", "zones"), ("service", service.service ?? ""),
-            ("scope", scopes.joined(separator: " ")), ("refresh_token", refresh),
+            ("scope", wanted.joined(separator: " ")), ("refresh_token", refresh),
           ]
           let form = fields.map { "\($0.0)=\(TokenService.escaped($0.1))" }.joined(separator: "&")
           answer = try await self.transport.send(
@@ -209,7 +215,7 @@ actor RegistryClient {
           if case .login(.password(let name, let password)) = found {
             headers.append(("Authorization", Self.basic(name, password)))
           }
-          answer = try await self.transport.send(.GET, try service.url(wanting: scopes, plain: isPlain), headers)
+          answer = try await self.transport.send(.GET, try service.url(wanting: wanted, plain: isPlain), headers)
         }
         if [401, 403].contains(answer.status) {
           if case .login = found {

@@ -44,7 +44,7 @@ struct RegistryAnswer: Sendable {
     let isPassing = [408, 425, 429, 500, 502, 503, 504].contains(status)
     return RegistryFailure(
       "\(url.authority) answers \(status)\(words)", isPassing: isPassing,
-      wait: value("Retry-After").flatMap(Double.init))
+      wait: value("Retry-After").flatMap(Double.init).flatMap { $0.isFinite && $0 >= 0 ? $0 : nil })
   }
 }
 
@@ -88,10 +88,16 @@ struct FileChunks: AsyncSequence, Sendable {
 final class RegistryTransport: Sendable {
   private let rules: ProxyRules
   private let tls: TLSConfiguration
-  private let clients = NIOLockedValueBox<[ProxyRules.Proxy?: AsyncHTTPClient.HTTPClient]>([:])
+  private let clients = NIOLockedValueBox<[Kind: AsyncHTTPClient.HTTPClient]>([:])
+
+  /// What a client is made for, and cannot be told later.
+  private struct Kind: Hashable {
+    var proxy: ProxyRules.Proxy?
+    var silence: Int64
+  }
 
   /// Seconds without a byte, and to a connection.
-  private static let mostSilence: Int64 = 60
+  static let mostSilence: Int64 = 60
   private static let mostConnecting: Int64 = 10
 
   /// - Throws: for authorities that cannot be read.
@@ -116,32 +122,34 @@ final class RegistryTransport: Sendable {
     for client in all { try? await client.shutdown() }  // the process ends anyway
   }
 
-  private func client(for url: RegistryURL) -> AsyncHTTPClient.HTTPClient {
-    let proxy = rules.proxy(for: url)
+  private func client(for url: RegistryURL, silence: Int64) -> AsyncHTTPClient.HTTPClient {
+    let kind = Kind(proxy: rules.proxy(for: url), silence: silence)
     return clients.withLockedValue { clients in
-      if let client = clients[proxy] { return client }
+      if let client = clients[kind] { return client }
       var configuration = AsyncHTTPClient.HTTPClient.Configuration(
         tlsConfiguration: tls, redirectConfiguration: .disallow,
-        timeout: .init(connect: .seconds(Self.mostConnecting), read: .seconds(Self.mostSilence)),
+        timeout: .init(connect: .seconds(Self.mostConnecting), read: .seconds(silence)),
         decompression: .disabled)
       // Big answers are what there is, and HTTP/2 stops them each 64 KB.
       configuration.httpVersion = .http1Only
       configuration.connectionPool.retryConnectionEstablishment = false
-      configuration.proxy = proxy.map { proxy in
+      configuration.proxy = kind.proxy.map { proxy in
         .server(
           host: proxy.host, port: proxy.port,
           authorization: proxy.login.map { .basic(credentials: Data($0.utf8).base64EncodedString()) })
       }
       let client = AsyncHTTPClient.HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
-      clients[proxy] = client
+      clients[kind] = client
       return client
     }
   }
 
+  /// - Parameter silence: seconds without a byte, after which there is no answer.
   /// - Throws: where no answer came; one of any status is an answer.
-  func send(_ method: HTTPMethod, _ url: RegistryURL, _ headers: [(String, String)], body: RegistryBody = .none)
-    async throws(RegistryFailure) -> RegistryAnswer
-  {
+  func send(
+    _ method: HTTPMethod, _ url: RegistryURL, _ headers: [(String, String)], body: RegistryBody = .none,
+    silence: Int64 = mostSilence
+  ) async throws(RegistryFailure) -> RegistryAnswer {
     var request = HTTPClientRequest(url: url.text)
     request.method = method
     request.headers.add(name: "User-Agent", value: "zones")
@@ -152,16 +160,16 @@ final class RegistryTransport: Sendable {
     case .file(let chunks): request.body = .stream(chunks, length: .known(chunks.end - chunks.start))
     }
     do {
-      let response = try await client(for: url).execute(request, deadline: .distantFuture)
+      let response = try await client(for: url, silence: silence).execute(request, deadline: .distantFuture)
       return RegistryAnswer(
         status: Int(response.status.code), headers: response.headers, body: response.body, url: url)
-    } catch { throw Self.failure(error, url) }
+    } catch { throw Self.failure(error, url, silence: silence) }
   }
 
   // MARK: what went wrong
 
   /// In a line's words. Libraries tell of TLS in OpenSSL's names.
-  static func failure(_ error: any Error, _ url: RegistryURL) -> RegistryFailure {
+  static func failure(_ error: any Error, _ url: RegistryURL, silence: Int64 = mostSilence) -> RegistryFailure {
     if let failure = error as? RegistryFailure { return failure }
     let place = url.authority
     let text = "\(error)"
@@ -186,7 +194,7 @@ final class RegistryTransport: Sendable {
       switch error {
       case .connectTimeout, .tlsHandshakeTimeout, .httpProxyHandshakeTimeout:
         return broken("no connection within \(mostConnecting) s")
-      case .readTimeout: return broken("not a byte in \(mostSilence) s")
+      case .readTimeout: return broken("not a byte in \(silence) s")
       case .remoteConnectionClosed: return broken("it closed the connection in the middle")
       default: return broken(error.shortDescription)
       }

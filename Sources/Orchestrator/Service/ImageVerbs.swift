@@ -224,7 +224,7 @@ struct ImageVerbs {
   /// Tells every failure and goes on.
   private func pull(_ texts: [String]) throws -> Int32 {
     let options = try registryOptions()
-    let platform = try platform() ?? .ours
+    let platform = try platform()
     let names = try texts.map(Self.reference)
     let expires = try invocation.expires()
     let lines = PullLines(isQuiet: invocation.has(.quiet))
@@ -337,7 +337,7 @@ struct ImageVerbs {
   private func importing(_ path: String, name: String?) throws -> Int32 {
     let form = try invocation.choice("from", ImageImporter.Form.allCases.map(\.rawValue))
     let expires = try invocation.expires()
-    let importer = ImageImporter(try ImageStore.make(directories), platform: try platform() ?? .ours) {
+    let importer = ImageImporter(try ImageStore.make(directories), platform: try platform()) {
       HandedOver.complain($0)
     }
     do throws(ImageError) {

@@ -116,9 +116,8 @@ struct LayerVerbs {
         "cannot rebase zone \(zone): \(count) path\(count == 1 ? " was" : "s were") changed by it and by \(outcome.image) (--force keeps the zone's)"
       )
     }
-    if outcome.isDone {
-      HandedOver.complain(
-        "\(zone) is on \(outcome.image) (zonectl snapshot rollback \(zone) \(ZoneRebase.snapshot): back)")
+    if let snapshot = outcome.snapshot {
+      HandedOver.complain("\(zone) is on \(outcome.image) (zonectl snapshot rollback \(zone) \(snapshot): back)")
     } else if wish != .look {
       HandedOver.complain("\(zone) is on \(outcome.image) already")
     }

@@ -46,7 +46,7 @@ public struct Platform: Equatable, Sendable {
 
   /// Whether an image for `self` runs on `machine`, and how well: the higher the better; nil: not at all. A processor runs
   /// what was built for its own level and for those below.
-  func fitness(on machine: Platform) -> Int? {
+  package func fitness(on machine: Platform) -> Int? {
     guard os == machine.os, architecture == machine.architecture else { return nil }
     let (own, most) = (level, machine.level)
     guard let own, let most else { return variant == machine.variant ? 0 : nil }

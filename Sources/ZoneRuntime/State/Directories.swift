@@ -40,9 +40,23 @@ public struct Directories: Sendable, Equatable {
     guard let data = environment("XDG_DATA_HOME") ?? environment("HOME").map({ "\($0)/.local/share" }) else {
       throw .usage("HOME and XDG_DATA_HOME are not set; name a place with --root DIR")
     }
-    // Without a login session there is no XDG_RUNTIME_DIR; /tmp is cleared by a reboot too.
-    let run = environment("XDG_RUNTIME_DIR") ?? "/tmp/zones-\(uid)"
+    let run = environment("XDG_RUNTIME_DIR") ?? runs(of: uid).first { isOwn($0) } ?? runs(of: uid)[1]
     return Directories(data: "\(data)/zones", run: "\(run)/zones", tag: uid == 0 ? "" : "u\(uid)", root: nil)
+  }
+
+  /// Where a user's run directory may be: the login session's, which cron and sudo have no variable for; without one /tmp,
+  /// which is cleared by a reboot too.
+  private static func runs(of uid: UInt32) -> [String] { ["/run/user/\(uid)", "/tmp/zones-\(uid)"] }
+
+  private static func isOwn(_ path: String) -> Bool {
+    guard let status = try? FileSystem.status(path, followingLinks: false) else { return false }
+    return status.st_mode & S_IFMT == S_IFDIR && status.st_uid == geteuid()
+  }
+
+  /// The run directories that zones of the same data may have from another session of the same user.
+  var otherRuns: [String] {
+    guard root == nil, geteuid() != 0 else { return [] }
+    return Self.runs(of: geteuid()).map { "\($0)/zones" }.filter { $0 != run && Self.isOwn($0) }
   }
 
   public func data(of zone: String) -> String { "\(data)/\(zone)" }

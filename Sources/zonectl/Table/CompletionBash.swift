@@ -71,12 +71,18 @@ extension CommandTable {
         done
         [[ $cur == "=" ]] && cur=
         if [[ -n $expects ]]; then
-          case "$expects" in
+          case "$verb $expects" in
 
       """
+    // A verb's own first, where its option takes something else than others of that name do.
+    for verb in ordinaryVerbs {
+      for own in allOptions(of: verb) where own.takesValue {
+        guard let other = options.first(where: { $0.name == own.name }), other.hint != own.hint else { continue }
+        script += choice(of: own, names(verb), function)
+      }
+    }
     for option in options where option.takesValue && option.hint != .none {
-      let pattern = option.letter.isEmpty ? option.name : "\(option.name)|-\(option.letter)"
-      script += "      \(pattern)) \(function)_value \(shellQuoted(word(for: option.hint))) ;;\n"
+      script += choice(of: option, ["*"], function)
     }
     let early = options(inSet: globalSet).map { "--\($0.name)" }.joined(separator: " ")
     script += """
@@ -98,6 +104,13 @@ extension CommandTable {
 
       """
     return script
+  }
+
+  /// A line of the `case` that tells what an option's value may be.
+  private func choice(of option: Option, _ verbs: [String], _ function: String) -> String {
+    let names = [option.name] + (option.letter.isEmpty ? [] : ["-\(option.letter)"])
+    let pattern = verbs.flatMap { verb in names.map { "\(verb)\\ \($0)" } }.joined(separator: "|")
+    return "      \(pattern)) \(function)_value \(shellQuoted(word(for: option.hint))) ;;\n"
   }
 
   private func word(for hint: Hint) -> String {

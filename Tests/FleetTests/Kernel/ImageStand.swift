@@ -106,7 +106,7 @@ final class ImageStand: Sendable {
   func contents() throws -> [String] {
     let store = try store()
     var lines: [String] = []
-    for folder in ["blobs", "refs"] {
+    for folder in ["blobs", "refs", "starts"] {
       lines += try sh("cd '\(storePath)/\(folder)'; find . -type f -printf '\(folder) %P %m\\n'").split(separator: "\n")
         .map(String.init)
     }

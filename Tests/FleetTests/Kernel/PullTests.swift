@@ -9,7 +9,7 @@ import ZoneRuntime
 struct PullTests {
   // MARK: as it should be
 
-  @Test(arguments: ["well", "token", "cut"])
+  @Test(arguments: ["well", "token", "cut", "minus"])
   func whatIsPulledIsWhatIsThere(mode: String) throws {
     let stand = try ImageStand()
     let registry = try BadRegistry(stand)
@@ -52,6 +52,28 @@ struct PullTests {
     try stand.ok("image", "delete", "\(name):v1")
     try stand.ok("image", "prune")
     #expect(try FileSystem.list("\(stand.storePath)/layers").isEmpty)
+  }
+
+  /// No index says which platform an image of its own is for.
+  @Test func anImageOfAnotherPlatformIsNotWhatWasAskedFor() throws {
+    let stand = try ImageStand()
+    let registry = try BadRegistry(stand)
+    let name = "\(registry.authority)/well/box:v1"
+    let words = "it is for linux/amd64, and linux/arm64 is wanted"
+    #expect(try stand.refusal("image", "pull", "--platform", "linux/arm64", name).contains(words))
+    for form in ["box", "saved.tar"] {
+      let path = "\(stand.made)/\(form)"
+      #expect(try stand.refusal("image", "import", "--platform", "linux/arm64", path, "localhost/x").contains(words))
+    }
+    #expect(try stand.ok("image", "list", "-q").isEmpty)
+    try stand.ok("image", "prune")
+    #expect(try stand.contents() == ["layers 0 0"])
+    // Of an index that is here already, the other one is brought.
+    let many = try BadRegistry(stand, layout: "many")
+    let list = "\(many.authority)/well/box:v1"
+    try stand.ok("image", "pull", "--platform", "linux/amd64", list)
+    try stand.ok("image", "update", "--platform", "linux/arm64", list)
+    #expect(try stand.store().resolve(ImageReference(parsing: list))?.platform == "linux/arm64")
   }
 
   @Test func theEnvironmentNamesProxyAndLogins() throws {
@@ -117,6 +139,47 @@ struct PullTests {
     try stand.ok("image", "delete", "localhost/other")
     try stand.ok("image", "prune")
     #expect(try stand.contents() == expected)
+  }
+
+  /// Who was killed between an image's two records has left one of them.
+  @Test func halfOfAnImageIsNone() throws {
+    let stand = try ImageStand()
+    let registry = try BadRegistry(stand)
+    let name = "\(registry.authority)/well/box"
+    let digest = try stand.digest()
+    let hex = digest.dropFirst("sha256:".utf8.count)
+    let expected = try stand.imported(as: "\(name):v1")
+    try stand.ok("image", "pull", "\(name):v1")
+    unlink("\(stand.storePath)/starts/sha256/\(hex)")
+    try stand.ok("image", "pull", "\(name):v1")
+    #expect(try stand.contents() == expected)
+    // With nothing to say what it is of, what a zone would begin with goes.
+    unlink("\(stand.storePath)/images/sha256/\(hex)")
+    try stand.ok("image", "delete", "--force", "\(name):v1")
+    try stand.ok("image", "prune")
+    #expect(try stand.contents() == ["layers 0 0"])
+    #expect(
+      try stand.refusal("create", "--pull", "never", "--image", "oci:\(name)@\(digest)", "a").contains("no image"))
+  }
+
+  /// Read-only counts for who is not root.
+  @Test(.enabled(if: getpwnam("zonestest") != nil, "the user zonestest is made by scripts/test"))
+  func whatAUserWasSavingWhenHeWasKilledIsGoneOnWith() throws {
+    let stand = try ImageStand(user: "zonestest")
+    let registry = try BadRegistry(stand)
+    let name = "\(registry.authority)/well/box:v1"
+    try stand.ok("image", "pull", name)
+    try stand.ok("image", "delete", name)
+    try stand.ok("image", "prune")
+    try stand.sh(
+      """
+      for blob in made/box/blobs/sha256/*; do
+        part='\(stand.storePath)'/fetch/sha256-${blob##*/}
+        cp $blob $part; chown zonestest: $part; chmod 400 $part
+      done
+      """)
+    try stand.ok("image", "pull", name)
+    #expect(try FileSystem.list("\(stand.storePath)/fetch").isEmpty)
   }
 
   @Test func twoWhoPullTheSameFetchItOnce() throws {

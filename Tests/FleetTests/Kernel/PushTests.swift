@@ -67,7 +67,7 @@ struct PushTests {
 
   @Test(arguments: [
     ("denied", "403: denied"), ("refuses", "400: manifest invalid"), ("liar", "has it as sha256:00000000"),
-    ("lost", "does not say where"),
+    ("lost", "does not say where"), ("moves", "answers 307"),
   ])
   func whatIsRefusedIsTold(mode: String, words: String) throws {
     let stand = try ImageStand()
@@ -76,6 +76,24 @@ struct PushTests {
     let name = "\(registry.authority)/\(mode)/box:v1"
     let told = try stand.refusal("image", "push", "localhost/box:v1", name)
     #expect(told.hasPrefix("zonectl: cannot push \(name): ") && told.contains(words), "\(told)")
+  }
+
+  /// An answer that was lost is no blob that was lost.
+  @Test func whatHasArrivedIsNotSentAgain() throws {
+    let stand = try ImageStand()
+    let registry = try BadRegistry(stand)
+    try stand.ok("image", "import", "\(stand.made)/box", "localhost/box:v1")
+    try stand.ok("image", "push", "localhost/box:v1", "\(registry.authority)/ended/box:v1")
+    #expect(try registry.log().filter { $0.hasPrefix("PATCH") }.count == 4)
+  }
+
+  /// Who only looks is told of the right to read, and what is written beside it has the same token.
+  @Test func oneTokenIsForAllOfAPush() throws {
+    let stand = try ImageStand()
+    let registry = try BadRegistry(stand)
+    try stand.ok("image", "import", "\(stand.made)/box", "localhost/box:v1")
+    try stand.ok("image", "push", "localhost/box:v1", "\(registry.authority)/scoped/box:v1")
+    #expect(try registry.log().filter { $0.hasPrefix("GET /scoped") }.count == 1)
   }
 
   /// Where an upload is sent on, nobody hears who we are (CVE-2020-15157).

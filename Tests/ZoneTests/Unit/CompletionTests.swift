@@ -37,6 +37,11 @@ import Testing
     #expect(try offered("list", "-o", "") == ["table", "wide", "json"])
     #expect(try offered("run", "--network", "=", "ho") == ["host"])
     #expect(try offered("kill", "-s", "US") == ["USR1", "USR2"])
+    // Where a verb's option takes something else than that of others.
+    #expect(try offered("learn", "--network", "") == ["allow", "none"])
+    #expect(try offered("learn", "-o", "tab") == [])
+    #expect(try offered("create", "--profile", "pyth") == [])
+    #expect(try offered("sandbox", "--profile", "pyth") == ["python"])
   }
 
   @Test func namesOfZones() throws {

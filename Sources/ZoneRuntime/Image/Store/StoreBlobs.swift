@@ -68,8 +68,9 @@ extension ImageStore {
     let place = blob(digest)
     let raw = part.file.raw
     try attempt("save the blob \(digest.short)") { () throws(SyscallError) in
-      try FileSystem.call("fchmod", part.path) { fchmod(raw, 0o400) }
       try FileSystem.call("fsync", part.path) { fsync(raw) }
+      // Late: whoever wants to go on with it after a kill has to open it for writing.
+      try FileSystem.call("fchmod", part.path) { fchmod(raw, 0o400) }
       try FileSystem.call("rename", place) { rename(part.path, place) }
       try Self.sync(folder: FileSystem.parent(of: place))
     }

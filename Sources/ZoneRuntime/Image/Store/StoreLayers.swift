@@ -88,7 +88,7 @@ extension ImageStore {
   /// A file of that name with its lock, made where there is none; made anew where the one that was waited for is gone.
   static func lockedFile(_ path: String, _ waiting: () -> Void = {}) throws(SyscallError) -> OwnedFD {
     while true {
-      let file = try OwnedFD.open(path, O_RDWR | O_CREAT | O_NOFOLLOW, mode: 0o600)
+      let file = try writable(path)
       let raw = file.raw
       if flock(raw, LOCK_EX | LOCK_NB) != 0 {
         waiting()
@@ -97,6 +97,16 @@ extension ImageStore {
       guard let now = try? FileSystem.status(path, followingLinks: false) else { continue }
       if try FileFacts.of(open: file).inode == UInt64(now.st_ino) { return file }
     }
+  }
+
+  /// Whoever was killed between making it a blob and giving it its place has left it read-only, which counts for who is
+  /// not root.
+  private static func writable(_ path: String) throws(SyscallError) -> OwnedFD {
+    let flags = O_RDWR | O_CREAT | O_NOFOLLOW
+    do throws(SyscallError) { return try OwnedFD.open(path, flags, mode: 0o600) } catch {
+      guard error.errno == EACCES, chmod(path, 0o600) == 0 else { throw error }
+    }
+    return try OwnedFD.open(path, flags, mode: 0o600)
   }
 
   // MARK: making

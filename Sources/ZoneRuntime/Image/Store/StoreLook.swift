@@ -74,6 +74,10 @@ extension ImageStore {
       look.layers[number] = bytes
     }
     for digest in try digests(in: blobs) { look.blobs[digest] = try size(ofBlob: digest) ?? 0 }
+    let manifests = Set(look.images.map { $0.manifest })
+    for digest in try digests(in: starts) where !manifests.contains(digest) {
+      look.leftovers.append(startFile(of: digest))
+    }
     for folder in [unfinished, parts, drafts, trash] {
       for name in try attempt("look at \(folder)", { () throws(SyscallError) in try FileSystem.list(folder) }) {
         let path = "\(folder)/\(name)"
@@ -90,7 +94,7 @@ extension ImageStore {
   /// The roots of all zones, also of those that live in their run directory alone.
   public func roots() throws(ZoneError) -> [StoreLook.Root] {
     var roots: [StoreLook.Root] = []
-    for place in [directories.data, directories.run] {
+    for place in [directories.data, directories.run] + directories.otherRuns {
       var names: [String] = []
       do throws(SyscallError) { names = try FileSystem.list(place) } catch {
         guard error.errno == ENOENT else { throw .call("look for zones", error) }

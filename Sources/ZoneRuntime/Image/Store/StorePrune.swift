@@ -20,7 +20,7 @@ extension ImageStore {
   private func carryOut(_ plan: PrunePlan, keeping kept: Set<Int>) throws(ZoneError) {
     for name in plan.names { try remove(name) }
     try attempt("prune the images") { () throws(SyscallError) in
-      for place in [images, starts] {
+      for place in [starts, images] {
         for image in plan.images { try unlinkOne("\(place)/\(image.path)") }
         for folder in Set(plan.images.map { $0.algorithm.rawValue }) { try Self.sync(folder: "\(place)/\(folder)") }
       }

@@ -35,9 +35,16 @@ extension ImageStore {
   }
 
   public func write(_ record: ImageRecord) throws(ZoneError) {
-    // First, so that no image is there that nobody can begin with.
-    try RecordFile.write(try start(of: record), "\(starts)/\(record.manifest.path)", draft: draft())
+    // First, and the last to be removed: what nobody has a record of, `prune` takes the layers of.
     try RecordFile.write(record, "\(images)/\(record.manifest.path)", draft: draft())
+    try RecordFile.write(try start(of: record), startFile(of: record.manifest), draft: draft())
+  }
+
+  /// An image's record that stands, with what a zone of it begins with: who wrote the one may have been killed before the other.
+  public func completed(_ manifest: ContentDigest) throws(ZoneError) -> ImageRecord? {
+    guard let record = try image(manifest) else { return nil }
+    if !FileSystem.exists(startFile(of: manifest)) { try write(record) }
+    return record
   }
 
   private func start(of image: ImageRecord) throws(ZoneError) -> RootRecord {

@@ -42,8 +42,9 @@ extension ImageStore {
   public func top(of manifest: ContentDigest) throws(ZoneError) -> RootTop? { try start(manifest)?.top }
 
   private func start(_ manifest: ContentDigest) throws(ZoneError) -> RootRecord? {
-    try RecordFile.read(RootRecord.self, "\(starts)/\(manifest.path)")
+    try RecordFile.read(RootRecord.self, startFile(of: manifest))
   }
 
-  func startFile(of root: RootRecord) -> String { "\(starts)/\((root.image?.manifest ?? .ofNothing).path)" }
+  func startFile(of manifest: ContentDigest) -> String { "\(starts)/\(manifest.path)" }
+  func startFile(of root: RootRecord) -> String { startFile(of: root.image?.manifest ?? .ofNothing) }
 }

@@ -26,8 +26,8 @@ let imageVerbs: [Verb] = [
 
       list [PREFIX] has a row a name: its image's id, its age here, the bytes of its layers that it has alone and that \
       it shares, and how many zones were made from it. show NAME tells all about an image. tag NAME NEW gives it one more \
-      name. set NAME expires=7d has zonectl prune take a name away then. delete NAME… takes names away. prune removes what no name, zone or snapshot leads to, and tells it; layers of a zone at rest between which no \
-      snapshot is left become one.
+      name. set NAME expires=7d has zonectl prune take a name away then. delete NAME… takes names away. prune removes what no name, zone or snapshot leads to, and tells it; layers of an image's zone at rest between \
+      which no snapshot is left become one.
 
       import FILE|-|DIR [NAME] takes an OCI layout (a folder, or a tar of one), an archive of docker save, or a plain tar \
       of a root, which becomes an image of one layer; compressed by gzip or zstd or not at all. The name is the archive's \
@@ -80,7 +80,8 @@ let imageVerbs: [Verb] = [
     details: """
       The two share all that was written until now, however much it is, and go their own ways from here on. The new \
       zone's settings are the other's (zonectl set changes them), its addresses and ids its own; a named volume is one \
-      volume for both. A zone that runs is frozen while what it has written is copied.
+      volume for both. Of a zone made from an image, which is frozen while what it has written is copied where it runs, or \
+      a sparse one that is stopped (a snapshot of it at any time).
       """,
     examples: [
       Example("zonectl clone web web2", "as it is"), Example("zonectl clone web@before-upgrade test", "as it was"),
@@ -96,7 +97,7 @@ let imageVerbs: [Verb] = [
     details: """
       IMAGE is the zone's, as it is now, unless another is named. What the zone has written and the newer image has \
       changed are conflicts: they are told, and nothing is done without --force. The root as it was is kept as the \
-      snapshot before-rebase.
+      snapshot before-rebase, or before-rebase-2 and so on where there is one: which, is told.
       """,
     examples: [
       Example("zonectl stop web && zonectl rebase web", "on the newer image"),
@@ -160,7 +161,8 @@ let imageVerbs: [Verb] = [
       init. What is the hardware's is changed in the zone: zonectl diff shows it. The machine's services are told.
       """,
     examples: [
-      Example("zonectl import web.tar again", "beside the other"),
+      Example("zonectl import web.tar", "on another machine"),
+      Example("zonectl import --no-volumes web.tar again", "beside the other, with the same volumes"),
       Example("ssh web tar -C / --one-file-system -c . | zonectl import --machine - web", "while it runs"),
     ]),
   Verb(
@@ -177,14 +179,14 @@ let imageVerbs: [Verb] = [
       OptionUse("force", "restore: in the place of what is there"),
     ],
     details: """
-      A volume is made when a zone first has it (create --volume NAME:/path), or by create NAME: a directory, or with \
-      --file ext4 in a file of --size, whose room is taken at once (root only). With --size alone a directory takes at \
-      most so much (root, on ext4 or xfs with project quotas). list, show NAME: size, age, last use, zones. set NAME \
+      A volume is made when a zone is first started with it (create --volume NAME:/path), or by create NAME: a directory, or \
+      with --file ext4 in a file of --size, whose room is taken at once (root only). With --size alone a directory takes at \
+      most so much (root, on ext4 or xfs with project quotas). Either is 16M or more. list, show NAME: size, age, last use, zones. set NAME \
       expires=7d has zonectl prune delete it then, where no zone has it; set NAME size=20G changes a directory's bound. \
       delete NAME…: of no zone.
 
       backup NAME FILE|- writes one tar. Zones that may write in the volume are frozen while it is read, or only while \
-      its blocks are shared where the file system can (btrfs, xfs); it says which. restore NAME FILE|- puts a backup's \
+      a directory's blocks are shared where the file system can (btrfs, xfs); it says which. restore NAME FILE|- puts a backup's \
       files in the place of what is there.
       """,
     examples: [
@@ -212,7 +214,7 @@ let imageVerbs: [Verb] = [
     "df", chapter: "images", "where space goes, and what prune would free",
     options: [OptionUse("output")],
     details: """
-      Images and snapshots by the size of their layers' archives; blobs, the bytes as they were fetched; what is \
+      Images by the size of their layers' archives, snapshots by what they take on the disk; blobs, the bytes as they were fetched; what is \
       unfinished; and what zones, volumes, logs and caches take on the disk. A number with a + is of a part: there are \
       files that you may not look at. What is freeable goes with zonectl image prune --blobs.
       """,

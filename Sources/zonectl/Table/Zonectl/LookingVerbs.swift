@@ -29,12 +29,12 @@ let lookingVerbs: [Verb] = [
     details: """
       KEY is the name of an option of create (memory, cpus, restart, publish …), env.NAME, label.NAME or command; \
       KEY= takes the setting away. Flags are true or false. Lists are replaced as a whole: separate the parts by \
-      commas, or give the key several times. For each key the answer is live (done), restart (at the next start) or \
+      commas (not of volume and secret), or give the key several times. For each key the answer is live (done), restart (at the next start) or \
       refused; if one is refused, nothing is changed.
       """,
     examples: [
       Example("zonectl set web memory=512M cpus=2", "live"),
-      Example("zonectl set web env.MODE=fast publish=8080:80,8443:443", "at the next start"),
+      Example("zonectl set web env.MODE=fast publish=8080:80,8443:443", "the first at the next start, the other live"),
       Example("zonectl set web memory=", "no limit any more"),
     ]),
   Verb(
@@ -86,8 +86,8 @@ let lookingVerbs: [Verb] = [
     operands: [Operand("NAME", .zeroOrMore, hint: .zone)],
     options: [OptionUse("follow"), OptionUse("tail", "only the last N events"), OptionUse("output")],
     details: """
-      A line an event: created, ready, started, paused, resumed, ended (with the exit status), deleted; of a sandbox \
-      denied, with what its command was refused. With names, only those zones; a sandbox has the name that --id gave it. \
+      A line an event: created, ready, started, paused, resumed, ended (with the exit status), deleted, expiring (what \
+      --expires gave it is over in less than a day); of a sandbox denied, with what its command was refused. With names, only those zones; a sandbox has the name that --id gave it. \
       Times are UTC. What happened to fleets as fleets: orchestrator events.
       """,
     examples: [

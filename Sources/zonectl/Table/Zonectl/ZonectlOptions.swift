@@ -4,7 +4,7 @@ let zonectlOptions: [Option] = [
   Option(
     "image", "", "BRAND[:WHAT]", hint: .words("sparse dir: oci: tar: debootstrap: empty"), set: "zone",
     help:
-      "where the root comes from: sparse (the host's /usr, nothing copied; the default), dir:PATH (a tree, used in place), oci:NAME[:TAG|@DIGEST] (an image, pulled where it is not here: zonectl image), tar:FILE (a root in an archive), debootstrap:SUITE (Debian, by mmdebstrap), empty"
+      "where the root comes from: sparse (the host's /usr, nothing copied; the default), dir:PATH (a tree, used in place), oci:NAME[:TAG|@DIGEST] (an image, pulled where it is not here: zonectl image), empty; create and run also take tar:FILE (a root in an archive) and debootstrap:SUITE (Debian, by mmdebstrap)"
   ),
   Option("cpus", "", "N", set: "zone", help: "at most this many CPUs' time, 1.5 say; 0.01 or more"),
   Option(
@@ -29,7 +29,9 @@ let zonectlOptions: [Option] = [
     "env", "e", "KEY[=VALUE]", repeats: true, help: "set an environment variable; without VALUE it is taken from yours"),
   Option("env-file", "", "FILE", repeats: true, hint: .file, help: "read KEY=VALUE lines; --env wins over them"),
   Option("workdir", "w", "DIR", help: "the command's directory inside"),
-  Option("user", "u", "USER[:GROUP]", help: "run as this user of the zone, by name or number; otherwise its root"),
+  Option(
+    "user", "u", "USER[:GROUP]",
+    help: "run as this user of the zone, by name or number; otherwise the zone's own, the image's, or root"),
   Option("hostname", "", "NAME", set: "zone", help: "the host name inside; otherwise the zone's name"),
   Option(
     "network", "", "none|host|NAME", hint: .words("none host default"), set: "zone",
@@ -61,7 +63,9 @@ let zonectlOptions: [Option] = [
       "base process network file-system ipc identity scheduling clock async-io debug walls privileged"), set: "zone",
     help: "leave only these groups of system calls, and the base that every program needs (docs/LEARN.md)"),
   Option("label", "l", "KEY=VALUE", repeats: true, set: "zone", help: "a word of yours about the zone, kept with it"),
-  Option("stop-signal", "", "SIGNAL", hint: .signal, set: "zone", help: "what stop sends first; otherwise TERM"),
+  Option(
+    "stop-signal", "", "SIGNAL", hint: .signal, set: "zone",
+    help: "what stop sends first; otherwise what the image says, or TERM"),
   Option("stop-timeout", "", "SECONDS", set: "zone", help: "how long stop waits before it kills; otherwise 10"),
 
   // MARK: a sandbox
