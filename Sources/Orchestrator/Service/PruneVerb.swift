@@ -124,8 +124,7 @@ struct PruneVerb {
       {
         continue
       }
-      carryOut(lease, &row)
-      rows.append(row)
+      if carryOut(lease, &row) { rows.append(row) }
     }
     return rows
   }
@@ -140,21 +139,23 @@ struct PruneVerb {
   }
 
   /// Tells a failure and goes on.
-  private func carryOut(_ lease: Lease, _ row: inout Row) {
+  /// - Returns: false where somebody has renewed it meanwhile, and there is nothing to tell.
+  private func carryOut(_ lease: Lease, _ row: inout Row) -> Bool {
     do throws(ZoneError) {
       if row.state == .deleted {
         row.zones = try zones.keepers(of: lease)
         if !row.zones.isEmpty { row.state = .used }
       }
-      if isDry { return }
+      if isDry { return true }
       switch row.state {
-      case .warned: try zones.warn(lease)
-      case .deleted: if try !zones.end(lease) { row.state = .waits }
-      case .waits, .used, .failed: break
+      case .warned: return try zones.warn(lease)
+      case .deleted: return try zones.end(lease)
+      case .waits, .used, .failed: return true
       }
     } catch {
       HandedOver.complain(error.description)
       row.state = .failed
+      return true
     }
   }
 

@@ -79,17 +79,27 @@
       }
     }
 
-    /// Tells that it ends, and notes that it was told.
-    public func warn(_ lease: Lease) throws(ZoneError) {
+    /// Tells that it ends, and notes that it was told, unless somebody has renewed it since it was looked at.
+    /// - Returns: false where somebody has.
+    public func warn(_ lease: Lease) throws(ZoneError) -> Bool {
       let now = Clock.realtimeNanoseconds() / 1_000_000_000
       switch lease.subject {
       case .zone(let name):
         let files = try files(name)
+        // What is noted of another time counts for nothing.
+        guard try files.readSpec()?.expires == lease.expires else { return false }
         try attempt("note that zone \(name) expires") { () throws(SyscallError) in
           try FileSystem.replace(mark(files), with: Array("\(lease.expires)\n".utf8))
         }
         note(.expiring, name)
-      default: try change(lease.subject, to: (lease.expires, now))
+        return true
+      default:
+        var isSame = false
+        try change(lease.subject) { expires, warned in
+          isSame = expires == lease.expires
+          if isSame { warned = now }
+        }
+        return isSame
       }
     }
 
@@ -129,14 +139,15 @@
         var spec = try spec(of: name)
         spec.expires = expires
         _ = try set(name, to: spec)
-      default: try change(subject, to: (expires, nil))
+      default: try change(subject) { ($0, $1) = (expires, nil) }
       }
     }
 
     // MARK: parts
 
+    /// - Parameter edit: until when it is wanted, and when it was told that this ends.
     private func change(
-      _ subject: Lease.Subject, to new: (expires: UInt64?, warned: UInt64?)
+      _ subject: Lease.Subject, _ edit: (_ expires: inout UInt64?, _ warned: inout UInt64?) -> Void
     ) throws(ZoneError) {
       switch subject {
       case .zone: break
@@ -144,21 +155,23 @@
         try withSnapshot(name, of: zone) { own, _ throws(ZoneError) in
           try own.change { root in
             for index in root.snapshots.indices where root.snapshots[index].name == name {
-              (root.snapshots[index].expires, root.snapshots[index].warned) = new
+              var snapshot = root.snapshots[index]
+              edit(&snapshot.expires, &snapshot.warned)
+              root.snapshots[index] = snapshot
             }
           }
         }
       case .image(let name):
         guard let store = try ImageStore.open(directories) else { throw ImageStore.noName(name) }
         let lock = try store.share(notice)
-        try store.change(name) { ($0.expires, $0.warned) = new }
+        try store.change(name) { edit(&$0.expires, &$0.warned) }
         withExtendedLifetime(lock) {}
       case .volume(let name):
         guard try volumes().contains(name) else {
           throw .refused("there is no volume \(shortened(name)) (zonectl volume list)")
         }
         let lock = try hold(volume: name)
-        try change(volume: name) { ($0.expires, $0.warned) = new }
+        try change(volume: name) { edit(&$0.expires, &$0.warned) }
         withExtendedLifetime(lock) {}
       }
     }

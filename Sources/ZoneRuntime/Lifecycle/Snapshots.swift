@@ -36,7 +36,13 @@ extension Zones {
     (next.layers, next.snapshots, next.top, next.pending) = (change.layers, change.snapshots, change.top, nil)
     next.base = change.base ?? root.base
     // Otherwise it is made by who first wants it. A bound that cannot be had any more is told now.
-    if spec.quota != nil { try makeLayer(files, spec, change.top, in: store) }
+    if spec.quota != nil {
+      // Whoever was killed behind this had made one, and nobody has written in it.
+      try attempt("make the layer of zone \(files.name) anew") { () throws(SyscallError) in
+        try TreeRemoval.remove(files.own)
+      }
+      try makeLayer(files, spec, change.top, in: store)
+    }
     try next.write(in: files.data)
     if let rubbish { try? TreeRemoval.remove(rubbish) }  // best effort: `prune` goes on with it
     return next

@@ -49,17 +49,11 @@ struct ImageFaultTests {
     private static let making: Set<Substring> = ["73", "83", "258"]
   #endif
 
-  private func tracer(_ stand: ImageStand) throws -> String {
-    let path = "\(stand.folder)/tracer"
-    if !FileSystem.exists(path) { try stand.sh("gcc -O1 -static -o tracer '\(Command.root)/Tests/tracer/tracer.c'") }
-    return path
-  }
-
   /// The numbers of the verb's own calls that can fail, from the first one that makes something on.
   private func calls(_ verb: Verb, _ stand: ImageStand) throws -> Range<Int> {
     try verb.prepare(stand)
     let outcome = try Command.run(
-      try tracer(stand), ["-a", "-o", "\(stand.folder)/told", "--", Command.orchestrator] + verb.words(stand),
+      try stand.tracer(), ["-a", "-o", "\(stand.folder)/told", "--", Command.orchestrator] + verb.words(stand),
       timeout: 120)
     try #require(outcome.status == 0, "\(outcome)")
     return Self.own(try String(contentsOfFile: "\(stand.folder)/told", encoding: .utf8))
@@ -87,7 +81,7 @@ struct ImageFaultTests {
     for number in stride(from: calls.lowerBound, to: calls.upperBound, by: step) {
       try verb.prepare(stand)
       let outcome = try Command.run(
-        try tracer(stand),
+        try stand.tracer(),
         ["-a", "-o", "\(stand.folder)/told", option, "0:\(number)", "--", Command.orchestrator] + verb.words(stand),
         timeout: 120)
       let hit = try String(contentsOfFile: "\(stand.folder)/told", encoding: .utf8)

@@ -78,6 +78,13 @@ final class ImageStand: Sendable {
     return outcome.errors.split(separator: "\n").last.map(String.init) ?? ""
   }
 
+  /// Tests/tracer: has calls of a program fail, or ends it there.
+  func tracer() throws -> String {
+    let path = "\(folder)/tracer"
+    if !FileSystem.exists(path) { try sh("gcc -O1 -static -o tracer '\(Command.root)/Tests/tracer/tracer.c'") }
+    return path
+  }
+
   func store() throws -> ImageStore {
     try #require(try ImageStore.open(try Directories.standard(root: place)))
   }

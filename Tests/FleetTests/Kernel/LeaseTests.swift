@@ -50,6 +50,32 @@ struct LeaseTests {
     #expect(!FileManager.default.fileExists(atPath: "\(zones.data)/past"))
   }
 
+  /// Whoever renews it while a prune is on its way is not overruled by what that one has seen.
+  @Test func whoRenewsMeanwhileIsNotOverruled() throws {
+    let zones = try SnapshotTests.Stand()
+    let stand = zones.stand
+    try stand.ok("set", "a", "expires=2h")
+    try stand.ok("snapshot", "create", "--expires", "2h", "a", "s")
+    try stand.ok("image", "set", "localhost/base:v1", "expires=2h")
+    try stand.ok("volume", "create", "--expires", "2h", "v")
+    let all = Zones(try Directories.standard(root: stand.place)) { _ in }
+    let seen = try all.leases()
+    #expect(seen.count == 4)
+    for words in [
+      ["set", "a"], ["snapshot", "set", "a", "s"], ["image", "set", "localhost/base:v1"], ["volume", "set", "v"],
+    ] {
+      #expect(try stand.zonectl(words + ["expires=30d"]).status == 0)
+    }
+    let renewed = try all.leases()
+    for lease in seen {
+      #expect(try !all.warn(lease), "\(lease)")
+      #expect(try !all.end(lease), "\(lease)")
+    }
+    #expect(try all.leases() == renewed)
+    for lease in renewed { #expect(try all.warn(lease), "\(lease)") }
+    #expect(try all.leases().allSatisfy { $0.warned != nil })
+  }
+
   @Test func whatIsNoTimeIsRefused() throws {
     let zones = try SnapshotTests.Stand()
     for when in [

@@ -230,6 +230,8 @@ struct QuotaTests {
       try stand.ok("snapshot", "rollback", "s", "one")
       #expect(try #require(try disk.used("s")).bytes < 1 << 20)
       #expect(try disk.limits().count == count)
+      try aFreezeThatWasKilledIsDoneByTheNext(disk, "s")
+      #expect(try disk.limits().count == count)
       try stand.ok("delete", "--force", "--yes", "s")
       #expect(try stand.zonectl(sparse.filter { $0 != "--quota" && $0 != "20M" }).status == 0)
       #expect(try stand.refusal("set", "s", "quota=20M").contains("create it anew with --quota"))
@@ -240,6 +242,26 @@ struct QuotaTests {
     #expect(try disk.limits() == [])
     try stand.ok("image", "prune", "--all", "--yes")
     #expect(try FileSystem.list("\(stand.storePath)/layers") == [])
+  }
+
+  /// With the new layer made, and the zone's record not yet what it is then.
+  private func aFreezeThatWasKilledIsDoneByTheNext(_ disk: Disk, _ zone: String) throws {
+    let stand = disk.stand
+    let freeze = [Command.orchestrator, "zonectl", "--root", stand.place, "snapshot", "create", zone]
+    let traced = { (words: [String]) throws -> Command in
+      try Command.run(try stand.tracer(), ["-a", "-o", "\(stand.folder)/told"] + words + ["--"] + freeze, timeout: 120)
+    }
+    #expect(try traced([]).status == 0)
+    let calls = try String(contentsOfFile: "\(stand.folder)/told", encoding: .utf8).split(separator: "\n")
+    let last = try #require(calls.lastIndex { $0.split(separator: " ")[1].hasPrefix("rename") })
+    #expect(try traced(["-k", "0:\(last + 1)"]).status != 0)
+    let data = "\(stand.place)/data/\(zone)"
+    #expect(FileSystem.exists("\(data)/own/root"))
+    #expect(try String(contentsOfFile: "\(data)/root.json", encoding: .utf8).contains("\"pending\""))
+    try stand.ok("start", zone)
+    #expect(
+      disk.isFull(try stand.zonectl(["exec", zone, "--", "dd", "if=/dev/zero", "of=/var/big", "bs=1M", "count=40"])))
+    try stand.ok("halt", zone)
   }
 
   /// A directory's size: full, more of it, restored while a zone has it, and gone.

@@ -543,12 +543,6 @@ struct SnapshotTests {
     var program: [String] { self == .clone ? [Command.zonectl] : [Command.orchestrator, "zonectl"] }
   }
 
-  private func tracer(_ stand: ImageStand) throws -> String {
-    let path = "\(stand.folder)/tracer"
-    if !FileSystem.exists(path) { try stand.sh("gcc -O1 -static -o tracer '\(Command.root)/Tests/tracer/tracer.c'") }
-    return path
-  }
-
   /// A zone `a` as it is before the verb.
   /// - Returns: how it looks at its snapshot `old`, and now.
   private func prepare(_ verb: Verb, _ zones: Stand) throws -> (old: String, before: String) {
@@ -575,7 +569,7 @@ struct SnapshotTests {
     let stand = zones.stand
     let (old, before) = try prepare(verb, zones)
     try stand.sh("cp -a place saved")
-    let tracer = try tracer(stand)
+    let tracer = try stand.tracer()
     let traced = { (words: [String]) throws -> Command in
       try Command.run(
         tracer,
@@ -684,7 +678,7 @@ struct SnapshotTests {
     try zones.write("a", "echo one >/home/one; rm /etc/passwd")
     let before = try zones.view("a")
     try stand.sh("cp -a place saved")
-    let tracer = try tracer(stand)
+    let tracer = try stand.tracer()
     let traced = { (words: [String]) throws -> Command in
       try Command.run(
         tracer,
