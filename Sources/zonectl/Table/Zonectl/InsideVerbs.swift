@@ -48,9 +48,10 @@ let insideVerbs: [Verb] = [
     operands: [Operand("SOURCE", hint: .zonePath), Operand("TARGET", hint: .zonePath)],
     details: """
       One of the two is NAME:PATH, the other a path here (./a:b where the name has a colon). Directories are copied \
-      with all they hold, but not other file systems mounted in them. Paths inside are found by the zone's own eyes: no \
-      symbolic link of its can lead out. As with cp, a TARGET that is a directory receives SOURCE under its own name. \
-      What comes in belongs to the zone's root, what goes out to you; set-id bits, devices, sockets and pipes are left out.
+      with all they hold, but not other file systems mounted in them. Paths inside are found by the zone's own eyes: \
+      no symbolic link of its can lead out. As with cp, a TARGET that is a directory receives SOURCE under its own \
+      name. What comes in belongs to the zone's root, what goes out to you; set-id bits, devices, sockets and pipes \
+      are left out.
       """,
     examples: [
       Example("zonectl cp web:/etc/hosts .", "out"),

@@ -18,12 +18,12 @@ let lifeVerbs: [Verb] = [
     options: [OptionUse("pull")] + commandUses,
     details: """
       none or configured -> installed. Without options, a zone that was configured is made as its spec says. Without \
-      COMMAND it runs what its image says; where that says nothing, its init waits, and you work in it by exec or login. An \
-      image's entrypoint goes before COMMAND.
+      COMMAND it runs what its image says; where that says nothing, its init waits, and you work in it by exec or \
+      login. An image's entrypoint goes before COMMAND.
 
-      --profile FILE: each path that the profile names is put at the same place inside, as -v PATH:PATH[:ro] does; with \
-      only in it there is no network, unless it or an option names one. What a zone does not have is refused with its line. The \
-      spec keeps what came of it, so a later change of the file changes nothing (docs/LEARN.md).
+      --profile FILE: each path that the profile names is put at the same place inside, as -v PATH:PATH[:ro] does; \
+      with only in it there is no network, unless it or an option names one. What a zone does not have is refused with \
+      its line. The spec keeps what came of it, so a later change of the file changes nothing (docs/LEARN.md).
 
       All after COMMAND's first word belongs to the command, also what looks like an option.
       """,
@@ -66,9 +66,10 @@ let lifeVerbs: [Verb] = [
       OptionUse("detach-keys"), OptionUse("timeout", "halt the zone after this long; the status is then 125"),
     ] + processUses,
     details: """
-      The zone stays afterwards unless --rm was given. Without COMMAND you get what the image says, or the \
-      user's shell (from the zone's passwd). --rm of an image's zone wants Linux 6.6. The exit status is the command's own; 128+n where signal n ended it; 125 where zonectl failed, 126 \
-      where the command cannot be invoked, 127 where it was not found.
+      The zone stays afterwards unless --rm was given. Without COMMAND you get what the image says, or the user's \
+      shell (from the zone's passwd). --rm of an image's zone wants Linux 6.6. The exit status is the command's own; \
+      128+n where signal n ended it; 125 where zonectl failed, 126 where the command cannot be invoked, 127 where it \
+      was not found.
       """,
     examples: [
       Example("zonectl run --rm -it", "a shell in a throw-away zone; /usr is the host's, read-only"),

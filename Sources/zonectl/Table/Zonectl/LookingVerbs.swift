@@ -27,14 +27,14 @@ let lookingVerbs: [Verb] = [
     operands: [Operand("NAME", hint: .zone), Operand("KEY=VALUE", .oneOrMore)],
     options: [OptionUse("output"), OptionUse("force")],
     details: """
-      KEY is the name of an option of create (memory, cpus, restart, publish …), env.NAME, label.NAME or command; \
-      KEY= takes the setting away. Flags are true or false. Lists are replaced as a whole: separate the parts by \
-      commas (not of volume and secret), or give the key several times. For each key the answer is live (done), restart (at the next start) or \
-      refused; if one is refused, nothing is changed.
+      KEY is the name of an option of create (memory, cpus, restart, publish …), env.NAME, label.NAME or command; KEY= \
+      takes the setting away. Flags are true or false. Lists are replaced as a whole: separate the parts by commas \
+      (not of volume and secret), or give the key several times. For each key the answer is live (done), restart (at \
+      the next start) or refused; if one is refused, nothing is changed.
       """,
     examples: [
       Example("zonectl set web memory=512M cpus=2", "live"),
-      Example("zonectl set web env.MODE=fast publish=8080:80,8443:443", "the first at the next start, the other live"),
+      Example("zonectl set web env.MODE=fast publish=8080:80,8443:443", "later; at once"),
       Example("zonectl set web memory=", "no limit any more"),
     ]),
   Verb(
@@ -68,10 +68,10 @@ let lookingVerbs: [Verb] = [
       Lines that begin with weaker: name walls that are lower because that was asked for. A setting that waits for the \
       next start differs until then.
 
-      With --pid it is told which walls stand around a process that somebody else started: which namespaces it does not \
-      share with you, its capabilities, filters, limits, mounts and open files. A wall stands, is open, or unknown: whatever \
-      you may not see, and Landlock, which the kernel tells nobody. Only walls named by --require can differ. A \
-      process of a zone of yours is that zone's affair.
+      With --pid it is told which walls stand around a process that somebody else started: which namespaces it does \
+      not share with you, its capabilities, filters, limits, mounts and open files. A wall stands, is open, or \
+      unknown: whatever you may not see, and Landlock, which the kernel tells nobody. Only walls named by --require \
+      can differ. A process of a zone of yours is that zone's affair.
 
       The status is 0 where all is as asked for, 1 where something differs or the zone is not live.
       """,
@@ -87,8 +87,9 @@ let lookingVerbs: [Verb] = [
     options: [OptionUse("follow"), OptionUse("tail", "only the last N events"), OptionUse("output")],
     details: """
       A line an event: created, ready, started, paused, resumed, ended (with the exit status), deleted, expiring (what \
-      --expires gave it is over in less than a day); of a sandbox denied, with what its command was refused. With names, only those zones; a sandbox has the name that --id gave it. \
-      Times are UTC. What happened to fleets as fleets: orchestrator events.
+      --expires gave it is over in less than a day); of a sandbox denied, with what its command was refused. With \
+      names, only those zones; a sandbox has the name that --id gave it. Times are UTC. What happened to fleets as \
+      fleets: orchestrator events.
       """,
     examples: [
       Example("zonectl events -f", "what there was, and what comes"),

@@ -33,9 +33,9 @@ let sandboxVerbs: [Verb] = [
       With --report or --verbose the command is watched: what it is refused is told, each path and call with the rule. \
       --only gives nothing but what is named by --ro and --rw; zonectl learn writes such profiles.
 
-      Where the machine has no user namespaces, --require landlock runs the command all the same, behind Landlock and the \
-      filter alone: its home and TMPDIR are private folders, /tmp, other processes and sockets with a name are closed to it, \
-      and what is protected in a project is not. One line on standard error tells what is not covered.
+      Where the machine has no user namespaces, --require landlock runs the command all the same, behind Landlock and \
+      the filter alone: its home and TMPDIR are private folders, /tmp, other processes and sockets with a name are \
+      closed to it, and what is protected in a project is not. One line on standard error tells what is not covered.
 
       The exit status is the command's own; 128+n where signal n ended it; 125 where zonectl failed, 126 where the \
       command cannot be invoked, 127 where it was not found. Nothing but the command writes to standard output.

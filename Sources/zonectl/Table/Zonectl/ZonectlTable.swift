@@ -18,7 +18,8 @@ public let zonectlTable = CommandTable(
     Example("zonectl stop web", "TERM, ten seconds of grace, then KILL"),
   ],
   chapters: [
-    "a zone's life", "sandboxes", "inside a zone", "looking and changing", "images", "fleets (handed to orchestrator)",
+    "a zone's life", "sandboxes", "inside a zone", "looking and changing", "images (handed to orchestrator)",
+    "fleets (handed to orchestrator)",
     "about zonectl",
   ],
   options: zonectlOptions,
@@ -32,7 +33,7 @@ public let zonectlTable = CommandTable(
         Example("0", "done"),
         Example("1", "failed; one line on standard error says what was tried, why it failed and what to do"),
         Example("2", "the command line was wrong; nothing was done"),
-        Example("run, exec, sandbox", "the command's own status; 128+n where signal n ended it"),
+        Example("run, exec, login, attach, sandbox, learn", "the command's own status; 128+n where signal n ended it"),
         Example("125, 126, 127", "the same: zonectl failed; the command cannot be invoked; it was not found"),
       ]),
     CommandTable.Section(
