@@ -251,4 +251,29 @@ import ZoneRuntime
       #expect(try FileSystem.list("\(stand.storePath)/\(folder)").isEmpty)
     }
   }
+
+  /// A zone that passes lies in its session's run directory alone, and another session of his has another.
+  @Test(.enabled(if: getpwnam("zonestest") != nil, "there is no user zonestest"))
+  func whatAnotherSessionRunsIsNotPruned() throws {
+    let zones = try SnapshotTests.Stand(user: "zonestest")
+    let stand = zones.stand
+    let said = try stand.sh(
+      """
+      as() { setpriv --reuid zonestest --regid zonestest --init-groups -- env -u XDG_RUNTIME_DIR HOME=$PWD/home "$@"; }
+      as mkdir home session
+      as ./zonectl image import root.tar localhost/base:v1
+      as ./zonectl run -d --rm --name passes --image oci:localhost/base:v1 --network none -- sleep infinity
+      trap 'as ./zonectl halt passes' EXIT
+      as env XDG_RUNTIME_DIR=$PWD/session ./zonectl image delete --force localhost/base:v1
+      as env XDG_RUNTIME_DIR=$PWD/session ./zonectl prune
+      as ./zonectl exec passes -- /bin/busybox ls /bin/busybox
+      """)
+    #expect(said.hasSuffix("/bin/busybox\npasses\n") || said.hasSuffix("/bin/busybox\n"), "\(said)")
+    #expect(try stand.sh("ls home/.local/share/zones/.shared/images/layers | wc -l") == "1\n")
+    try stand.sh(
+      """
+      setpriv --reuid zonestest --regid zonestest --init-groups -- env -u XDG_RUNTIME_DIR HOME=$PWD/home ./zonectl prune
+      test "$(ls home/.local/share/zones/.shared/images/layers | wc -l)" = 0
+      """)
+  }
 }
