@@ -45,6 +45,16 @@ extension Zones {
     default: throw .state(zone: files.name, state: state, verb: verb, hint: "")
     }
     guard let spec = try files.readSpec() else { throw .notFound(files.name) }
+    for place in directories.otherRuns {
+      var session = directories
+      session.run = place
+      let other = Zones(session, zonectl: zonectl)
+      guard try other.state(of: other.files(files.name)).isLive else { continue }
+      // Two of one root would write over each other.
+      throw .refused(
+        "cannot \(verb) zone \(files.name): it lives in another session of yours (XDG_RUNTIME_DIR=\(FileSystem.parent(of: place)) zonectl …)"
+      )
+    }
     if FileSystem.exists(files.record) { try cleanUp(files) }
     return spec
   }
