@@ -8,13 +8,7 @@ extension NetworkSession {
     -> NetworkState
   {
     if let state = standing, !state.attachments.isEmpty {
-      let subnet = leases?.subnet ?? state.subnet
-      guard subnet == state.subnet else {
-        throw .conflict(
-          "network \(network) stands on \(state.subnet), but its leases are of \(subnet) (stop its zones first)")
-      }
-      // Where somebody deleted the leases, who is attached still holds his.
-      leases = leases ?? Leases(state)
+      leases = try held(leases, by: state, network)
       return networks.user == nil ? state : try mended(network, state)
     }
     if let half = standing { try lower(network, half) }  // its maker was killed, or who took its last zone off
@@ -44,6 +38,16 @@ extension NetworkSession {
       avoid.append(subnet)
     }
     throw .conflict("cannot make network \(network): every prefix tried was taken meanwhile by another program")
+  }
+
+  /// The leases of a network that stands. Where somebody deleted them, who is attached still holds his.
+  func held(_ leases: Leases?, by state: NetworkState, _ network: String) throws(NetworkError) -> Leases {
+    guard let leases else { return Leases(state) }
+    guard leases.subnet == state.subnet else {
+      throw .conflict(
+        "network \(network) stands on \(state.subnet), but its leases are of \(leases.subnet) (stop its zones first)")
+    }
+    return leases
   }
 
   mutating func choose(_ network: String, leases: inout Leases?, avoiding: [IPv4Subnet]) throws(NetworkError)
@@ -83,10 +87,11 @@ extension NetworkSession {
         "zones of network \(network) may find no names: the host's firewall drops what comes in, in \(finding.chain) (\(finding.mend))"
       )
     }
-    let note = try noteForwarding(network)
+    try noteForwarding(network)
     let bridge = try makeBridge(state, network)
     try Sysctls.write(Sysctls.routeLocalnet(state.bridge), "1")
-    if note {
+    // Another instance that has just given it back has seen our tables by now, or we see what it has done.
+    if try Sysctls.value(Sysctls.forwarding) == "0" {
       try Sysctls.write(Sysctls.forwarding, "1")
       networks.notice(
         "set net.ipv4.ip_forward to 1 for network \(network); it is put back to 0 with the last network")
@@ -160,8 +165,7 @@ extension NetworkSession {
   }
 
   /// Counts the network among the users of forwarding and notes what it was.
-  /// - Returns: whether it must be set.
-  private mutating func noteForwarding(_ network: String) throws(NetworkError) -> Bool {
+  private mutating func noteForwarding(_ network: String) throws(NetworkError) {
     var note = try Sysctls.read(directories.sysctls, boot: boot)
     let value = try Sysctls.value(Sysctls.forwarding)
     if !note.users.contains(network) { note.users.append(network) }
@@ -174,7 +178,6 @@ extension NetworkSession {
       }
     }
     try RecordFile.write(directories.sysctls, note.bytes)
-    return value == "0"
   }
 
   private mutating func giveForwardingBack(_ network: String) throws(NetworkError) {
@@ -183,7 +186,17 @@ extension NetworkSession {
     guard note.users.isEmpty else { return try RecordFile.write(directories.sysctls, note.bytes) }
     for change in note.changes where try Sysctls.value(change.path) == change.set {
       guard try firewall.otherInstances().isEmpty else { continue }
+      // Who came later found it set, and will not set it again: Docker, libvirt.
+      if let other = try firewall.foreignTranslation() {
+        networks.notice("left \(Sysctls.dotted(change.path)) at \(change.set): \(other) needs it")
+        continue
+      }
       try Sysctls.write(change.path, change.before)
+      guard try firewall.otherInstances().isEmpty else {
+        // Another instance began meanwhile, and found it set.
+        try Sysctls.write(change.path, change.set)
+        continue
+      }
       networks.notice("put \(Sysctls.dotted(change.path)) back to \(change.before)")
     }
     try RecordFile.remove(directories.sysctls)

@@ -240,8 +240,22 @@ struct NetworkSession: ~Copyable {
         }
       }
       try lowerIfEmpty(network)
-      if var left = try self.state(network) { try answerNames(network, &left) }
     }
+    try mendHost()
+  }
+
+  /// Of root's networks that stand in this network namespace: names are answered, and the rules are there. Without them
+  /// zones reach each other, the host, and nothing outside.
+  mutating func mendHost() throws(NetworkError) {
+    var stands = false
+    for (network, state) in try states() where try networks.isHere(state, network, on: &route) {
+      stands = true
+      var state = state
+      try answerNames(network, &state)
+    }
+    guard stands, try !firewall.stands() else { return }
+    try ensureTables()
+    networks.notice("put the rules of the zones' networks back: another program had flushed them")
   }
 
   // MARK: ports

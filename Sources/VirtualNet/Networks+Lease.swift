@@ -19,8 +19,12 @@ extension Networks {
 extension NetworkSession {
   mutating func prepare(zone: String, network: String) throws(NetworkError) -> PreparedAddress {
     var leases = try Leases.read(directories.leases(network))
-    let subnet =
-      if let state = try state(network) { state.subnet } else { try choose(network, leases: &leases, avoiding: []) }
+    let subnet: IPv4Subnet
+    if let state = try state(network) {
+      (subnet, leases) = (state.subnet, try held(leases, by: state, network))
+    } else {
+      subnet = try choose(network, leases: &leases, avoiding: [])
+    }
     var held = leases ?? Leases(subnet: subnet)
     let had = held.zones[zone] != nil
     let address = try held.lease(zone, network: network)

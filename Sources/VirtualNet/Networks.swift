@@ -163,12 +163,20 @@ public struct Networks: Sendable {
     try session.republish(zone: zone, network: network, ports: ports)
   }
 
-  /// Takes away attachments whose links are gone or were half made, networks without zones, and starts helpers that
-  /// died again; of an ordinary user's network whatever else was killed, too.
+  /// Takes away attachments whose links are gone or were half made, networks without zones, starts helpers that died again
+  /// and puts rules back that were flushed; of an ordinary user's network mends whatever else was killed, too.
   public func recover() throws(NetworkError) {
     guard FileSystem.exists(directories.stateFolder) else { return }
     var session = try NetworkSession(self)
     try session.recover()
+  }
+
+  /// What was killed of the networks, or flushed by another program, is put right, where something was: to be called by
+  /// whoever looks at the zones.
+  public func mend() throws(NetworkError) {
+    guard try needMending() else { return }
+    var session = try NetworkSession(self)
+    if user == nil { try session.mendHost() } else { try session.recover() }
   }
 
   /// The addresses a zone holds.

@@ -147,6 +147,9 @@ struct Firewall: ~Copyable {
     try ForeignFirewall.find(hook, bridge: bridge, on: &socket)
   }
 
+  /// A rule of another program that translates the senders of what the host forwards.
+  mutating func foreignTranslation() throws(NetworkError) -> String? { try ForeignFirewall.translation(on: &socket) }
+
   private mutating func commit(_ messages: [NetlinkMessage], _ verb: String) throws(NetworkError) {
     guard !messages.isEmpty else { return }
     if let refusal = try socket.transaction(NftMessage.acknowledgingLast(messages)) {

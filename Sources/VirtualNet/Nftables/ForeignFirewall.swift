@@ -27,12 +27,14 @@ enum ForeignFirewall {
     var acceptsOut: String?
     /// Nothing decides: every packet that comes here is dropped or rejected.
     var dropsAll: Bool
+    /// It changes the sender of some.
+    var translates = false
   }
 
   /// - Returns: nil where nothing drops, or where rules let the bridge's packets through in both directions.
   static func find(_ hook: Hook, bridge: String, on socket: inout NetlinkSocket) throws(NetworkError) -> Finding? {
     let chains = try socket.dump(NftMessage.message(4, 0, flags: NetlinkFlag.dump), "list nft chains").map(chain)
-    for base in chains where filters(base, hook) && !(base.table == "zones" || base.table.hasPrefix("zones-")) {
+    for base in chains where filters(base, hook) && !isOurs(base) {
       // Its own rules are few; those of the whole table, thousands on some hosts, are read only where it drops.
       let own = try rules(of: base, wholeTable: false, on: &socket)
       guard judge(base, hook, rules: own, chains: chains, bridge: bridge) != nil else { continue }
@@ -41,6 +43,20 @@ enum ForeignFirewall {
     }
     return nil
   }
+
+  /// - Returns: the chain of another program in whose table there is a rule that translates senders, as who forwards has.
+  static func translation(on socket: inout NetlinkSocket) throws(NetworkError) -> String? {
+    let chains = try socket.dump(NftMessage.message(4, 0, flags: NetlinkFlag.dump), "list nft chains").map(chain)
+    for base in chains where base.type == "nat" && base.hook == 4 /* NF_INET_POST_ROUTING */ && !isOurs(base) {
+      if try rules(of: base, wholeTable: true, on: &socket).contains(where: { $0.translates }) {
+        return "\(families[base.family] ?? "\(base.family)") \(base.table) \(base.name)"
+      }
+    }
+    return nil
+  }
+
+  private static func isOurs(_ chain: Chain) -> Bool { chain.table == "zones" || chain.table.hasPrefix("zones-") }
+  private static let families: [UInt8: String] = [1: "inet", 2: "ip", 7: "bridge", 10: "ip6"]
 
   private static func rules(of base: Chain, wholeTable: Bool, on socket: inout NetlinkSocket) throws(NetworkError)
     -> [Rule]
@@ -65,7 +81,7 @@ enum ForeignFirewall {
     let incoming = rules.contains { names($0.acceptsIn) }
     let outgoing = hook == .input || rules.contains { names($0.acceptsOut) }
     if incoming && outgoing { return nil }
-    let family = [1: "inet", 2: "ip", 7: "bridge"][base.family] ?? "\(base.family)"
+    let family = families[base.family] ?? "\(base.family)"
     let iptables = base.family == 2 && base.table == "filter" && (base.name == "FORWARD" || base.name == "INPUT")
     let docker =
       base.name == "FORWARD" && chains.contains { $0.family == 2 && $0.table == "filter" && $0.name == "DOCKER-USER" }
@@ -92,8 +108,16 @@ enum ForeignFirewall {
     var result = Rule(chain: attributes.string(2) ?? "", dropsAll: false)
     var interface: (incoming: Bool, name: String)?
     var loaded: UInt32?
-    for element in attributes.nested(4)?.all ?? [] {
-      let expression = NetlinkAttributes(element.value)
+    let expressions = (attributes.nested(4)?.all ?? []).map { NetlinkAttributes($0.value) }
+    result.translates = expressions.contains { expression in
+      switch expression.string(1) {
+      case "masq": true
+      case "nat": expression.nested(2)?.big(1, as: UInt32.self) == 0  // NFT_NAT_SNAT
+      case "target": ["MASQUERADE", "SNAT"].contains(expression.nested(2)?.string(1))
+      default: false
+      }
+    }
+    for expression in expressions {
       let data = expression.nested(2)
       switch expression.string(1) {
       case "counter", "log": continue

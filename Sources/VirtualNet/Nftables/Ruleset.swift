@@ -5,7 +5,7 @@
 /// EtherType, IPv6, a packet between networks, a packet to the host.
 struct Ruleset: Sendable {
   /// Raised when the rules change: tables of another number are replaced, in one transaction.
-  static let version = 1
+  static let version = 2
 
   let tableName: String
   /// What the names of the zones' ports on the host's side begin with; a port without elements fails closed by it.
@@ -95,12 +95,15 @@ struct Ruleset: Sendable {
         .init(name: "tcp4a", key: serviceOfAddress), .init(name: "udp4a", key: serviceOfAddress),
       ],
       chains: [
-        // iifname @nets ip daddr 127.0.0.0/8 drop: route_localnet is on for our bridges, and a zone must not use it
         .init(
           "raw", .init(type: "filter", hook: .prerouting, priority: -300),
           [
+            // iifname "dzv-*" drop: frames to 01:80:c2:00:00:0X are handed to the host past the bridge and its hooks; all else
+            // is the bridge's by now
+            [.meta(.nameIn, 1), .compare(1, equal: true, Array(portPrefix.utf8))] + s.drop,
+            // iifname @nets ip daddr 127.0.0.0/8 drop: route_localnet is on for our bridges, and a zone must not use it
             s.fromNetworks + s.ipv4 + [.payload(.network, offset: 16, length: 1, 1), .compare(1, equal: true, [127])]
-              + s.drop
+              + s.drop,
           ]),
         // dnat ip to meta l4proto . th dport map @ports4, and by address
         .init(

@@ -26,22 +26,3 @@ public struct UserNetworks: Sendable {
     try Pasta.checkDevice()
   }
 }
-
-extension Networks {
-  var ruleset: Ruleset { Ruleset(tableName: names.table, portPrefix: names.portPrefix) }
-
-  /// Whether something of an ordinary user's network was killed: `recover` mends it. Looks, and locks nothing.
-  public func needMending() throws(NetworkError) -> Bool {
-    guard FileSystem.exists(directories.stateFolder) else { return false }
-    for network in try Self.names(in: directories.stateFolder) {
-      guard let state = try NetworkState.read(directories.state(network)) else { continue }
-      if state.helper?.isAlive != true || state.pasta?.isAlive != true
-        || state.attachments.contains(where: { $0.phase == .lost })
-      {
-        return true
-      }
-    }
-    for folder in directories.folders where try !RecordFile.drafts(in: folder).isEmpty { return true }
-    return false
-  }
-}

@@ -268,4 +268,10 @@ extension Zones {
       NetworkDirectories(data: directories.shared, run: directories.sharedRun, instanceTag: directories.tag),
       helper: helper, notice: notice)
   }
+
+  /// What was killed or flushed of the networks is put right: called by whoever looks at the zones. What cannot be is told,
+  /// and the look goes on.
+  public func mendNetworks() {
+    do { try networks().mend() } catch { notice("\(error)") }
+  }
 }

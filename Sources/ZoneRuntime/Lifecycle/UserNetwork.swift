@@ -37,16 +37,6 @@ extension Zones {
     return network
   }
 
-  /// What was killed of an ordinary user's networks is put right: called by whoever looks at his zones. What cannot be
-  /// is told, and the look goes on.
-  public func mendNetworks() {
-    guard geteuid() != 0 else { return }
-    do {
-      let networks = try networks()
-      if try networks.needMending() { try networks.recover() }
-    } catch { notice("\(error)") }
-  }
-
   /// Without a word an ordinary user's zone has a network where pasta is installed, and none where it is not; asked for
   /// by name, its absence is an error.
   public func networkWithoutAWord() -> NetworkChoice {

@@ -111,6 +111,9 @@ struct NetRecoveryTests {
       let zones = [try NetZone(), try NetZone()]
       let first = try networks.attach(AttachRequest(zone: "one"), netns: zones[0].namespace)
       try FileSystem.removeTree(host.directories.leases("default"))
+      // As a start does, before it attaches.
+      let prepared = try networks.prepare(zone: "two", network: "default")
+      host.checks.expect(prepared.address != first.address, "one address is leased to two zones")
       let second = try networks.attach(AttachRequest(zone: "two"), netns: zones[1].namespace)
       host.checks.expect(first.address != second.address, "one address for two zones")
       host.checks.expect(

@@ -46,6 +46,25 @@ struct NetRulesetTests {
     }
   }
 
+  @Test("whoever looks puts flushed rules back, and starts a killed helper")
+  func looked() {
+    NetHost.run { host in
+      let networks = try host.networks()
+      let zone = try NetZone()
+      _ = try networks.attach(AttachRequest(zone: "web"), netns: zone.namespace)
+      host.checks.expect(try !networks.needMending(), "what stands is to be mended")
+      let before = try host.output("nft", "list", "ruleset")
+      _ = try host.output("nft", "flush", "ruleset")
+      host.checks.expect(try networks.needMending(), "nobody misses the rules")
+      try networks.mend()
+      let after = try host.output("nft", "list", "ruleset")
+      host.checks.expect(NetGolden.sorted(before) == NetGolden.sorted(after), "before:\n\(before)\nafter:\n\(after)")
+      host.checks.expect(try !networks.needMending(), "mended, and not")
+      // Seen from elsewhere nothing is there, and nothing is to be mended.
+      try zone.inside { host.checks.expect(try !networks.needMending(), "another namespace is not the host") }
+    }
+  }
+
   @Test("tables, links and names that are not ours are refused and left alone")
   func foreign() {
     NetHost.run { host in
@@ -93,6 +112,25 @@ struct NetRulesetTests {
       try two.detach(zone: "web", network: "default", namespaceEnds: false)
       host.checks.expect(try Sysctls.value(Sysctls.forwarding) == "0", "nobody put forwarding back")
       host.checks.expect(try host.output("nft", "list", "ruleset").isEmpty, "tables left")
+    }
+  }
+
+  @Test("forwarding that another program has come to need is left on")
+  func forwardingOfOthers() {
+    NetHost.run { host in
+      let networks = try host.networks()
+      let zone = try NetZone()
+      for (rule, isLeft) in [("tcp dport 1 counter", false), ("ip saddr 172.17.0.0/16 masquerade", true)] {
+        _ = try networks.attach(AttachRequest(zone: "web"), netns: zone.namespace)
+        _ = try host.output(
+          "nft",
+          "add table ip docker; add chain ip docker out { type nat hook postrouting priority 100; }; add rule ip docker out \(rule)"
+        )
+        try networks.detach(zone: "web", network: "default", namespaceEnds: false)
+        host.checks.expect(try Sysctls.value(Sysctls.forwarding) == (isLeft ? "1" : "0"), "\(rule): \(host.notices)")
+        _ = try host.output("nft", "delete table ip docker")
+      }
+      host.checks.expect(host.notices.contains { $0.contains("ip docker out needs it") }, "\(host.notices)")
     }
   }
 

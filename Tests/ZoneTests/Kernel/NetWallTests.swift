@@ -59,6 +59,18 @@ struct NetWallTests {
     return toMAC.bytes + mac.bytes + [8, 0] + ip + [0x10, 0, 0x10, 1, 0, UInt8(8 + payload.count), 0, 0] + payload
   }
 
+  /// ICMPv6 with its checksum (RFC 4443, 2.3).
+  private static func checked(_ message: [UInt8], behind header: [UInt8]) -> [UInt8] {
+    let all = Array(header[8..<40]) + [0, 0, 0, UInt8(message.count), 0, 0, 0, 58] + message
+    var sum: UInt32 = 0
+    for at in stride(from: 0, to: all.count, by: 2) { sum += UInt32(all[at]) << 8 | UInt32(all[at + 1]) }
+    while sum > 0xffff { sum = sum & 0xffff + sum >> 16 }
+    var message = message
+    message[2] = UInt8(~sum >> 8 & 0xff)
+    message[3] = UInt8(~sum & 0xff)
+    return message
+  }
+
   private static func arp(
     sender: MACAddress, frameMAC: MACAddress, address: String, to: MACAddress, target: String, operation: UInt8
   ) -> [UInt8] {
@@ -148,6 +160,44 @@ struct NetWallTests {
       // No frame above may have turned the bridge's forwarding table: the neighbour is still reached.
       host.checks.expect(
         try Self.arrives(marker, at: good) { try Self.send(honest(), from: bad) }, "the forwarding table was poisoned")
+    }
+  }
+
+  /// Frames to such addresses are the host's own (IEEE 802.1D), and no rule of the bridge's ever sees them.
+  @Test("what is sent to a link's own addresses does not reach the host", arguments: [true, false])
+  func linkLocal(bridgedFiltering: Bool) {
+    NetHost.run(bridgedFiltering: bridgedFiltering) { host in
+      let bad = try NetZone()
+      let one = try host.networks().attach(AttachRequest(zone: "bad"), netns: bad.namespace)
+      // As kernels have it that nobody has told otherwise.
+      for link in ["all", "default", one.hostInterface] { try Sysctls.write("net/ipv4/conf/\(link)/rp_filter", "0") }
+      let service = OwnedFD(raw: socket(AF_INET, SocketType.datagram, 0))
+      var anywhere = SocketAddress.ipv4(IPv4Address(0), 0x1001)
+      host.checks.expect(SocketAddress.bind(service.raw, &anywhere) == 0, "no service to be reached")
+      for last in [UInt8(0), 2, 3, 0x0d, 0x0e, 0x0f] {
+        let group = MACAddress("01:80:c2:00:00:0\(String(last, radix: 16))")!
+        let packet = Self.udp(
+          from: "\(one.address)", mac: one.mac, to: "\(one.gateway)", toMAC: group, payload: Array("MARKER-1234".utf8))
+        try Self.send(packet, from: bad)
+        host.checks.expect(
+          try !Poll.wait(service.raw, for: Int16(POLLIN), timeout: 100), "a frame to \(group) reached the host")
+      }
+      // A router's word, for addresses and a way out (RFC 4861).
+      let index = try host.output("cat", "/proc/net/dev_snmp6/\(one.hostInterface)")
+      let advertisement: [UInt8] =
+        [0x60, 0, 0, 0, 0, 48, 58, 255, 0xfe, 0x80] + [UInt8](repeating: 0, count: 13) + [9]
+        + [0xff, 2] + [UInt8](repeating: 0, count: 13) + [1]
+      let options: [UInt8] =
+        [134, 0, 0, 0, 64, 0, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0, 3, 4, 64, 0xc0, 0, 0, 14, 16, 0, 0, 14, 16, 0, 0, 0, 0]
+        + [0x20, 1, 0x0d, 0xb8] + [UInt8](repeating: 0, count: 12)
+      let frame = MACAddress("01:80:c2:00:00:0e")!.bytes + one.mac.bytes + [0x86, 0xdd]
+      try Self.send(frame + advertisement + Self.checked(options, behind: advertisement), from: bad)
+      _ = try Poll.wait(service.raw, for: Int16(POLLIN), timeout: 200)
+      let received = { (text: String) in
+        text.split(separator: "\n").first { $0.hasPrefix("Icmp6InRouterAdvertisements") }
+      }
+      let after = try host.output("cat", "/proc/net/dev_snmp6/\(one.hostInterface)")
+      host.checks.expect(received(index) == received(after), "the host has heard a router: \(after)")
     }
   }
 
