@@ -25,12 +25,15 @@ struct HostNames: Equatable, Sendable {
     return portPrefix + String(repeating: "0", count: 7 - text.count) + text
   }
 
+  /// What every instance's bridges begin with.
+  static let bridgePrefix = "zbr"
+
   /// `zbr-NAME`, or `zbr_` and a hash where that is longer than 15 bytes or the instance has a tag.
   func bridge(_ network: String) -> String {
-    if tag.isEmpty && network.utf8.count <= 11 { return "zbr-\(network)" }
+    if tag.isEmpty && network.utf8.count <= 11 { return "\(Self.bridgePrefix)-\(network)" }
     let power11: UInt64 = 131_621_703_842_267_136  // 36 to the 11th
     let text = String(fnv1a("\(tag)/\(network)") % power11, radix: 36)
-    return "zbr_" + String(repeating: "0", count: 11 - text.count) + text
+    return "\(Self.bridgePrefix)_" + String(repeating: "0", count: 11 - text.count) + text
   }
 
   /// What a bridge carries as its alias, so that we never take over another's.

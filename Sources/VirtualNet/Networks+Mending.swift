@@ -17,6 +17,8 @@ extension Networks {
     {
       return true
     }
+    // The host may have other addresses by now.
+    for (_, state) in states where try UserNetworks.closed(to: state.subnet) != state.closed { return true }
     for folder in directories.folders where try !RecordFile.drafts(in: folder).isEmpty { return true }
     return false
   }

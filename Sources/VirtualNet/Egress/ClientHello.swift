@@ -20,8 +20,10 @@ enum ClientHello {
   /// Reads from the first byte that the client sends.
   static func read(_ bytes: some RandomAccessCollection<UInt8>) -> Reading<Shown> {
     guard let first = bytes.first else { return .incomplete }
-    // The major number has been 3 in each version with records like these.
-    guard kinds.contains(first), bytes.dropFirst().first ?? 3 == 3 else { return .complete(.noTLS, length: 0) }
+    // The major number has been 3 in each version with records like these. There are servers that take any below 16.
+    let major = bytes.dropFirst().first ?? 3
+    guard kinds.contains(first), major < 16 else { return .complete(.noTLS, length: 0) }
+    guard major == 3 else { return .wrong("a record of another version") }
     // There are servers that pass over an alert before the hello.
     guard first == handshake || bytes.count < 2 else { return .wrong("a record before the hello") }
     return records(bytes)

@@ -5,9 +5,11 @@ private enum RouteNumber {
   static let local: UInt16 = 2  // IFA_LOCAL
   static let address: UInt16 = 1  // IFA_ADDRESS
   static let broadcast: UInt16 = 4  // IFA_BROADCAST
+  static let label: UInt16 = 3  // IFA_LABEL
   static let newRoute: UInt16 = 24  // RTM_NEWROUTE
   static let gateway: UInt16 = 5  // RTA_GATEWAY
   static let outgoingLink: UInt16 = 4  // RTA_OIF
+  static let deleteRoute: UInt16 = 25  // RTM_DELROUTE
   static let getRoute: UInt16 = 26  // RTM_GETROUTE
   static let destination: UInt16 = 1  // RTA_DST
 }
@@ -29,11 +31,22 @@ enum Address {
 
   /// As above, with prefixes and links.
   static func held(on socket: inout NetlinkSocket) throws(NetworkError) -> [Held] {
+    try socket.dump(getAll, "list addresses").compactMap(parse)
+  }
+
+  /// As above, with labels: a link's name, and what somebody has put behind it.
+  static func labelled(on socket: inout NetlinkSocket) throws(NetworkError) -> [(held: Held, label: String)] {
+    try socket.dump(getAll, "list addresses").compactMap { reply in
+      parse(reply).map { ($0, reply.attributes(after: 8).string(RouteNumber.label) ?? "") }
+    }
+  }
+
+  private static var getAll: NetlinkMessage {
     let getAddress: UInt16 = 22  // RTM_GETADDR
     var message = NetlinkMessage(type: getAddress, flags: NetlinkFlag.request | NetlinkFlag.dump)
     message.append([UInt8(AF_INET), 0, 0, 0])
     message.append(UInt32(0))
-    return try socket.dump(message, "list addresses").compactMap(parse)
+    return message
   }
 
   /// struct ifaddrmsg: family, prefix length, flags, scope, link
@@ -73,16 +86,23 @@ enum Route {
     return message
   }
 
-  /// `ip route replace prohibit ADDRESS`: what is sent there is refused.
-  static func prohibit(_ address: IPv4Address) -> NetlinkMessage {
+  /// `ip route replace prohibit PREFIX`: what is sent there is refused.
+  static func prohibit(_ prefix: IPv4Subnet) -> NetlinkMessage {
     let replace: UInt16 = 0x100  // NLM_F_REPLACE
-    var message = NetlinkMessage(
-      type: RouteNumber.newRoute,
-      flags: NetlinkFlag.request | NetlinkFlag.acknowledge | NetlinkFlag.create | replace)
+    return prohibiting(prefix, type: RouteNumber.newRoute, flags: NetlinkFlag.create | replace)
+  }
+
+  /// `ip route delete prohibit PREFIX`
+  static func permit(_ prefix: IPv4Subnet) -> NetlinkMessage {
+    prohibiting(prefix, type: RouteNumber.deleteRoute, flags: 0)
+  }
+
+  private static func prohibiting(_ prefix: IPv4Subnet, type: UInt16, flags: UInt16) -> NetlinkMessage {
+    var message = NetlinkMessage(type: type, flags: NetlinkFlag.request | NetlinkFlag.acknowledge | flags)
     // struct rtmsg: family, lengths of dst and src, tos, table main, protocol boot, scope universe, type prohibit
-    message.append([UInt8(AF_INET), 32, 0, 0, 254, 3, 0, 8])
+    message.append([UInt8(AF_INET), UInt8(prefix.length), 0, 0, 254, 3, 0, 8])
     message.append(UInt32(0))
-    message.attribute(RouteNumber.destination, address.bytes)
+    message.attribute(RouteNumber.destination, prefix.base.bytes)
     return message
   }
 

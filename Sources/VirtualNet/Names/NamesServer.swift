@@ -20,6 +20,8 @@ public final class NamesServer {
   private var state: WatchedFile
   private var resolverFile: WatchedFile
   private var table: NameTable?
+  /// Whoever asks from elsewhere, a neighbour of the host's, is told nothing.
+  private var subnet: IPv4Subnet?
   private var resolvers: [Resolver] = []
   private var questions: [ForwardedQuestion] = []
   private var conversations: [StreamConversation] = []
@@ -95,7 +97,9 @@ public final class NamesServer {
     for (index, one) in asked.enumerated() where entries[2 + index].revents != 0 { takeAnswer(one) }
     for (index, one) in talking.enumerated() {
       let at = 2 + asked.count + 2 * index
-      if entries[at].revents != 0 || entries[at + 1].revents != 0 { one.advance(self) }
+      if entries[at].revents != 0 || entries[at + 1].revents != 0 {
+        one.advance(self, told: entries[at].revents)
+      }
     }
     expire()
     return true
@@ -106,7 +110,10 @@ public final class NamesServer {
   private func refresh() -> Bool {
     if state.hasChanged() {
       // A state that cannot be read leaves the last table standing: it is replaced whole or not at all.
-      if let read = try? NetworkState.read(state.path) { table = NameTable(read) }
+      if let read = try? NetworkState.read(state.path) {
+        table = NameTable(read)
+        subnet = read.subnet
+      }
     }
     return !state.isMissing
   }
@@ -132,6 +139,11 @@ public final class NamesServer {
     return table?.reply(to: question, turn: turn & 0xffff, room: room)
   }
 
+  private func knows(_ source: IPv4Address?) -> Bool {
+    guard let source, let subnet else { return false }
+    return subnet.contains(source)
+  }
+
   // MARK: datagrams
 
   private func takeDatagrams() {
@@ -144,6 +156,7 @@ public final class NamesServer {
         }
       }
       guard got >= 0 else { return }
+      guard knows(SocketAddress.ipv4(of: sender)) else { continue }
       let bytes = Array(room[0..<got])
       switch DNSQuestion.parse(bytes) {
       case .ignore: continue
@@ -226,6 +239,7 @@ public final class NamesServer {
       guard zns_fcntl(number, F_SETFD, Int(FD_CLOEXEC)) >= 0, zns_fcntl(number, F_SETFL, Int(O_NONBLOCK)) >= 0 else {
         continue
       }
+      guard knows(source) else { continue }
       if conversations.count(where: { $0.source == source }) < Limit.streamsOfOne {
         conversations.append(StreamConversation(socket, source: source))
       }

@@ -36,7 +36,13 @@ final class StreamConversation {
 
   private var resolverNumber: CInt { if let number = resolver?.raw { number } else { -1 } }
 
-  func advance(_ server: NamesServer) {
+  /// - Parameter told: what poll(2) has told of the asker.
+  func advance(_ server: NamesServer, told: Int16) {
+    // That he is gone is told whatever is waited for, and told again each time.
+    if question != nil, told & Int16(POLLERR | POLLHUP) != 0 {
+      isOver = true
+      return
+    }
     if resolverNumber >= 0 { exchange(server) }
     if !output.isEmpty { flush() }
     if !isOver && output.isEmpty && question == nil {

@@ -6,6 +6,7 @@
 ///     network zbr-default 10.88.0.0/24 BOOT
 ///     helper PID STARTED
 ///     pasta PID STARTED
+///     closed 192.0.2.7/32
 ///     zone web up dzv-0000001 17 10.88.0.2 02:…
 ///     alias web www
 ///     port web tcp * 8080 80
@@ -34,6 +35,8 @@ struct NetworkState: Equatable, Sendable {
   var pasta: ProcessRecord?
   /// A pasta is being started, or its starter was killed meanwhile: `pasta starting`.
   var pastaIsStarting = false
+  /// What of the host an ordinary user's network does not reach.
+  var closed: [IPv4Subnet] = []
   var attachments: [Attachment] = []
 
   private static let kind = "zones-network"
@@ -80,6 +83,9 @@ struct NetworkState: Equatable, Sendable {
     case ("pasta", 3):
       guard let pid = Int32(line[1]), let started = line.unsigned(2, as: UInt64.self) else { return false }
       pasta = ProcessRecord(pid: pid, started: started)
+    case ("closed", 2):
+      guard let prefix = IPv4Subnet(line[1]) else { return false }
+      closed.append(prefix)
     case ("zone", 7):
       guard let phase = Attachment.Phase(rawValue: line[2]), let index = line.unsigned(4, as: UInt32.self),
         let address = line.address(5), let mac = line.mac(6)
@@ -107,6 +113,7 @@ struct NetworkState: Equatable, Sendable {
     if let helper { file.line("helper", "\(helper.pid)", "\(helper.started)") }
     if let pasta { file.line("pasta", "\(pasta.pid)", "\(pasta.started)") }
     if pastaIsStarting { file.line("pasta", "starting") }
+    for prefix in closed { file.line("closed", "\(prefix)") }
     for one in attachments {
       file.line(
         "zone", one.zone, one.phase.rawValue, one.interface, String(one.index), one.address.description,

@@ -44,7 +44,8 @@ extension NetworkSession {
     try enter(network, space)
     try route.perform("set the network's loopback up", Link.setUp(1))
     try makeBridge(state, network)
-    try closeHost()
+    state.closed = []
+    try closeHost(network, &state)
     let part: HelperProcess.UserPart? = HelperProcess.UserPart(
       space: space, relay: try RelayControl.bind(directories, network))
     let started = try HelperProcess.start(networks.helper + [network], gateway: state.subnet.gateway, user: part)
@@ -56,10 +57,16 @@ extension NetworkSession {
 
   /// The host's own services are out of reach, as from root's networks: pasta would connect to them, since its user may.
   /// Not the address that pasta gives the network itself, which is the network's own there, and behind its walls.
-  private mutating func closeHost() throws(NetworkError) {
-    var host = try NetlinkSocket(.route)
-    let addresses = try Address.all(on: &host).filter { $0.number >> 24 != 127 }
-    try route.perform(addresses.map { ("close the host's address \($0)", Route.prohibit($0), []) })
+  /// It may have others by now than when that was last done.
+  private mutating func closeHost(_ network: String, _ state: inout NetworkState) throws(NetworkError) {
+    let wanted = try UserNetworks.closed(to: state.subnet)
+    let (new, old) = (wanted.filter { !state.closed.contains($0) }, state.closed.filter { !wanted.contains($0) })
+    guard !new.isEmpty || !old.isEmpty else { return }
+    try route.perform(
+      new.map { ("close the host's \($0)", Route.prohibit($0), []) }
+        + old.map { ("open \($0) again", Route.permit($0), [ESRCH]) })
+    state.closed = wanted
+    try write(state, network)
   }
 
   private func connectOutside(_ network: String, _ state: inout NetworkState) throws(NetworkError) {
@@ -111,7 +118,7 @@ extension NetworkSession {
       try connectOutside(network, &state)
       networks.notice("network \(network): pasta was killed, and started again")
     }
-    try closeHost()  // it may have another address by now
+    try closeHost(network, &state)
     for lost in state.attachments where lost.phase == .lost { try reconnect(lost, network, &state) }
     return state
   }

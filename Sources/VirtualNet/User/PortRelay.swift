@@ -64,7 +64,8 @@ final class PortRelay {
     for number in ready.prefix(max(0, count)) {
       // One that an earlier event of this turn closed is no source any more.
       switch sources[number] {
-      case .control: takeCommand()
+      case .control: takeCommander()
+      case .commander(let commander): if !takeCommand(commander) { forget(number) }
       case .streams(let listener): accept(listener)
       case .datagrams(let listener): listener.take(self)
       case .flow(let flow): if flow.advance(self) { close(flow) }
@@ -72,6 +73,7 @@ final class PortRelay {
       case nil: continue
       }
     }
+    if isPaused, hasRoom { pauseListeners(false) }
     if hasDatagramFlows {
       // The clock begins with the machine: in its first minutes nothing is that old.
       let now = Clock.monotonicNanoseconds()
@@ -85,13 +87,16 @@ final class PortRelay {
   static let reads = UInt32(ZNS_EPOLL_IN), writes = UInt32(ZNS_EPOLL_OUT)
 
   func watch(_ number: CInt, _ source: RelaySource, events: UInt32 = reads) {
-    _ = zns_epoll_control(epoll.raw, CInt(ZNS_EPOLL_ADD), number, events)
     sources[number] = source
     descriptors += 1
+    change(number, from: 0, to: events)
   }
 
-  func change(_ number: CInt, events: UInt32) {
-    _ = zns_epoll_control(epoll.raw, CInt(ZNS_EPOLL_MODIFY), number, events)
+  /// Of whom nothing is wanted is not asked: epoll(7) tells of an end whatever it was asked, and tells it again each time.
+  func change(_ number: CInt, from old: UInt32, to new: UInt32) {
+    guard old != new else { return }
+    let verb = old == 0 ? ZNS_EPOLL_ADD : new == 0 ? ZNS_EPOLL_DELETE : ZNS_EPOLL_MODIFY
+    _ = zns_epoll_control(epoll.raw, CInt(verb), number, new)
   }
 
   /// Called before the descriptor closes.
@@ -103,25 +108,29 @@ final class PortRelay {
 
   // MARK: commands
 
-  private func takeCommand() {
+  private func takeCommander() {
     let number = Glibc.accept(control.raw, nil, nil)
     guard number >= 0 else { return }
-    let link = OwnedFD(raw: number)
+    let commander = RelayCommander(link: OwnedFD(raw: number))
     _ = zns_fcntl(number, F_SETFD, Int(FD_CLOEXEC))
     var pid: pid_t = 0
     var uid: uid_t = 0
     var gid: gid_t = 0
     guard zns_peer_credentials(number, &pid, &uid, &gid) == 0, uid == geteuid() else { return }
-    // The commander waits for each answer, so a silent one is gone or broken: it must not hold the flows up.
-    while (try? Poll.wait(number, for: Int16(POLLIN), timeout: 100)) == true {
-      var bytes = [UInt8](repeating: 0, count: RelayMessage.room)
-      var sockets = [CInt](repeating: -1, count: RelayMessage.most)
-      var count = CInt(sockets.count)
-      let got = zns_receive_fds(number, &bytes, bytes.count, &sockets, &count, 0)
-      guard got > 0 else { return }
-      var answer = UInt8(truncatingIfNeeded: obey(RelayMessage(Array(bytes[0..<got])), Array(sockets[0..<Int(count)])))
-      send(link.raw, &answer, 1, CInt(truncatingIfNeeded: MSG_NOSIGNAL | MSG_DONTWAIT))
-    }
+    watch(number, .commander(commander))
+  }
+
+  /// One message, and its answer.
+  /// - Returns: whether there may be more.
+  private func takeCommand(_ commander: RelayCommander) -> Bool {
+    var bytes = [UInt8](repeating: 0, count: RelayMessage.room)
+    var sockets = [CInt](repeating: -1, count: RelayMessage.most)
+    var count = CInt(sockets.count)
+    let got = zns_receive_fds(commander.link.raw, &bytes, bytes.count, &sockets, &count, 0)
+    guard got > 0 else { return false }
+    var answer = UInt8(truncatingIfNeeded: obey(RelayMessage(Array(bytes[0..<got])), Array(sockets[0..<Int(count)])))
+    send(commander.link.raw, &answer, 1, CInt(truncatingIfNeeded: MSG_NOSIGNAL | MSG_DONTWAIT))
+    return true
   }
 
   /// - Parameter sockets: become ours.
@@ -132,7 +141,10 @@ final class PortRelay {
       for (port, number) in zip(message!.ports, sockets) {
         let listener = RelayListener(OwnedFD(raw: number), port, zone: message!.zone, address: message!.address)
         listeners.append(listener)
-        watch(number, port.transport == .tcp ? .streams(listener) : .datagrams(listener))
+        switch port.transport {
+        case .tcp: watch(number, .streams(listener), events: isPaused ? 0 : Self.reads)
+        case .udp: watch(number, .datagrams(listener))
+        }
       }
       return 0
     case .drop where sockets.isEmpty:
@@ -160,7 +172,7 @@ final class PortRelay {
   private func accept(_ listener: RelayListener) {
     // A few at a time, so that a flood on one port does not starve the others.
     for _ in 0..<16 {
-      guard descriptors + 2 <= mostDescriptors else { return pauseListeners(true) }
+      guard hasRoom else { return pauseListeners(true) }
       let number = Glibc.accept(listener.socket.raw, nil, nil)
       guard number >= 0 else { return }
       let client = OwnedFD(raw: number)
@@ -174,7 +186,6 @@ final class PortRelay {
   private func close(_ flow: RelayFlow) {
     flow.listener.flows[ObjectIdentifier(flow)] = nil
     release(flow)
-    pauseListeners(false)
   }
 
   private func release(_ flow: RelayFlow) {
@@ -182,20 +193,28 @@ final class PortRelay {
     forget(flow.zone.raw)
   }
 
+  private var hasRoom: Bool { descriptors + 2 <= mostDescriptors }
   private var isPaused = false
   /// Where descriptors run out, what connects waits in the sockets.
   private func pauseListeners(_ pause: Bool) {
     guard pause != isPaused else { return }
     isPaused = pause
     for listener in listeners where listener.port.transport == .tcp {
-      change(listener.socket.raw, events: pause ? 0 : Self.reads)
+      change(listener.socket.raw, from: pause ? Self.reads : 0, to: pause ? 0 : Self.reads)
     }
   }
+}
+
+/// A command that has come to the relay, for as long as it stays.
+final class RelayCommander {
+  let link: OwnedFD
+  init(link: consuming OwnedFD) { self.link = link }
 }
 
 /// What a descriptor of the relay's is.
 enum RelaySource {
   case control
+  case commander(RelayCommander)
   case streams(RelayListener)
   case datagrams(RelayListener)
   case flow(RelayFlow)

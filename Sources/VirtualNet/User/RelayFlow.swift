@@ -73,8 +73,8 @@ final class RelayFlow {
     let wanted = (
       client: Self.wish(reads: toZone, writes: toClient), zone: Self.wish(reads: toClient, writes: toZone)
     )
-    if wanted.client != interests.client { relay.change(client.raw, events: wanted.client) }
-    if wanted.zone != interests.zone { relay.change(zone.raw, events: wanted.zone) }
+    relay.change(client.raw, from: interests.client, to: wanted.client)
+    relay.change(zone.raw, from: interests.zone, to: wanted.zone)
     interests = wanted
     return false
   }

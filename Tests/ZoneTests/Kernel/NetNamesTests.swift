@@ -130,6 +130,60 @@ struct NetNamesTests {
     }
   }
 
+  @Test("who is not of the network is told nothing, and nobody waits for an asker that has gone")
+  func strangers() {
+    NetHost.run { host in
+      let zone = try NetZone()
+      let gateway = try host.networks().attach(AttachRequest(zone: "z0"), netns: zone.namespace).gateway.description
+      let resolvers = "\(host.directories.run)/resolv.conf"
+      try FileSystem.replace(resolvers, with: Array("nameserver 127.0.0.1\n".utf8))
+      let helper = try Helper(host, network: "default", gateway: gateway, resolvers: resolvers, port: 5300)
+      defer { helper.stop() }
+      // From an address that is not the network's, as a neighbour of the host's would.
+      _ = try host.output("ip", "addr", "add", "198.51.100.1/32", "dev", "lo")
+      let question = Self.question("z0")
+      var (own, place) = (
+        SocketAddress.ipv4(IPv4Address("198.51.100.1")!, 0), SocketAddress.ipv4(IPv4Address(gateway)!, 53)
+      )
+      for isStranger in [false, true] {
+        let asking = OwnedFD(raw: socket(AF_INET, SocketType.datagram, 0))
+        host.checks.expect(
+          (!isStranger || SocketAddress.bind(asking.raw, &own) == 0) && SocketAddress.connect(asking.raw, &place) == 0
+            && send(asking.raw, question, question.count, 0) == question.count, "cannot ask")
+        let answers = try Poll.wait(asking.raw, for: Int16(POLLIN), timeout: isStranger ? 300 : 3000)
+        host.checks.expect(answers != isStranger, isStranger ? "a stranger is told" : "the host is told nothing")
+      }
+      let stream = OwnedFD(raw: socket(AF_INET, SocketType.stream, 0))
+      host.checks.expect(
+        SocketAddress.bind(stream.raw, &own) == 0 && SocketAddress.connect(stream.raw, &place) == 0, "no TCP")
+      var byte: UInt8 = 0
+      host.checks.expect(
+        try Poll.wait(stream.raw, for: Int16(POLLIN), timeout: 3000) && recv(stream.raw, &byte, 1, 0) <= 0,
+        "a stranger is served by TCP")
+
+      // One that asks what takes a while, and breaks off: what was asked for him ends with him.
+      let upstream = try Upstream(port: 5300)
+      let asked = Self.question("example.org")
+      try zone.inside {
+        guard let asker = try NetTCP.connect(gateway, 53) else { return host.checks.fail("TCP is refused") }
+        _ = send(asker.raw, [0, UInt8(asked.count)] + asked, asked.count + 2, 0)
+        guard let resolver = try NetTCP.accept(upstream.streams, milliseconds: 3000) else {
+          return host.checks.fail("the resolver was not asked")
+        }
+        var room = [UInt8](repeating: 0, count: 512)
+        host.checks.expect(recv(resolver.raw, &room, room.count, 0) > 0, "the resolver was asked nothing")
+        var linger = Glibc.linger(l_onoff: 1, l_linger: 0)
+        setsockopt(asker.raw, SOL_SOCKET, SO_LINGER, &linger, socklen_t(MemoryLayout<Glibc.linger>.size))
+        _ = consume asker
+        // A conversation without progress ends after ten seconds.
+        host.checks.expect(
+          try Poll.wait(resolver.raw, for: Int16(POLLIN), timeout: 3000)
+            && recv(resolver.raw, &room, room.count, 0) <= 0,
+          "an asker that has gone is waited for")
+      }
+    }
+  }
+
   @Test("zones find each other by name and alias, addresses by their zones, and the world by the host's resolver")
   func names() {
     NetHost.run { host in

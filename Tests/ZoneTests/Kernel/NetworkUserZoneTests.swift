@@ -99,8 +99,8 @@ struct NetworkUserZoneTests {
         "ip link add zonestest0 type veth peer name zonestest1; ip addr add 198.51.100.1/24 dev zonestest0; ip link set zonestest0 up"
       )
       defer { _ = try? Command.text("ip", "link", "del", "zonestest0") }
-      // The next zone's attach learns of the new address.
-      try zones.make("b", "running", [])
+      // Whoever looks at the zones learns of the new address.
+      try zones.ok("list")
       let hosts = try Command.text("hostname", "-I").split(separator: " ").filter { !$0.contains(":") }.map(String.init)
       #expect(hosts.contains("198.51.100.1"))
       let own = try #require(try zones.status("a")?.addresses?.first)
@@ -110,6 +110,41 @@ struct NetworkUserZoneTests {
         #expect(try zones.fetch(from: "a", "http://\(address):18093/").status != 0, "the host answers at \(address)")
       }
       #expect(server.isRunning)
+      // What is the host's no more may be somebody else's.
+      let closed = { () throws -> Bool in
+        let helper = try #require(try Served(zones).pids.first)
+        return try Command.text("nsenter", "-t", "\(helper)", "-n", "ip", "route").contains("198.51.100.1")
+      }
+      #expect(try closed())
+      try Command.text("ip", "link", "del", "zonestest0")
+      try zones.ok("list")
+      #expect(try !closed())
+    }
+  }
+
+  /// epoll(7) tells of an end again and again, whatever it was asked.
+  @Test func aClientThatHasGoneCostsNothing() throws {
+    try Zonectl.withTun { zones in
+      let script = """
+        my $s = IO::Socket::INET->new(Listen => 5, LocalPort => 80) or die $!; $| = 1; print "listens\\n";
+        while (my $c = $s->accept) { 1 while <$c>; print $c "late\\n"; $c->flush; print "answered\\n"; sleep 1000 }
+        """
+      try zones.ok("run", "-d", "--name", "web", "-p", "18091:80", "--", "perl", "-MIO::Socket::INET", "-e", script)
+      #expect(try eventually { try zones.ok("logs", "web").text.contains("listens") })
+      let client =
+        "my $c = IO::Socket::INET->new(PeerAddr => '127.0.0.1:18091') or die $!; print $c \"hello\\n\"; close $c"
+      #expect(try Command("perl", "-MIO::Socket::INET", "-e", client).run().status == 0)
+      #expect(try eventually { try zones.ok("logs", "web").text.contains("answered") })
+      let helper = try #require(try Served(zones).pids.first)
+      // In hundredths of a second.
+      let used = { () throws -> Int in
+        let line = try #require(contents("/proc/\(helper)/stat")?.split(separator: ") ").last)
+        let words = line.split(separator: " ")
+        return try #require(Int(words[11])) + (try #require(Int(words[12])))
+      }
+      let before = try used()
+      _ = poll(nil, 0, 1000)
+      #expect(try used() - before < 50)
     }
   }
 

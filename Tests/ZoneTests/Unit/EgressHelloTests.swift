@@ -49,7 +49,7 @@ struct Hello {
   }
 
   @Test("other protocols are none") func others() {
-    for text in ["SSH-2.0-x\r\n", "GET / HTTP/1.1\r\n", "\u{16}\u{4}x"] {
+    for text in ["SSH-2.0-x\r\n", "GET / HTTP/1.1\r\n", "\u{16}\u{10}x"] {
       #expect(ClientHello.read(Array(text.utf8)) == .complete(.noTLS, length: 0))
     }
     #expect(ClientHello.read([UInt8]()) == .incomplete)
@@ -63,6 +63,7 @@ struct Hello {
         return
       }
     }
+    for major: UInt8 in [0, 1, 2, 4, 15] { wrong([22, major, 3], "major version \(major)") }
     let good = Hello("a.example")
     var two = good
     two.extensions.append((0, Hello.vector([0] + Hello.vector(Array("evil.example".utf8), 2), 2)))

@@ -90,6 +90,7 @@ struct NetLeaseTests {
     var state = NetworkState(bridge: "zbr-a", subnet: IPv4Subnet("10.88.2.0/24")!, boot: "b-1")
     state.helper = ProcessRecord(pid: 7, started: 99)
     state.pasta = ProcessRecord(pid: 8, started: 101)
+    state.closed = [IPv4Subnet("192.0.2.1/32")!, IPv4Subnet("10.88.0.0/24")!]
     state.attachments = [
       .init(
         zone: "web", phase: .up, interface: "dzv-1", index: 9, address: IPv4Address("10.88.2.2")!,
