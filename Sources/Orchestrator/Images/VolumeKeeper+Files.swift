@@ -49,22 +49,28 @@ extension VolumeKeeper {
   struct Hold {
     fileprivate var holds: [ZoneHold] = []
     fileprivate var locks: [VolumeLock] = []
+    /// Those that were not frozen before.
+    fileprivate var running = 0
     private let begun = Clock.monotonicNanoseconds()
 
-    /// Thaws them.
-    /// - Returns: how many there were, and for how many tenths of a second; nil: none.
-    mutating func end() -> String? {
-      for hold in holds { hold.end() }
-      defer { (holds, locks) = ([], []) }
-      guard !holds.isEmpty else { return nil }
+    /// Lets go of them all.
+    /// - Returns: how many were frozen for this, and for how many tenths of a second; nil: none.
+    /// - Throws: where one did not stand still until now.
+    mutating func end() throws(ZoneError) -> String? {
+      var failure: ZoneError?
+      for hold in holds { do throws(ZoneError) { try hold.end() } catch { failure = failure ?? error } }
+      (holds, locks) = ([], [])
+      if let failure { throw failure }
+      guard running > 0 else { return nil }
+      defer { running = 0 }
       let tenths = (Clock.monotonicNanoseconds() - begun) / 100_000_000
-      let who = holds.count == 1 ? "1 zone was" : "\(holds.count) zones were"
+      let who = running == 1 ? "1 zone was" : "\(running) zones were"
       return "\(who) frozen for \(tenths / 10).\(tenths % 10) s"
     }
   }
 
-  /// Freezes the zones that may write in volumes now, and keeps everybody from thawing them. The volumes' locks are held:
-  /// none is started.
+  /// Freezes the zones that may write in volumes now, and keeps everybody from resuming them. The volumes' locks are held:
+  /// none is started. Who ends one is told of by the hold's end.
   /// - Parameter own: a zone whose lock the caller has, and who is frozen by him.
   func hold(writersOf names: [String], but own: String? = nil) throws(ZoneError) -> Hold {
     var hold = Hold()
@@ -75,12 +81,14 @@ extension VolumeKeeper {
     do throws(ZoneError) {
       for zone in writers.sorted() where zone != own {
         hold.locks.append(try zones.hold(zone: zone))
-        // One that is frozen already stays so, since its lock is ours; one that waits at its gate writes nothing.
-        guard try zones.status(zone).state == .running else { continue }
+        // One that waits at its gate writes nothing, and does not get through it without its lock.
+        let state = try zones.status(zone).state
+        guard state.isLive, state != .ready else { continue }
         hold.holds.append(try ZoneHold(zone, root: directories.root, program: program))
+        if state != .frozen { hold.running += 1 }
       }
     } catch {
-      _ = hold.end()
+      _ = try? hold.end()  // the first error is the one to report
       throw error
     }
     return hold
@@ -99,17 +107,20 @@ extension VolumeKeeper {
     do throws(ImageError) {
       try ArchiveOutput.write(to: file) { (output, words) throws(ImageError) in
         var hold = try stored { () throws(ZoneError) in try self.hold(writersOf: [name]) }
-        defer { _ = hold.end() }
+        defer { _ = try? hold.end() }
+        let ended = { (hold: inout Hold) throws(ImageError) -> String? in
+          try stored { () throws(ZoneError) in try hold.end() }
+        }
         let copy = beside(name, "old")
         guard !hold.holds.isEmpty, ground.disk == nil, sharesBlocks() else {
           try pack(ground.folder, compression, output, words)
-          if let told = hold.end() { notice("\(told), while it was read") }
+          if let told = try ended(&hold) { notice("\(told), while it was read") }
           return
         }
         try stored { () throws(ZoneError) in try makeEmpty(copy, name) }
         defer { try? remove(copy, name) }
         try copyTree(ground.folder, to: copy)
-        if let told = hold.end() { notice("\(told), while a copy was made that shares its blocks") }
+        if let told = try ended(&hold) { notice("\(told), while a copy was made that shares its blocks") }
         try pack(copy, compression, output, words)
       }
     } catch { throw .refused("cannot back volume \(name) up: \(error)") }
@@ -358,18 +369,16 @@ extension VolumeKeeper {
       throw .refused("\(text) (until it is done there has to be room for both: zonectl volume set \(name) size=SIZE)")
     }
     try makeEmpty(old, name)
+    defer { rmdir(old) }  // where all is as it was it is empty
     var hold = try self.hold(writersOf: [name])
-    defer { _ = hold.end() }
-    do throws(ZoneError) {
-      try swap(ground.folder, new, old, name, keeping: ground.disk == nil ? [] : [new, old], top: hasTop)
-    } catch {
-      rmdir(old)  // where all is as it was it is empty
-      throw error
-    }
-    if let told = hold.end() { notice("\(told) for it") }
+    defer { _ = try? hold.end() }
+    try swap(ground.folder, new, old, name, keeping: ground.disk == nil ? [] : [new, old], top: hasTop)
+    var torn: ZoneError?
+    do throws(ZoneError) { if let told = try hold.end() { notice("\(told) for it") } } catch { torn = error }
     try keepingTime(of: ground) { () throws(ZoneError) in
       for folder in [new, old] { try remove(folder, name) }
     }
+    if let torn { throw .refused("volume \(name) has the backup's files, and may have others among them: \(torn)") }
   }
 
   /// Of a disk, whose own directory our folders are in.

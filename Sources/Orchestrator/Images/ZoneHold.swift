@@ -2,8 +2,9 @@ internal import Glibc
 internal import LinuxNS
 internal import ZoneRuntime
 
-/// Keeps a running zone frozen, by a process of its own that thaws it when this value is gone: also where we were killed.
+/// Keeps a live zone frozen, by a process of its own that thaws it when this value is gone: also where we were killed.
 final class ZoneHold {
+  private let zone: String
   private let process: Pidfd
   /// Its end is what the other waits for.
   private var line: OwnedFD?
@@ -11,6 +12,7 @@ final class ZoneHold {
   /// - Parameter root: of the zone's place, as `--root` has it.
   init(_ zone: String, root: String?, program: String = "/proc/self/exe") throws(ZoneError) {
     let words = ["orchestrator", "hold", zone] + (root.map { [$0] } ?? [])
+    self.zone = zone
     let line: OwnedFD
     do throws(SyscallError) {
       let pair = try DescriptorPair.sockets(SocketType.packets)
@@ -20,30 +22,41 @@ final class ZoneHold {
       process = Pidfd(OwnedFD(raw: started.pidfd))
       line = pair.takeFirst()
     } catch { throw .call("freeze zone \(zone)", error) }
-    var room = [UInt8](repeating: 0, count: 1 << 12)
-    var got = 0
-    repeat { got = read(line.raw, &room, room.count) } while got < 0 && errno == EINTR
-    let said = String(decoding: room[..<max(got, 0)], as: UTF8.self)
+    let said = Self.hear(line)
     self.line = consume line
     guard said == HoldProgram.frozen else {
-      let why = said.isEmpty ? "cannot freeze zone \(zone): who was to do it ended" : said
-      throw .refused("\(why); or stop it first, and it need not be frozen")
+      throw .refused(said.isEmpty ? "cannot freeze zone \(zone): who was to do it ended (do it again)" : said)
     }
   }
 
   /// Thaws it, and waits until that is done. Once more does nothing.
-  func end() {
-    guard line != nil else { return }
-    line = nil
+  /// - Throws: where it did not stand still until now: what was read meanwhile is not of one moment.
+  func end() throws(ZoneError) {
+    guard let line = line.take() else { return }
+    shutdown(line.raw, CInt(SHUT_WR))
+    let said = Self.hear(line)
     _ = try? process.reap()
+    guard said == HoldProgram.stood else {
+      throw .refused(said.isEmpty ? "who kept zone \(zone) frozen was ended (do it again)" : said)
+    }
   }
 
-  deinit { end() }
+  private static func hear(_ line: borrowing OwnedFD) -> String {
+    var room = [UInt8](repeating: 0, count: 1 << 12)
+    var got = 0
+    repeat { got = read(line.raw, &room, room.count) } while got < 0 && errno == EINTR
+    return String(decoding: room[..<max(got, 0)], as: UTF8.self)
+  }
+
+  /// Where nobody has asked, something else has failed already.
+  deinit { try? end() }
 }
 
 /// `orchestrator hold`, hidden: what `ZoneHold` starts.
 public enum HoldProgram {
   static let frozen = "frozen"
+  /// It was until the end.
+  static let stood = "stood"
 
   /// - Parameter arguments: the zone, and where its place is.
   public static func run(_ arguments: [String]) -> Int32 {
@@ -61,6 +74,7 @@ public enum HoldProgram {
         var byte: UInt8 = 0
         while read(0, &byte, 1) < 0, errno == EINTR {}
       }
+      tell(stood)
       return 0
     } catch {
       tell(error.description)

@@ -227,6 +227,68 @@ struct VolumeTests {
     #expect(try place.exec("v", "cat /vol/a") != first)
   }
 
+  /// To end a zone is possible at any time, and takes the moment from who reads what it has: he fails, and keeps nothing.
+  @Test func whoIsEndedWhileHeHasToStandStillIsToldOf() throws {
+    let place = try Place()
+    let stand = place.stand
+    try place.create("v", ["data:/vol"])
+    let zones = Zones(try Directories.standard(root: stand.place))
+    for isPaused in [false, true] {
+      try stand.ok("start", "v")
+      if isPaused { try stand.ok("pause", "v") }
+      try zones.hold("v") { #expect((try? zones.status("v"))?.state == .frozen) }
+      #expect(try zones.status("v").state == (isPaused ? .frozen : .running))
+      #expect {
+        try zones.hold("v") { _ = try? stand.zonectl(["halt", "v"]) }
+      } throws: { error in
+        "\(error)".contains("was ended while it was to stand still")
+      }
+      #expect(try zones.status("v").state == .installed)
+    }
+    // Nobody is frozen who is on his way out: it would be killed before it has saved what it has.
+    let words = ["create", "--image", "oci:localhost/base:v1", "--network", "none", "--volume", "data:/vol", "w", "--"]
+    let slow = "trap '' TERM; echo >/ready; while :; do sleep 1; done"
+    try #require(stand.zonectl(words + ["sh", "-c", slow]).status == 0)
+    try stand.ok("start", "w")
+    try #require(eventually(10) { (try? stand.zonectl(["exec", "w", "--", "cat", "/ready"]))?.status == 0 })
+    try stand.sh("'\(Command.zonectl)' --root '\(stand.place)' stop --timeout 600 w >/dev/null 2>&1 &")
+    try #require(eventually(10) { (try? zones.status("w"))?.state == .shuttingDown })
+    for words in [["volume", "backup", "data", "\(stand.place)/b.tar"], ["snapshot", "create", "w"]] {
+      let outcome = try stand.zonectl(words)
+      #expect(outcome.status == 1 && outcome.errors.contains("zone w is shutting down"), "\(outcome)")
+    }
+    #expect(try zones.status("w").state == .shuttingDown)
+    try stand.ok("halt", "w")
+    #expect(!FileSystem.exists("\(stand.place)/b.tar"))
+  }
+
+  /// What takes long to read: all of it is a hole.
+  @Test(arguments: ["volume backup disk b.tar --compress gzip", "commit v localhost/x", "export v b.tar"])
+  func whatIsReadOfAZoneThatWasEndedIsNotKept(_ words: String) throws {
+    let place = try Place()
+    let stand = place.stand
+    try stand.ok("volume", "create", "disk", "--file", "--size", "32M")
+    try place.create("v", ["disk:/vol"])
+    try stand.ok("start", "v")
+    try place.exec("v", "for at in / /vol; do /bin/busybox truncate -s 1G $at/large; done")
+    let said = try stand.sh(
+      """
+      z="'\(Command.zonectl)' --root '\(stand.place)'"
+      eval "$z \(words)" 2>said & one=$!
+      until eval "$z list" | grep -q frozen; do kill -0 $one; done
+      eval "$z halt v"
+      if wait $one; then exit 1; fi; cat said
+      """)
+    #expect(said.contains("zone v was ended while it was to stand still"), "\(said)")
+    #expect(!FileSystem.exists("\(stand.folder)/b.tar"))
+    #expect(try !stand.ok("image", "list", "-q").contains("localhost/x"))
+    // Once more, of what is at rest.
+    try stand.ok("start", "v")
+    try place.exec("v", "rm /large /vol/large")
+    try stand.ok("halt", "v")
+    try stand.sh("'\(Command.zonectl)' --root '\(stand.place)' \(words)")
+  }
+
   /// Killed anywhere on the way, the same restore again ends it; nothing is left beside.
   @Test(arguments: [false, true]) func aRestoreThatWasKilledIsDoneAgain(isDisk: Bool) throws {
     let place = try Place()
