@@ -174,6 +174,34 @@ struct VolumeTests {
     try stand.ok("volume", "delete", "data")
   }
 
+  /// Whatever the place was called: the kernel tells of a file by a path of its own.
+  @Test(arguments: ["link", "place/"]) func aLiveZonesVolumeIsInUseByEachNameOfThePlace(_ name: String) throws {
+    let place = try Place()
+    let stand = place.stand
+    try stand.sh("ln -s place link")
+    let ctl = { (words: [String]) throws -> Command in
+      try Command.run(Command.zonectl, ["--root", "\(stand.folder)/\(name)"] + words)
+    }
+    let ok = { (words: [String]) throws in
+      let outcome = try ctl(words)
+      try #require(outcome.status == 0, "\(words): \(outcome)")
+    }
+    try ok(["volume", "create", "disk", "--file", "--size", "32M"])
+    let volumes = ["--volume", "disk:/vol", "--volume", "data:/data"]
+    try ok(
+      ["create", "--image", "oci:localhost/base:v1", "--network", "none"] + volumes + ["v", "--", "sleep", "infinity"])
+    try ok(["start", "v"])
+    defer { _ = try? ctl(["delete", "--force", "--yes", "v"]) }
+    #expect(try ctl(["audit", "v"]).output.contains("as planned"))
+    try ok(["set", "v", "volume="])
+    for volume in ["disk", "data"] {
+      let outcome = try ctl(["volume", "backup", volume, "\(stand.folder)/b.tar"])
+      #expect(outcome.status == 0 && outcome.errors.contains("1 zone was frozen"), "\(outcome)")
+      let refused = try ctl(["volume", "delete", volume])
+      #expect(refused.status == 1 && refused.errors.contains("zone v has it"), "\(refused)")
+    }
+  }
+
   /// Who backs a volume up is not disturbed by who does so too, nor by who would thaw the zone.
   @Test func backupsDoNotThawEachOthersZones() throws {
     let place = try Place()
