@@ -97,10 +97,11 @@ extension VolumeKeeper {
   // MARK: out
 
   /// One tar with all that is in it. Of a volume in use as it was at one moment: where the file system shares blocks
-  /// between files of a copy, otherwise while the zones that may write in it are frozen; which is told.
+  /// between files of a copy, otherwise while the zones that may write in it are frozen; which is told. Nobody stands still
+  /// for who reads a pipe.
   public func back(up name: String, to file: String, _ compression: MediaType.Compression) throws(ZoneError) {
     _ = try known(name)
-    let lock = try zones.hold(volume: name)
+    var lock: VolumeLock? = try zones.hold(volume: name)
     defer { withExtendedLifetime(lock) {} }
     let ground = try ground(name)
     _ = try beside(ground, name)
@@ -111,17 +112,28 @@ extension VolumeKeeper {
         let ended = { (hold: inout Hold) throws(ImageError) -> String? in
           try stored { () throws(ZoneError) in try hold.end() }
         }
-        let copy = beside(name, "old")
-        guard !hold.holds.isEmpty, ground.disk == nil, sharesBlocks() else {
+        guard !hold.holds.isEmpty else { return try pack(ground.folder, compression, output, words) }
+        if ground.disk == nil, sharesBlocks() {
+          let copy = beside(name, "old")
+          try stored { () throws(ZoneError) in try makeEmpty(copy, name) }
+          defer { try? remove(copy, name) }
+          try copyTree(ground.folder, to: copy)
+          if let told = try ended(&hold) { notice("\(told), while a copy was made that shares its blocks") }
+          return try pack(copy, compression, output, words)
+        }
+        if ArchiveOutput.isFile(output) {
           try pack(ground.folder, compression, output, words)
           if let told = try ended(&hold) { notice("\(told), while it was read") }
           return
         }
-        try stored { () throws(ZoneError) in try makeEmpty(copy, name) }
-        defer { try? remove(copy, name) }
-        try copyTree(ground.folder, to: copy)
-        if let told = try ended(&hold) { notice("\(told), while a copy was made that shares its blocks") }
-        try pack(copy, compression, output, words)
+        let waiting = try stored { () throws(ZoneError) in try nameless(name) }
+        let place = "beside the volume, where it waits for who reads it (name a file, and it need not)"
+        try pack(ground.folder, compression, waiting, place)
+        if let told = try ended(&hold) { notice("\(told), while it was read") }
+        // Nor does who starts a zone with the volume wait for him.
+        ground.end()
+        lock = nil
+        try ArchiveOutput.send(waiting, to: output, words)
       }
     } catch { throw .refused("cannot back volume \(name) up: \(error)") }
   }
@@ -183,17 +195,10 @@ extension VolumeKeeper {
       let running = try OwnerProcess.start(
         "pack-tree", NoOrder(), fds: [tree.raw, pipe.second.raw, nothing.raw], program: program)
       let archive = pipe.takeFirst()  // its other end is the program's alone now
-      let raw = output.raw
       try ArchiveOutput.encode(archive, by: encoder) { bytes in
         wrote(bytes)
-        var rest = bytes
-        while rest.count > 0 {
-          let sent = write(raw, rest.baseAddress, rest.count)
-          let error = errno
-          if sent < 0, error == EINTR { continue }
-          guard sent > 0 else { throw SyscallError(call: "write", errno: error, path: words) }
-          rest = UnsafeRawBufferPointer(rebasing: rest[sent...])
-        }
+        let error = FileSystem.write(all: bytes, to: output)
+        if error != 0 { throw SyscallError(call: "write", errno: error, path: words) }
       }
       // An archive that was cut is none: only who made it knows.
       let answer = try running.heard(PackAnswer.self)
@@ -207,6 +212,17 @@ extension VolumeKeeper {
     notice(
       "left out \(count), which \(who) cannot have: " + named.map { $0.words }.joined(separator: ", ")
         + (count > named.count ? " …" : ""))
+  }
+
+  /// A file beside the volumes that goes with its descriptor.
+  private func nameless(_ name: String) throws(ZoneError) -> OwnedFD {
+    let path = beside(name, "new")
+    try remove(path, name)
+    return try attempt("make \(path)") { () throws(SyscallError) in
+      let file = try OwnedFD.open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600)
+      try FileSystem.call("unlink", path) { unlink(path) }
+      return file
+    }
   }
 
   /// A directory that is removed: in it there can be nothing.

@@ -255,6 +255,33 @@ struct VolumeTests {
     #expect(try place.exec("v", "cat /vol/a") != first)
   }
 
+  /// Who reads the archive from a pipe may take his time.
+  @Test(arguments: [false, true]) func nobodyIsFrozenForWhoReadsAPipe(isDisk: Bool) throws {
+    let place = try Place()
+    let stand = place.stand
+    if isDisk { try stand.ok("volume", "create", "data", "--file", "--size", "32M") }
+    try place.create("v", ["data:/vol"])
+    try stand.ok("start", "v")
+    try place.exec("v", Self.fill)
+    // More than a pipe has room for; the zone writes, and another is started with the volume, before any of it was read.
+    try place.create("w", ["data:/vol"])
+    let sums = try stand.sh(
+      """
+      z="'\(Command.zonectl)' --root '\(stand.place)'"
+      mkfifo pipe; eval "$z volume backup data pipe" 2>said & one=$!
+      exec 3<pipe
+      timeout \(30 * patience) sh -c "until grep -q '1 zone was frozen' said; do :; done"
+      eval "timeout \(10 * patience) $z exec v -- touch /vol/later"
+      \(isDisk ? "eval \"timeout \(10 * patience) $z start w\"" : "")
+      cat <&3 >b.tar; wait $one
+      tar -tf b.tar >names; grep -q random names; if grep -q later names; then exit 1; fi
+      tar -xOf b.tar random | sha256sum
+      """)
+    #expect(try place.exec("v", "/bin/busybox sha256sum </vol/random") == sums)
+    let left = try FileManager.default.contentsOfDirectory(atPath: "\(stand.place)/data/.shared/volumes")
+    #expect(left == ["data"])
+  }
+
   /// To end a zone is possible at any time, and takes the moment from who reads what it has: he fails, and keeps nothing.
   @Test func whoIsEndedWhileHeHasToStandStillIsToldOf() throws {
     let place = try Place()
