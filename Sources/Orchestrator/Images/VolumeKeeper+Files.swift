@@ -362,10 +362,20 @@ extension VolumeKeeper {
     .refused("cannot restore volume \(name): it has files (--force puts the backup's in their place)")
   }
 
+  /// What a zone has mounted in the volume would be torn off with the directory that it is on.
+  private func checkInside(_ name: String) throws(ZoneError) {
+    for user in try zones.users(ofVolume: name) {
+      guard let inside = user.inside.first else { continue }
+      throw .refused(
+        "cannot restore volume \(name): zone \(user.zone) has \(inside) mounted in it (zonectl stop \(user.zone))")
+    }
+  }
+
   /// All of it is unpacked first, and takes the place of what is there while the zones that may write in it are frozen.
   private func replaceFiles(_ name: String, from blob: borrowing OwnedFD, force: Bool) throws(ZoneError) {
     let ground = try ground(name)
     if !force, try !isEmpty(ground, name) { throw Self.hasFiles(name) }
+    try checkInside(name)
     let (new, old) = try beside(ground, name)
     defer { try? remove(new, name) }
     try makeEmpty(new, name)
@@ -388,6 +398,8 @@ extension VolumeKeeper {
     defer { rmdir(old) }  // where all is as it was it is empty
     var hold = try self.hold(writersOf: [name])
     defer { _ = try? hold.end() }
+    // Who only reads in it may have been started since.
+    try checkInside(name)
     try swap(ground.folder, new, old, name, keeping: ground.disk == nil ? [] : [new, old], top: hasTop)
     var torn: ZoneError?
     do throws(ZoneError) { if let told = try hold.end() { notice("\(told) for it") } } catch { torn = error }

@@ -76,6 +76,9 @@ extension Zones {
     public var state: ZoneState
     /// Where it lives: it may write in it now. Otherwise: it will.
     public var writes: Bool
+    /// Where it lives: what it has mounted below the volume's own directory, by the paths that it sees. Who moves a directory
+    /// of the volume takes that from it: the kernel spares the mount points of the caller's namespace alone (rename(2)).
+    public var inside: [String] = []
   }
 
   /// flock(2), until it is gone.
@@ -128,6 +131,10 @@ extension Zones {
           }
           isUser = isUser || !mounts.isEmpty
           user.writes = mounts.contains { !$0.options.contains("ro") }
+          user.inside = table.filter { entry in
+            // What lies over its own directory stays there with that.
+            mounts.contains { $0.id == entry.parent && $0.target != entry.target }
+          }.map { $0.target }
         }
         if isUser { users.append(user) }
       }

@@ -255,6 +255,34 @@ struct VolumeTests {
     #expect(try place.exec("v", "cat /vol/a") != first)
   }
 
+  /// A zone's volume in another one of it: the directory that it is on is not taken from under it.
+  @Test(arguments: ["", ":ro"]) func whatIsMountedInAVolumeIsNotTornOff(_ how: String) throws {
+    let place = try Place()
+    let stand = place.stand
+    try place.create("v", ["html:/www", "up:/www/a/data"])
+    try stand.ok("start", "v")
+    try place.exec("v", "echo page >/www/page; echo one >/www/a/data/one")
+    try place.create("w", ["html:/www\(how)", "up:/www/a/data"])
+    try stand.ok("start", "w")
+    try stand.ok("stop", "v")
+    let (html, up) = ("\(stand.place)/html.tar", "\(stand.place)/up.tar")
+    try stand.ok("volume", "backup", "html", html)
+    try stand.ok("volume", "backup", "up", up)
+    let why = try stand.refusal("volume", "restore", "html", html, "--force")
+    #expect(why.contains("zone w has /www/a/data mounted in it"), "\(why)")
+    #expect(try place.exec("w", "cat /www/page /www/a/data/one") == "page\none\n")
+    let left = try FileManager.default.contentsOfDirectory(atPath: "\(stand.place)/data/.shared/volumes")
+    #expect(left.sorted() == ["html", "up"])
+    // The one that is mounted there is nobody's way.
+    try place.exec("w", "echo two >/www/a/data/two")
+    try stand.ok("volume", "restore", "up", up, "--force")
+    #expect(try place.exec("w", "ls /www/a/data") == "one\n")
+    try stand.ok("stop", "w")
+    try stand.ok("volume", "restore", "html", html, "--force")
+    try stand.ok("start", "w")
+    #expect(try place.exec("w", "cat /www/page /www/a/data/one") == "page\none\n")
+  }
+
   /// Who reads the archive from a pipe may take his time.
   @Test(arguments: [false, true]) func nobodyIsFrozenForWhoReadsAPipe(isDisk: Bool) throws {
     let place = try Place()
