@@ -132,6 +132,8 @@ let imageVerbs: [Verb] = [
     options: [
       OptionUse("no-volumes"), OptionUse("quiet", "no progress"), OptionUse("bootable"),
       OptionUse("size", "bootable: of the disk; otherwise twice what is in it, 2G at least"), OptionUse("kernel"),
+      OptionUse(
+        "network", "bootable: by which the kernel comes; otherwise the zone's own", "NAME", hint: .words("default")),
     ],
     details: """
       Its settings, what it has written over its image, the image, snapshots and what is in its named volumes, all of one \
@@ -139,7 +141,8 @@ let imageVerbs: [Verb] = [
       an image that they run.
 
       With --bootable it is the disk of a machine that boots by a BIOS (QEMU, amd64): a clone of the zone, which has to be \
-      Debian's, gets a kernel and GRUB by its own apt. Volumes are not in it.
+      Debian's, gets a kernel and GRUB by its own apt, within the zone's limits. One without a network wants --network \
+      for that. Volumes are not in it.
       """,
     examples: [
       Example("zonectl export web web.tar", "to a file"),
