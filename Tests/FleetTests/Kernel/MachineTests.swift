@@ -89,6 +89,30 @@ struct MachineTests {
     #expect(try stand.refusal("import", "\(stand.folder)/tree", "a").contains("of a machine: --machine"))
   }
 
+  /// With its other disks; what is on none of them is told.
+  @Test func aMachineHasAllItsDisks() throws {
+    let stand = try ImageStand(layouts: false)
+    defer { _ = try? stand.zonectl(["delete", "--force", "--yes", "a"]) }
+    // The mounts are nobody else's.
+    let said = try stand.sh(
+      """
+      mkdir -p tree/sbin tree/etc tree/home tree/srv tree/proc tree/run; echo >tree/sbin/init; ln -s tree link
+      truncate -s 32M disk; /usr/sbin/mke2fs -q -t ext4 disk
+      unshare -m sh -ec "
+        mount -o loop disk tree/home; echo kept >tree/home/kept; mkdir tree/home/more
+        mount --bind tree/etc tree/home/more; echo kept >tree/etc/kept; mkdir 'tree/srv/m*' tree/srv/me tree/srv/hidden
+        mount -t tmpfs none 'tree/srv/m*'; echo lost >'tree/srv/m*/lost'; echo kept >tree/srv/me/kept
+        mount -t tmpfs none tree/srv/hidden; mount --bind tree/etc tree/srv/hidden
+        mount -t proc none tree/proc; mount -t tmpfs none tree/run; echo lost >tree/run/lost
+        '\(Command.zonectl)' --root '\(stand.place)' import --machine link a 2>&1"
+      """)
+    #expect(said.contains("left out what is in srv/m*: it is on none of the machine's disks (tmpfs)"), "\(said)")
+    #expect(said.split(separator: "\n").count { $0.contains("left out") } == 1, "\(said)")
+    let found = try stand.sh(
+      "find '\(stand.storePath)/layers' -name kept -o -name lost -o -name 'm[*]' | sed 's,.*/root/,,' | LC_ALL=C sort")
+    #expect(found == "etc/kept\nhome/kept\nhome/more/kept\nsrv/hidden/kept\nsrv/m*\nsrv/me/kept\n")
+  }
+
   /// What a zone's own programs do for a disk of it they do within its walls, and no longer than somebody waits for it.
   @Test(arguments: ["TERM", "KILL"]) func aDiskIsMadeWithinTheZonesWalls(_ signal: String) throws {
     let place = try SnapshotTests.Stand()

@@ -160,7 +160,8 @@ let imageVerbs: [Verb] = [
       An archive of zonectl export becomes the zone again, as ZONE or as it was called.
 
       With --machine it is the tree of a Debian machine, which becomes an image, and a zone of it that starts the machine's \
-      init. What is the hardware's is changed in the zone: zonectl diff shows it. The machine's services are told.
+      init. Of a FOLDER what is mounted in it from disks is taken as well. What is the hardware's is changed in the zone: \
+      zonectl diff shows it. The machine's services are told.
       """,
     examples: [
       Example("zonectl import web.tar again", "beside the other"),
