@@ -255,6 +255,24 @@ struct VolumeTests {
     #expect(try place.exec("v", "cat /vol/a") != first)
   }
 
+  /// Two files of two subvolumes have one inode number, and are two.
+  @Test(.enabled(if: QuotaTests.Disk.Kind.btrfs.isHere, "btrfs")) func filesOfSubvolumesAreTheirOwn() throws {
+    let disk = try QuotaTests.Disk(.btrfs, counts: false)
+    let stand = disk.stand
+    try stand.ok("volume", "create", "data")
+    try stand.sh(
+      """
+      cd place/data/.shared/volumes/data
+      for s in one two; do btrfs subvolume create $s >/dev/null; echo $s >$s/file; ln $s/file $s/again; done
+      test "$(stat -c %i one/file)" = "$(stat -c %i two/file)"
+      """)
+    try stand.ok("volume", "backup", "data", "\(stand.folder)/b.tar")
+    try stand.ok("volume", "restore", "again", "\(stand.folder)/b.tar")
+    let told = try stand.sh(
+      "cd place/data/.shared/volumes/again; cat one/file one/again two/file two/again; stat -c %h one/file two/again")
+    #expect(told == "one\none\ntwo\ntwo\n2\n2\n")
+  }
+
   /// A zone's volume in another one of it: the directory that it is on is not taken from under it.
   @Test(arguments: ["", ":ro"]) func whatIsMountedInAVolumeIsNotTornOff(_ how: String) throws {
     let place = try Place()
