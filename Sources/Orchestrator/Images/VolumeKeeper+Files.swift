@@ -443,7 +443,8 @@ extension VolumeKeeper {
       try OwnedFD.open(folder, O_PATH | O_DIRECTORY | O_NOFOLLOW)
     }
     do throws(UnpackFailure) {
-      let report = try LayerUnpacker(program: program).unpack(blob, into: directory)
+      let report = try LayerUnpacker(program: program).unpack(
+        blob, into: directory, limits: UnpackLimits(bytes: LayerLimits.volumeBytes))
       tellOmissions(report.omissions, report.omitted, "a volume")
       return report.notes.tellsTop
     } catch { throw .refused("cannot restore volume \(name): \(error)") }
