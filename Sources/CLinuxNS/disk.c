@@ -14,17 +14,20 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 /// The device that has the file already: ext4 on two devices of one file would be written by two who do not know each
-/// other; on one it is one file system, however often it is mounted. -ENOENT: none has it.
-static long find_device(const struct stat *file, char path[32]) {
+/// other; on one it is one file system, however often it is mounted. Known by what the file is: the kernel's name of it may
+/// be another than ours. -ENOENT: none has it.
+static long find_device(const struct stat *file, int how, char path[32]) {
   long last = -ENOENT;
   // Numbers are given from 0 on, and a machine has few that were never used.
   for (int number = 0, missing = 0; missing < 16 && number < 1 << 20; number++) {
     snprintf(path, 32, "/dev/loop%d", number);
-    int device = open(path, O_RDWR | O_CLOEXEC);
+    int device = open(path, how | O_CLOEXEC);
     if (device < 0) { missing++; continue; }
+    missing = 0;
     struct loop_info64 information;
     if (ioctl(device, LOOP_GET_STATUS64, &information) == 0 && information.lo_device == file->st_dev &&
         information.lo_inode == file->st_ino)
@@ -59,6 +62,19 @@ static long make_device(int file, char path[32], const char **step) {
   return result;
 }
 
+long zns_disk_device(const char *path, unsigned *major_number, unsigned *minor_number) {
+  struct stat status;
+  char name[32];
+  if (stat(path, &status) < 0) return -errno;
+  int device = (int)find_device(&status, O_RDONLY, name);
+  if (device < 0) return device;
+  long result = RESULT(fstat(device, &status));
+  *major_number = major(status.st_rdev);
+  *minor_number = minor(status.st_rdev);
+  close(device);
+  return result;
+}
+
 long zns_mount_disk(const char *path, const char **step) {
   *step = "open";
   int file = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
@@ -73,7 +89,7 @@ long zns_mount_disk(const char *path, const char **step) {
            ((lock = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)) < 0 || flock(lock, LOCK_EX) < 0))
     result = -errno;
   else if (S_ISREG(status.st_mode)) {
-    result = find_device(&status, name);
+    result = find_device(&status, O_RDWR, name);
     if (result == -ENOENT) result = make_device(file, name, step);
     device = (int)result;
   }

@@ -1,4 +1,5 @@
 internal import CLinuxNS
+internal import Glibc
 
 /// A file system in a file: a disk of a zone's own.
 public enum DiskFile {
@@ -8,6 +9,16 @@ public enum DiskFile {
     var step: UnsafePointer<CChar>?
     let raw = zns_mount_disk(path, &step)
     return OwnedFD(raw: CInt(try check(raw, step.map { String(cString: $0) } ?? "mount", path)))
+  }
+
+  /// The loop device that has a file, as proc_pid_mountinfo(5) tells of it: `7:0`; nil where none has it. By the file itself
+  /// (LOOP_GET_STATUS64): the path that sysfs tells is not ours where a link is on the way.
+  public static func device(of path: String) throws(SyscallError) -> String? {
+    var (major, minor): (UInt32, UInt32) = (0, 0)
+    let found = zns_disk_device(path, &major, &minor)
+    if found == -CLong(ENOENT) { return nil }
+    try check(found, "open", path)
+    return "\(major):\(minor)"
   }
 
   /// Mounts it on a directory, for this thread and what it starts from now on: nobody else sees it, and it goes with them.

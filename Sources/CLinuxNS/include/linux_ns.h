@@ -120,6 +120,8 @@ long zns_drop_capabilities(void);
 /// Mounts the ext4 in a file, detached, by a loop device that goes with its last mount; all mounts of a file are of one file
 /// system. For who has CAP_SYS_ADMIN on the host: fsmount(2)'s descriptor, or -errno of `step`.
 long zns_mount_disk(const char *path, const char **step);
+/// The loop device that has a file: 0 and its numbers, -ENOENT where none has it, or -errno.
+long zns_disk_device(const char *path, unsigned *major_number, unsigned *minor_number);
 /// Attaches a detached mount to a directory, in a mount namespace of the calling thread's own: it goes with us.
 long zns_show_mount(int mount, const char *at, const char **step);
 

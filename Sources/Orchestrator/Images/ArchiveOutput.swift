@@ -39,6 +39,28 @@ enum ArchiveOutput {
     }
   }
 
+  /// It takes what is written at once: nobody has to read it first.
+  static func isFile(_ output: borrowing OwnedFD) -> Bool {
+    (try? FileFacts.of(open: output).kind) == .file
+  }
+
+  /// Sends all that was written into a file.
+  static func send(_ file: borrowing OwnedFD, to output: borrowing OwnedFD, _ words: String) throws(ImageError) {
+    var room = [UInt8](repeating: 0, count: 1 << 18)
+    var at: off_t = 0
+    while true {
+      let got = room.withUnsafeMutableBytes { pread(file.raw, $0.baseAddress, $0.count, at) }
+      if got < 0, errno == EINTR { continue }
+      guard got >= 0 else { throw ImageError("\(SyscallError(call: "read", errno: errno, path: "the archive"))") }
+      if got == 0 { return }
+      at += off_t(got)
+      let error = room.withUnsafeBytes {
+        FileSystem.write(all: UnsafeRawBufferPointer(rebasing: $0[..<got]), to: output)
+      }
+      guard error == 0 else { throw ImageError("\(SyscallError(call: "write", errno: error, path: words))") }
+    }
+  }
+
   /// Encodes an archive from a pipe, to its end.
   static func encode(
     _ archive: borrowing OwnedFD, by encoder: LayerEncoder, read look: (UnsafeRawBufferPointer) -> Void = { _ in },

@@ -10,6 +10,8 @@ public struct BootableExporter {
     /// Of the disk, in bytes; nil: twice what is in it, and 2 GiB at least.
     public var size: Int64?
     public var kernel = "linux-image-cloud-amd64"
+    /// A network's name, by which the kernel comes; nil: the zone's own.
+    public var network: String?
 
     public init() {}
   }
@@ -17,10 +19,8 @@ public struct BootableExporter {
   private let store: ImageStore
   private let zones: Zones
   private let states: ZoneStates
-  /// Of the zones' place, as `--root` has it.
-  private let root: String?
-  /// zonectl, which starts the clone and executes in it.
-  private let zonectl: String
+  /// Starts the clone and executes in it.
+  private let zonectl: ZonectlProgram
   /// The orchestrator.
   private let program: String
   private let notice: @Sendable (String) -> Void
@@ -30,8 +30,7 @@ public struct BootableExporter {
     notice: @escaping @Sendable (String) -> Void
   ) {
     self.store = store
-    self.root = root
-    self.zonectl = zonectl
+    self.zonectl = ZonectlProgram(path: zonectl, root: root)
     self.program = program
     self.notice = notice
     zones = Zones(store.directories, notice: notice)
@@ -39,6 +38,10 @@ public struct BootableExporter {
   }
 
   private static let smallest: Int64 = 2 << 30
+  /// For each thing that is executed in the clone, in seconds: its programs are the zone's, and some never end.
+  private static let patience = "7200"
+  /// When a clone goes with `prune` that a failure of the machine has left, in seconds: longer than one is worked in.
+  private static let lease: UInt64 = 2 * 86400
 
   /// - Parameter path: a file, which is there when all of it is. It has holes.
   public func run(_ zone: String, snapshot: String?, to path: String, _ wish: Wish) throws(ImageError) {
@@ -52,34 +55,46 @@ public struct BootableExporter {
       wish.kernel.utf8.allSatisfy({ (97...122).contains($0) || (48...57).contains($0) || [43, 45, 46].contains($0) }),
       wish.kernel.hasPrefix("linux-image-")
     else { throw ImageError("'\(shortened(wish.kernel))' is no kernel's package (linux-image-amd64)") }
-    let hostname = try stored { () throws(ZoneError) in try zones.spec(of: zone).hostname ?? zone }
+    let old = try stored { () throws(ZoneError) in try zones.spec(of: zone) }
+    let hostname = old.hostname ?? zone
+    let network: NetworkChoice
+    if let name = wish.network { network = .named(name) } else { network = try Self.network(of: old) }
     // One at a time of a zone: what is there of another time is then of one that was killed.
     let lock = try stored { () throws(ZoneError) in try zones.hold(volume: "disk-of.\(zone)") }
     defer { withExtendedLifetime(lock) {} }
     for left in try stored({ () throws(ZoneError) in try zones.list() }) where left.spec.labels[Self.label] == zone {
       notice("removing \(left.name), which an earlier export has left")
-      try ctl(["delete", "--force", "--yes", left.name])
+      try zonectl.remove(left.name, of: zones)
     }
     let clone = "disk-\(String(UInt64.random(in: 0...UInt64.max), radix: 36))"
+    let passing = try PassingZone(clone, zonectl, program: program)
     try stored { () throws(ZoneError) in
       try states.clone(zone, snapshot: snapshot, as: clone, template: false) { spec, root in
         // A passing place to work in: nothing of what the zone reaches elsewhere, and none of its words.
-        let old = spec
         spec = ZoneSpec(name: clone)
         spec.brand = old.brand
+        // Its programs are executed, behind no fewer walls than the zone's.
+        (spec.limits, spec.quota, spec.calls, spec.capDrop) = (old.limits, old.quota, old.calls, old.capDrop)
         spec.hostname = hostname
         spec.labels = [Self.label: zone]
-        spec.network = Zones(store.directories).networkWithoutAWord()
+        spec.network = network
+        spec.expires = Clock.realtimeNanoseconds() / 1_000_000_000 + Self.lease
         root.use = ImageUse()
       }
     }
-    do throws(ImageError) {
-      try make(clone, hostname, path, wish)
-    } catch {
-      try? ctl(["delete", "--force", "--yes", clone])
-      throw error
+    try make(clone, hostname, path, wish)
+    try passing.end()
+  }
+
+  /// What is executed has no other way out than the zone's own programs, unless somebody says so.
+  private static func network(of spec: ZoneSpec) throws(ImageError) -> NetworkChoice {
+    let why: String
+    switch spec.network {
+    case .named: return spec.network
+    case .none: why = "the zone has no network"
+    case .host: why = "the zone has the host's network"
     }
-    try ctl(["delete", "--force", "--yes", clone])
+    throw ImageError("\(why), and a kernel is to be brought (--network default: its programs get that one for it)")
   }
 
   /// Of zones that are nobody's: which zone's disk is made of it.
@@ -106,18 +121,18 @@ public struct BootableExporter {
     let id = try called { () throws(SyscallError) in try FileSystem.readLine("/proc/sys/kernel/random/uuid") }
     var disk = BootDisk(size: Self.smallest, uuid: id, signature: UInt32.random(in: 1...UInt32.max))
     notice("bringing \(wish.kernel) and GRUB")
-    try ctl(["start", clone])
+    try zonectl.run(["start", clone])
     try execute(disk.fetching(kernel: wish.kernel), in: clone)
-    try ctl(["halt", clone])
+    try zonectl.run(["halt", clone])
     notice("installing them")
-    try ctl(["set", clone, "network=none"])
-    try ctl(["start", clone])
+    try zonectl.run(["set", clone, "network=none"])
+    try zonectl.run(["start", clone])
     try execute(disk.installing(kernel: wish.kernel, hostname: hostname), in: clone)
-    let boot = try output(of: ["exec", clone, "--", "/bin/cat", "\(BootDisk.scratch)/boot.img"], limit: 512)
-    let core = try output(of: ["exec", clone, "--", "/bin/cat", "\(BootDisk.scratch)/core.img"], limit: 1 << 20)
-    let used = try output(of: ["exec", clone, "--", "/usr/bin/du", "-xsk", "/"], limit: 1 << 10)
+    let boot = try said(by: ["/bin/cat", "\(BootDisk.scratch)/boot.img"], in: clone, limit: 512)
+    let core = try said(by: ["/bin/cat", "\(BootDisk.scratch)/core.img"], in: clone, limit: 1 << 20)
+    let used = try said(by: ["/usr/bin/du", "-xsk", "/"], in: clone, limit: 1 << 10)
     try execute("rm -rf \(BootDisk.scratch)", in: clone)
-    try ctl(["halt", clone])
+    try zonectl.run(["halt", clone])
 
     // The zone says so: any number.
     let kibibytes = Int64(String(decoding: used, as: UTF8.self).prefix { ("0"..."9").contains($0) }) ?? 0
@@ -164,36 +179,12 @@ public struct BootableExporter {
   // MARK: the clone
 
   private func execute(_ script: String, in clone: String) throws(ImageError) {
-    try ctl(["exec", clone, "--", "/bin/sh", "-ec", script])
+    _ = try said(by: ["/bin/sh", "-ec", script], in: clone, limit: nil)
   }
 
-  private func ctl(_ words: [String]) throws(ImageError) { _ = try output(of: words, limit: nil) }
-
-  /// - Parameter limit: nil: what it prints is for nobody.
-  private func output(of words: [String], limit: Int?) throws(ImageError) -> [UInt8] {
-    let arguments = ["zonectl"] + (root.map { ["--root", $0] } ?? []) + words
-    let status: ExitStatus
-    var said: [UInt8] = []
-    do throws(SyscallError) {
-      let null = try OwnedFD.open("/dev/null", O_RDWR)
-      if let limit {
-        let pipe = try OwnedFD.pipe()
-        let started = try spawn(
-          ProgramStart(
-            path: zonectl, arguments: arguments, environment: Environment.all, fds: [null.raw, pipe.second.raw, 2]))
-        said = try FileSystem.read(pipe.takeFirst(), limit: limit, name: "answer")
-        status = try Pidfd(OwnedFD(raw: started.pidfd)).reap()
-      } else {
-        let started = try spawn(
-          ProgramStart(path: zonectl, arguments: arguments, environment: Environment.all, fds: [null.raw, null.raw, 2]))
-        status = try Pidfd(OwnedFD(raw: started.pidfd)).reap()
-      }
-    } catch { throw ImageError("\(error)") }
-    guard status == .exited(0) else {
-      throw ImageError(
-        "zonectl \(words.prefix(2).joined(separator: " ")) ended with status \(status.shellCode) (see above)")
-    }
-    return said
+  /// - Parameter limit: of what is said, in bytes; nil: that is for nobody.
+  private func said(by command: [String], in clone: String, limit: Int?) throws(ImageError) -> [UInt8] {
+    try zonectl.output(of: ["exec", "--timeout", Self.patience, clone, "--"] + command, limit: limit)
   }
 }
 

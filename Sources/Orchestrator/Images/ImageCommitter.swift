@@ -45,10 +45,10 @@ public struct ImageCommitter {
       try Zones(store.directories).ownLayer(of: zone, for: "commit", in: store)
     }
     let base = try Base(own.root, store)
-    let hold = own.isRunning ? try stored { () throws(ZoneError) in try ZoneHold(zone, root: root) } : nil
-    defer { hold?.end() }
+    let hold = own.isLive ? try stored { () throws(ZoneError) in try ZoneHold(zone, root: root) } : nil
+    defer { try? hold?.end() }
     let packed = try pack(own, wish.compression)
-    hold?.end()
+    try stored { () throws(ZoneError) in try hold?.end() }
     tellOmissions(packed.map { $0.read })
 
     let (document, manifest) = try document(base, packed, wish, "zonectl commit \(zone)")

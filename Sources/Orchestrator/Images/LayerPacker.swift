@@ -68,12 +68,12 @@ enum LayerCopier {
   /// - Parameters:
   ///   - layer: nobody writes in it meanwhile.
   ///   - below: numbers, from the top.
-  ///   - read: called when all of it was read, and may be written again.
+  ///   - read: called when all of it was read, and may be written again; where it throws there is no copy.
   ///   - program: the orchestrator.
   /// - Returns: the copy's number.
   static func copy(
     _ layer: borrowing OwnedFD, over below: [Int], in store: ImageStore, program: String = "/proc/self/exe",
-    read: () -> Void
+    read: () throws(ZoneError) -> Void
   ) throws(ImageError) -> (number: Int, read: ReadLayer) {
     let layer = layer.raw
     return try make(in: store, read: read) { target in
@@ -97,14 +97,14 @@ enum LayerCopier {
   }
 
   private static func make(
-    in store: ImageStore, read: () -> Void = {}, _ start: (CInt) throws -> OwnerProcess.Running
+    in store: ImageStore, read: () throws(ZoneError) -> Void = {}, _ start: (CInt) throws -> OwnerProcess.Running
   ) throws(ImageError) -> (number: Int, read: ReadLayer) {
     let new = try stored { () throws(ZoneError) in try store.begin() }
     do {
       let target = try OwnedFD.open(new.root, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
       let said = try start(target.raw).heard(PackAnswer.self)
-      read()
       if let why = said.error { throw ImageError(why) }
+      try read()
       let record = LayerRecord(
         .zone, digest: nil, bytes: said.read.bytes, names: said.read.names, made: Clock.realtimeNanoseconds())
       try store.note(record, of: new)

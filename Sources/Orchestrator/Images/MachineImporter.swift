@@ -113,14 +113,23 @@ public struct MachineImporter {
     _ = try importer.run(part.path, .tar, name: name.familiar)
   }
 
-  /// By tar(1): with all that a file has, and without what is mounted in the tree or is of this boot.
+  /// Folders of a machine whose content is of one boot.
+  private static let passing: Set<Substring> = ["proc", "sys", "dev", "run", "tmp"]
+
+  /// By tar(1): with all that a file has, and the machine's other disks and subvolumes where they are mounted in the tree;
+  /// without what is of this boot. What is left out beside that is told.
   private static func archive(_ path: String, into file: borrowing OwnedFD, _ notice: (String) -> Void) throws {
-    let passing = ["proc", "sys", "dev", "run", "tmp"].map { "--exclude=./\($0)/*" }
+    var left = passing.sorted().map { "--exclude=./\($0)/*" }
+    for mount in try ForeignMount.all(below: path) {
+      guard let first = mount.path.split(separator: "/").first, !passing.contains(first) else { continue }
+      left.append("--exclude=\(mount.pattern)")
+      notice("left out what is in \(mount.path): it is on none of the machine's disks (\(mount.type))")
+    }
     let words =
       [
-        "tar", "--create", "--file=-", "--format=posix", "--one-file-system", "--numeric-owner", "--sparse", "--xattrs",
+        "tar", "--create", "--file=-", "--format=posix", "--numeric-owner", "--sparse", "--xattrs",
         "--xattrs-include=*",
-      ] + passing + ["--directory=\(path)", "."]
+      ] + left + ["--directory=\(path)", "."]
     let null = try OwnedFD.open("/dev/null", O_RDONLY)
     let started = try spawn(
       ProgramStart(

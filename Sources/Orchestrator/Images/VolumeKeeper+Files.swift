@@ -49,22 +49,28 @@ extension VolumeKeeper {
   struct Hold {
     fileprivate var holds: [ZoneHold] = []
     fileprivate var locks: [VolumeLock] = []
+    /// Those that were not frozen before.
+    fileprivate var running = 0
     private let begun = Clock.monotonicNanoseconds()
 
-    /// Thaws them.
-    /// - Returns: how many there were, and for how many tenths of a second; nil: none.
-    mutating func end() -> String? {
-      for hold in holds { hold.end() }
-      defer { (holds, locks) = ([], []) }
-      guard !holds.isEmpty else { return nil }
+    /// Lets go of them all.
+    /// - Returns: how many were frozen for this, and for how many tenths of a second; nil: none.
+    /// - Throws: where one did not stand still until now.
+    mutating func end() throws(ZoneError) -> String? {
+      var failure: ZoneError?
+      for hold in holds { do throws(ZoneError) { try hold.end() } catch { failure = failure ?? error } }
+      (holds, locks) = ([], [])
+      if let failure { throw failure }
+      guard running > 0 else { return nil }
+      defer { running = 0 }
       let tenths = (Clock.monotonicNanoseconds() - begun) / 100_000_000
-      let who = holds.count == 1 ? "1 zone was" : "\(holds.count) zones were"
+      let who = running == 1 ? "1 zone was" : "\(running) zones were"
       return "\(who) frozen for \(tenths / 10).\(tenths % 10) s"
     }
   }
 
-  /// Freezes the zones that may write in volumes now, and keeps everybody from thawing them. The volumes' locks are held:
-  /// none is started.
+  /// Freezes the zones that may write in volumes now, and keeps everybody from resuming them. The volumes' locks are held:
+  /// none is started. Who ends one is told of by the hold's end.
   /// - Parameter own: a zone whose lock the caller has, and who is frozen by him.
   func hold(writersOf names: [String], but own: String? = nil) throws(ZoneError) -> Hold {
     var hold = Hold()
@@ -75,12 +81,14 @@ extension VolumeKeeper {
     do throws(ZoneError) {
       for zone in writers.sorted() where zone != own {
         hold.locks.append(try zones.hold(zone: zone))
-        // One that is frozen already stays so, since its lock is ours; one that waits at its gate writes nothing.
-        guard try zones.status(zone).state == .running else { continue }
+        // One that waits at its gate writes nothing, and does not get through it without its lock.
+        let state = try zones.status(zone).state
+        guard state.isLive, state != .ready else { continue }
         hold.holds.append(try ZoneHold(zone, root: directories.root, program: program))
+        if state != .frozen { hold.running += 1 }
       }
     } catch {
-      _ = hold.end()
+      _ = try? hold.end()  // the first error is the one to report
       throw error
     }
     return hold
@@ -89,28 +97,43 @@ extension VolumeKeeper {
   // MARK: out
 
   /// One tar with all that is in it. Of a volume in use as it was at one moment: where the file system shares blocks
-  /// between files of a copy, otherwise while the zones that may write in it are frozen; which is told.
+  /// between files of a copy, otherwise while the zones that may write in it are frozen; which is told. Nobody stands still
+  /// for who reads a pipe.
   public func back(up name: String, to file: String, _ compression: MediaType.Compression) throws(ZoneError) {
     _ = try known(name)
-    let lock = try zones.hold(volume: name)
+    var lock: VolumeLock? = try zones.hold(volume: name)
     defer { withExtendedLifetime(lock) {} }
     let ground = try ground(name)
     _ = try beside(ground, name)
     do throws(ImageError) {
       try ArchiveOutput.write(to: file) { (output, words) throws(ImageError) in
         var hold = try stored { () throws(ZoneError) in try self.hold(writersOf: [name]) }
-        defer { _ = hold.end() }
-        let copy = beside(name, "old")
-        guard !hold.holds.isEmpty, ground.disk == nil, sharesBlocks() else {
+        defer { _ = try? hold.end() }
+        let ended = { (hold: inout Hold) throws(ImageError) -> String? in
+          try stored { () throws(ZoneError) in try hold.end() }
+        }
+        guard !hold.holds.isEmpty else { return try pack(ground.folder, compression, output, words) }
+        if ground.disk == nil, sharesBlocks() {
+          let copy = beside(name, "old")
+          try stored { () throws(ZoneError) in try makeEmpty(copy, name) }
+          defer { try? remove(copy, name) }
+          try copyTree(ground.folder, to: copy)
+          if let told = try ended(&hold) { notice("\(told), while a copy was made that shares its blocks") }
+          return try pack(copy, compression, output, words)
+        }
+        if ArchiveOutput.isFile(output) {
           try pack(ground.folder, compression, output, words)
-          if let told = hold.end() { notice("\(told), while it was read") }
+          if let told = try ended(&hold) { notice("\(told), while it was read") }
           return
         }
-        try stored { () throws(ZoneError) in try makeEmpty(copy, name) }
-        defer { try? remove(copy, name) }
-        try copyTree(ground.folder, to: copy)
-        if let told = hold.end() { notice("\(told), while a copy was made that shares its blocks") }
-        try pack(copy, compression, output, words)
+        let waiting = try stored { () throws(ZoneError) in try nameless(name) }
+        let place = "beside the volume, where it waits for who reads it (name a file, and it need not)"
+        try pack(ground.folder, compression, waiting, place)
+        if let told = try ended(&hold) { notice("\(told), while it was read") }
+        // Nor does who starts a zone with the volume wait for him.
+        ground.end()
+        lock = nil
+        try ArchiveOutput.send(waiting, to: output, words)
       }
     } catch { throw .refused("cannot back volume \(name) up: \(error)") }
   }
@@ -172,17 +195,10 @@ extension VolumeKeeper {
       let running = try OwnerProcess.start(
         "pack-tree", NoOrder(), fds: [tree.raw, pipe.second.raw, nothing.raw], program: program)
       let archive = pipe.takeFirst()  // its other end is the program's alone now
-      let raw = output.raw
       try ArchiveOutput.encode(archive, by: encoder) { bytes in
         wrote(bytes)
-        var rest = bytes
-        while rest.count > 0 {
-          let sent = write(raw, rest.baseAddress, rest.count)
-          let error = errno
-          if sent < 0, error == EINTR { continue }
-          guard sent > 0 else { throw SyscallError(call: "write", errno: error, path: words) }
-          rest = UnsafeRawBufferPointer(rebasing: rest[sent...])
-        }
+        let error = FileSystem.write(all: bytes, to: output)
+        if error != 0 { throw SyscallError(call: "write", errno: error, path: words) }
       }
       // An archive that was cut is none: only who made it knows.
       let answer = try running.heard(PackAnswer.self)
@@ -196,6 +212,17 @@ extension VolumeKeeper {
     notice(
       "left out \(count), which \(who) cannot have: " + named.map { $0.words }.joined(separator: ", ")
         + (count > named.count ? " …" : ""))
+  }
+
+  /// A file beside the volumes that goes with its descriptor.
+  private func nameless(_ name: String) throws(ZoneError) -> OwnedFD {
+    let path = beside(name, "new")
+    try remove(path, name)
+    return try attempt("make \(path)") { () throws(SyscallError) in
+      let file = try OwnedFD.open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600)
+      try FileSystem.call("unlink", path) { unlink(path) }
+      return file
+    }
   }
 
   /// A directory that is removed: in it there can be nothing.
@@ -335,10 +362,20 @@ extension VolumeKeeper {
     .refused("cannot restore volume \(name): it has files (--force puts the backup's in their place)")
   }
 
+  /// What a zone has mounted in the volume would be torn off with the directory that it is on.
+  private func checkInside(_ name: String) throws(ZoneError) {
+    for user in try zones.users(ofVolume: name) {
+      guard let inside = user.inside.first else { continue }
+      throw .refused(
+        "cannot restore volume \(name): zone \(user.zone) has \(inside) mounted in it (zonectl stop \(user.zone))")
+    }
+  }
+
   /// All of it is unpacked first, and takes the place of what is there while the zones that may write in it are frozen.
   private func replaceFiles(_ name: String, from blob: borrowing OwnedFD, force: Bool) throws(ZoneError) {
     let ground = try ground(name)
     if !force, try !isEmpty(ground, name) { throw Self.hasFiles(name) }
+    try checkInside(name)
     let (new, old) = try beside(ground, name)
     defer { try? remove(new, name) }
     try makeEmpty(new, name)
@@ -358,18 +395,18 @@ extension VolumeKeeper {
       throw .refused("\(text) (until it is done there has to be room for both: zonectl volume set \(name) size=SIZE)")
     }
     try makeEmpty(old, name)
+    defer { rmdir(old) }  // where all is as it was it is empty
     var hold = try self.hold(writersOf: [name])
-    defer { _ = hold.end() }
-    do throws(ZoneError) {
-      try swap(ground.folder, new, old, name, keeping: ground.disk == nil ? [] : [new, old], top: hasTop)
-    } catch {
-      rmdir(old)  // where all is as it was it is empty
-      throw error
-    }
-    if let told = hold.end() { notice("\(told) for it") }
+    defer { _ = try? hold.end() }
+    // Who only reads in it may have been started since.
+    try checkInside(name)
+    try swap(ground.folder, new, old, name, keeping: ground.disk == nil ? [] : [new, old], top: hasTop)
+    var torn: ZoneError?
+    do throws(ZoneError) { if let told = try hold.end() { notice("\(told) for it") } } catch { torn = error }
     try keepingTime(of: ground) { () throws(ZoneError) in
       for folder in [new, old] { try remove(folder, name) }
     }
+    if let torn { throw .refused("volume \(name) has the backup's files, and may have others among them: \(torn)") }
   }
 
   /// Of a disk, whose own directory our folders are in.
@@ -406,7 +443,8 @@ extension VolumeKeeper {
       try OwnedFD.open(folder, O_PATH | O_DIRECTORY | O_NOFOLLOW)
     }
     do throws(UnpackFailure) {
-      let report = try LayerUnpacker(program: program).unpack(blob, into: directory)
+      let report = try LayerUnpacker(program: program).unpack(
+        blob, into: directory, limits: UnpackLimits(bytes: LayerLimits.volumeBytes))
       tellOmissions(report.omissions, report.omitted, "a volume")
       return report.notes.tellsTop
     } catch { throw .refused("cannot restore volume \(name): \(error)") }

@@ -49,16 +49,18 @@ public struct ZoneExporter {
     for name in names.sorted() { locks.append(try stored { () throws(ZoneError) in try zones.hold(volume: name) }) }
     let begun = Clock.monotonicNanoseconds()
     let hold =
-      own.isRunning ? try stored { () throws(ZoneError) in try ZoneHold(zone, root: root, program: program) } : nil
-    defer { hold?.end() }
+      own.isLive ? try stored { () throws(ZoneError) in try ZoneHold(zone, root: root, program: program) } : nil
+    defer { try? hold?.end() }
     var others = try stored { () throws(ZoneError) in try volumes.hold(writersOf: names, but: zone) }
-    defer { _ = others.end() }
+    defer { _ = try? others.end() }
     var packing = Packing(store, LayerPacker(store: store, compression: .gzip, program: program))
     var archived = try packing.states(of: own)
     for name in names { archived.volumes.append(try volumes.archive(name, in: store)) }
-    hold?.end()
-    let told = others.end()
-    if hold != nil {
+    let told = try stored { () throws(ZoneError) in
+      try hold?.end()
+      return try others.end()
+    }
+    if own.isRunning {
       let tenths = (Clock.monotonicNanoseconds() - begun) / 100_000_000
       notice("\(zone): frozen meanwhile (\(tenths / 10).\(tenths % 10) s)")
     }

@@ -76,13 +76,14 @@ public struct ZoneStates {
   /// - Returns: its number.
   private func copied(_ own: borrowing OwnLayer, _ zone: String) throws(ZoneError) -> Int {
     let begun = Clock.monotonicNanoseconds()
-    let hold = own.isRunning ? try ZoneHold(zone, root: root, program: program) : nil
-    defer { hold?.end() }
+    let hold = own.isLive ? try ZoneHold(zone, root: root, program: program) : nil
+    defer { try? hold?.end() }
     var frozen: UInt64 = 0
     do throws(ImageError) {
       let folder = try stored { () throws(ZoneError) in try own.folder() }
       let copy = try LayerCopier.copy(folder, over: own.root.layers, in: store, program: program) {
-        hold?.end()
+        () throws(ZoneError) in
+        try hold?.end()
         frozen = Clock.monotonicNanoseconds() - begun
       }
       let tenths = frozen / 100_000_000

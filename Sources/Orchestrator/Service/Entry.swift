@@ -34,6 +34,7 @@ internal import Orchestrator
     case "swap": VolumeProgram.swap()
     case "disk": DiskProgram.run()
     case "hold": HoldProgram.run(arguments)
+    case "remove-after": RemovalProgram.run(arguments)
     case "decode": DecodeProgram.run()
     case "bring": BringProgram.run(arguments)
     case "zonectl": HandedOver.run(arguments)

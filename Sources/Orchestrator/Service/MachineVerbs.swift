@@ -62,7 +62,7 @@ struct MachineVerbs {
       throw ZoneError.refused("cannot export zone \(zone): it is of no image, and none is here")
     }
     guard !invocation.has(.bootable) else { return try exportDisk(store) }
-    for option in [ZonectlOption.size, .kernel] where invocation.has(option) {
+    for option in [ZonectlOption.size, .kernel, .network] where invocation.has(option) {
       throw ZoneError.commandLine("export: --\(option.rawValue) is of export --bootable")
     }
     let lines = PullLines(isQuiet: invocation.has(.quiet))
@@ -91,6 +91,13 @@ struct MachineVerbs {
       wish.size = bytes
     }
     wish.kernel = invocation.value(.kernel) ?? wish.kernel
+    if let text = invocation.value(.network) {
+      guard case .named(let name)? = try? NetworkChoice(parsing: text) else {
+        throw ZoneError.commandLine(
+          "export: --network '\(shortened(text))' is no network that brings anything (default)")
+      }
+      wish.network = name
+    }
     let zonectl = try Place.zonectl()
     let isQuiet = invocation.has(.quiet)
     do throws(ImageError) {

@@ -14,11 +14,8 @@ extension AuditLook {
       for mount in wanted {
         switch mount.content {
         case .tree(let path, _): audit.places[path] = try KernelView.place(of: path, in: audit.host)
-        case .disk:
-          for entry in audit.zone where audit.backing[entry.device] == nil {
-            let file = "/sys/dev/block/\(entry.device)/loop/backing_file"
-            if let path = try? FileSystem.readLine(file) { audit.backing[entry.device] = path }
-          }
+        case .disk(let path):
+          if let device = try DiskFile.device(of: path) { audit.backing[device] = path }
         case .cover, .itself:
           // Proc and sysfs have the same entries in every zone of a kernel.
           if let status = try? FileSystem.status(mount.target) {

@@ -1,10 +1,10 @@
 internal import CLinuxNS
 internal import Glibc
-internal import LinuxNS
+package import LinuxNS
 
 /// Reading what the kernel tells of processes. What an ordinary user may not see of his zone's init, which nobody can trace,
 /// is nil.
-enum KernelView {
+package enum KernelView {
   static let namespaces = ["user", "mnt", "pid", "net", "ipc", "uts", "cgroup"]
 
   static func namespaceLinks(_ pid: String) throws(SyscallError) -> NamespaceAudit.Links? {
@@ -95,7 +95,7 @@ enum KernelView {
   }
 
   /// The mount that a path of the zone's leads to, resolved below its root.
-  static func mount(of path: String, below root: borrowing RootFD) -> Int? {
+  package static func mount(of path: String, below root: borrowing RootFD) -> Int? {
     guard let file = try? root.open(path, O_PATH) else { return nil }
     return ((try? field("mnt_id:", of: "self", descriptor: file.raw)) ?? nil).flatMap { Int($0) }
   }

@@ -12,7 +12,7 @@ struct MountAudit {
   var host: [MountEntry]
   /// Where the sources of the plan are now.
   var places: [String: Place]
-  /// The files that loop devices of the zone's mounts have.
+  /// The disks of the plan, by the loop devices that have them.
   var backing: [String: String] = [:]
   /// Which covered and read-only paths this kernel has, and whether each is a directory.
   var isDirectory: [String: Bool]

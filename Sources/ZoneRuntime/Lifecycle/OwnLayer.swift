@@ -144,13 +144,49 @@ extension Zones {
     return spec
   }
 
-  /// Freezes a running zone, and thaws it when `wait` returns. Its lock is the caller's, or of who waits for the caller.
+  /// A live zone stands still until `wait` returns, and goes on then unless it was frozen before. Its lock is the caller's,
+  /// or of who waits for the caller, so nobody else resumes or freezes it meanwhile. Who ends it does not ask for the lock:
+  /// that is to be possible at any time, and takes the moment from us.
+  /// - Throws: also where it did not stand still until then.
   public func hold(_ name: String, _ wait: () -> Void) throws(ZoneError) {
-    guard let record = try files(name).readRecord() else { throw .notFound(name) }
-    try freeze(record, name, true)
-    note(.paused, name)
+    let files = try files(name)
+    let state = try state(of: files)
+    guard state != .shuttingDown else { throw Self.shuttingDown(name) }
+    guard state.isLive, let record = try files.readRecord() else {
+      throw .refused("zone \(name) has ended just now (do it again)")
+    }
+    if state != .frozen { try freezeUnlessEnding(files, record) }
     wait()
+    let stood = try isFrozen(record)
+    if state != .frozen {
+      // Of one that has ended there may be no group any more, which is no other error than the one below.
+      do throws(ZoneError) { try freeze(record, name, false) } catch { if stood { throw error } }
+      note(.resumed, name)
+    }
+    guard stood else {
+      throw .refused("zone \(name) was ended while it was to stand still (do it again)")
+    }
+  }
+
+  private func freezeUnlessEnding(_ files: ZoneFiles, _ record: RunRecord) throws(ZoneError) {
+    let name = files.name
+    do throws(ZoneError) { try freeze(record, name, true) } catch {
+      throw .refused("\(error); or stop it first, and it need not be frozen")
+    }
+    note(.paused, name)
+    // Who asked it to end between our look and now may have thawed it before it was frozen.
+    let state: ZoneState
+    do throws(ZoneError) { state = try self.state(of: files) } catch {
+      try? freeze(record, name, false)  // the first error is the one to report
+      throw error
+    }
+    guard state == .shuttingDown else { return }
     try freeze(record, name, false)
     note(.resumed, name)
+    throw Self.shuttingDown(name)
+  }
+
+  private static func shuttingDown(_ name: String) -> ZoneError {
+    .refused("zone \(name) is shutting down, and writes meanwhile (zonectl wait \(name), and do it again)")
   }
 }

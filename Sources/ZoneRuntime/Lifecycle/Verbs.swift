@@ -138,7 +138,13 @@ extension Zones {
       try thaw(files)
       if let signal { try link.send(.signal(signal)) }
       var ended = false
-      if signal != nil { ended = try waitForEnd(link, seconds: grace, waiting: waiting) }
+      if signal != nil {
+        ended = try waitForEnd(link, seconds: grace) { left in
+          // Who has frozen it after our look did not see that it is to end. Best effort: the kill needs no thaw.
+          try? thaw(files)
+          waiting(left)
+        }
+      }
       if !ended {
         try link.send(.signal(SIGKILL))
         guard try waitForEnd(link, seconds: 30, waiting: { _ in }) else {

@@ -76,6 +76,9 @@ extension Zones {
     public var state: ZoneState
     /// Where it lives: it may write in it now. Otherwise: it will.
     public var writes: Bool
+    /// Where it lives: what it has mounted below the volume's own directory, by the paths that it sees. Who moves a directory
+    /// of the volume takes that from it: the kernel spares the mount points of the caller's namespace alone (rename(2)).
+    public var inside: [String] = []
   }
 
   /// flock(2), until it is gone.
@@ -103,7 +106,13 @@ extension Zones {
     /// The zones that have a volume: by their spec, or mounted since they were started, whatever their spec says now.
     public func users(ofVolume name: String) throws(ZoneError) -> [VolumeUser] {
       let path = "\(directories.volumes)/\(name)"
-      let place = (try? MountTable.read("/proc/self/mountinfo")).flatMap { try? KernelView.place(of: path, in: $0) }
+      let isDisk = isDisk(path)
+      // What cannot be looked at may be written meanwhile.
+      let (device, place) = try attempt("look where volume \(name) is mounted") {
+        () throws(SyscallError) -> (String?, MountAudit.Place?) in
+        if isDisk { return (try DiskFile.device(of: path), nil) }
+        return (nil, try KernelView.place(of: path, in: MountTable.read("/proc/self/mountinfo")))
+      }
       var users: [VolumeUser] = []
       for zone in try names() {
         let spec: ZoneSpec?
@@ -117,20 +126,19 @@ extension Zones {
           let table = try? MountTable.read("/proc/\(keeper.`init`)/mountinfo")
         {
           let mounts = table.filter { entry in
-            if isDisk(path) { return Self.backing(entry.device) == path }
+            if isDisk { return entry.device == device }
             return place == MountAudit.Place(device: entry.device, root: entry.root)
           }
           isUser = isUser || !mounts.isEmpty
           user.writes = mounts.contains { !$0.options.contains("ro") }
+          user.inside = table.filter { entry in
+            // What lies over its own directory stays there with that.
+            mounts.contains { $0.id == entry.parent && $0.target != entry.target }
+          }.map { $0.target }
         }
         if isUser { users.append(user) }
       }
       return users
-    }
-
-    /// The file of a loop device.
-    private static func backing(_ device: String) -> String? {
-      try? FileSystem.readLine("/sys/dev/block/\(device)/loop/backing_file")
     }
 
     /// The lock of a volume, for who reads or replaces all of it.

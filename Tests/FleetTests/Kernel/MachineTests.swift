@@ -1,6 +1,7 @@
 import Foundation
 import Glibc
 import LinuxNS
+import ResourceControl
 import Testing
 import ZoneRuntime
 
@@ -86,6 +87,66 @@ struct MachineTests {
     #expect(try stand.ok("image", "list", "-q") == "")
     #expect(try stand.refusal("import", "--machine", "\(stand.folder)/none", "a").contains("ENOENT"))
     #expect(try stand.refusal("import", "\(stand.folder)/tree", "a").contains("of a machine: --machine"))
+  }
+
+  /// With its other disks; what is on none of them is told.
+  @Test func aMachineHasAllItsDisks() throws {
+    let stand = try ImageStand(layouts: false)
+    defer { _ = try? stand.zonectl(["delete", "--force", "--yes", "a"]) }
+    // The mounts are nobody else's.
+    let said = try stand.sh(
+      """
+      mkdir -p tree/sbin tree/etc tree/home tree/srv tree/proc tree/run; echo >tree/sbin/init; ln -s tree link
+      truncate -s 32M disk; /usr/sbin/mke2fs -q -t ext4 disk
+      unshare -m sh -ec "
+        mount -o loop disk tree/home; echo kept >tree/home/kept; mkdir tree/home/more
+        mount --bind tree/etc tree/home/more; echo kept >tree/etc/kept; mkdir 'tree/srv/m*' tree/srv/me tree/srv/hidden
+        mount -t tmpfs none 'tree/srv/m*'; echo lost >'tree/srv/m*/lost'; echo kept >tree/srv/me/kept
+        mount -t tmpfs none tree/srv/hidden; mount --bind tree/etc tree/srv/hidden
+        mount -t proc none tree/proc; mount -t tmpfs none tree/run; echo lost >tree/run/lost
+        '\(Command.zonectl)' --root '\(stand.place)' import --machine link a 2>&1"
+      """)
+    #expect(said.contains("left out what is in srv/m*: it is on none of the machine's disks (tmpfs)"), "\(said)")
+    #expect(said.split(separator: "\n").count { $0.contains("left out") } == 1, "\(said)")
+    let found = try stand.sh(
+      "find '\(stand.storePath)/layers' -name kept -o -name lost -o -name 'm[*]' | sed 's,.*/root/,,' | LC_ALL=C sort")
+    #expect(found == "etc/kept\nhome/kept\nhome/more/kept\nsrv/hidden/kept\nsrv/m*\nsrv/me/kept\n")
+  }
+
+  /// What a zone's own programs do for a disk of it they do within its walls, and no longer than somebody waits for it.
+  @Test(arguments: ["TERM", "KILL"]) func aDiskIsMadeWithinTheZonesWalls(_ signal: String) throws {
+    let place = try SnapshotTests.Stand()
+    let stand = place.stand
+    let apt = "printf '#!/bin/sh\\nexec sleep infinity\\n' >/usr/bin/apt-get; chmod 755 /usr/bin/apt-get"
+    try place.write("a", "mkdir -p /etc /usr/bin /var/tmp; echo >/etc/hosts; echo >/etc/resolv.conf; \(apt)")
+    let disk = "\(stand.folder)/disk.img"
+    #expect(try stand.refusal("export", "--bootable", "a", disk).contains("the zone has no network"))
+    for name in ["none", "host"] {
+      #expect(
+        try stand.refusal("export", "--bootable", "--network", name, "a", disk, status: 2).contains("is no network"))
+    }
+    #expect(try stand.refusal("export", "--network", "default", "a", disk, status: 2).contains("of export --bootable"))
+    #expect(try stand.ok("list", "-q") == "a\n")
+
+    try stand.ok("set", "a", "pids=100", "memory=256M", "cap-drop=NET_BIND_SERVICE")
+    let zones = Zones(try Directories.standard(root: stand.place))
+    let clone = { try zones.list().first { $0.name.hasPrefix("disk-") } }
+    try stand.sh(
+      "'\(Command.zonectl)' --root '\(stand.place)' export --bootable --network default a disk.img >said 2>&1 & echo $! >pid"
+    )
+    let isWorking = try eventually(30) {
+      guard let name = try clone()?.name else { return false }
+      return try stand.zonectl(["exec", name, "--", "/bin/busybox", "pidof", "sleep"]).status == 0
+    }
+    let said = try String(contentsOfFile: "\(stand.folder)/said", encoding: .utf8)
+    try #require(isWorking, "\(said)")
+    let (spec, own) = (try #require(try clone()).spec, try zones.spec(of: "a"))
+    #expect(spec.limits == own.limits && spec.capDrop == own.capDrop && spec.limits.pids == 100)
+    #expect(spec.network == .named("default") && own.network == .none && spec.expires != nil)
+    // However it ends, the zone goes with it.
+    try stand.sh("kill -s \(signal) $(cat pid)")
+    #expect(try eventually(30) { try stand.ok("list", "-q") == "a\n" })
+    #expect(!FileSystem.exists(disk))
   }
 
   /// The other kinds.

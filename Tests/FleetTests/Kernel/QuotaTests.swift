@@ -8,7 +8,7 @@ import ZoneRuntime
 @Suite(.serialized, .enabled(if: geteuid() == 0, "quotas are root's to give"), .ends(within: 15))
 struct QuotaTests {
   /// A file system of a kind, as a file, with the place of zones on it.
-  private final class Disk {
+  final class Disk {
     enum Kind: String, CustomStringConvertible {
       case ext4, xfs, btrfs
 

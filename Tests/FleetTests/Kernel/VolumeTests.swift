@@ -174,6 +174,34 @@ struct VolumeTests {
     try stand.ok("volume", "delete", "data")
   }
 
+  /// Whatever the place was called: the kernel tells of a file by a path of its own.
+  @Test(arguments: ["link", "place/"]) func aLiveZonesVolumeIsInUseByEachNameOfThePlace(_ name: String) throws {
+    let place = try Place()
+    let stand = place.stand
+    try stand.sh("ln -s place link")
+    let ctl = { (words: [String]) throws -> Command in
+      try Command.run(Command.zonectl, ["--root", "\(stand.folder)/\(name)"] + words)
+    }
+    let ok = { (words: [String]) throws in
+      let outcome = try ctl(words)
+      try #require(outcome.status == 0, "\(words): \(outcome)")
+    }
+    try ok(["volume", "create", "disk", "--file", "--size", "32M"])
+    let volumes = ["--volume", "disk:/vol", "--volume", "data:/data"]
+    try ok(
+      ["create", "--image", "oci:localhost/base:v1", "--network", "none"] + volumes + ["v", "--", "sleep", "infinity"])
+    try ok(["start", "v"])
+    defer { _ = try? ctl(["delete", "--force", "--yes", "v"]) }
+    #expect(try ctl(["audit", "v"]).output.contains("as planned"))
+    try ok(["set", "v", "volume="])
+    for volume in ["disk", "data"] {
+      let outcome = try ctl(["volume", "backup", volume, "\(stand.folder)/b.tar"])
+      #expect(outcome.status == 0 && outcome.errors.contains("1 zone was frozen"), "\(outcome)")
+      let refused = try ctl(["volume", "delete", volume])
+      #expect(refused.status == 1 && refused.errors.contains("zone v has it"), "\(refused)")
+    }
+  }
+
   /// Who backs a volume up is not disturbed by who does so too, nor by who would thaw the zone.
   @Test func backupsDoNotThawEachOthersZones() throws {
     let place = try Place()
@@ -225,6 +253,141 @@ struct VolumeTests {
     let deadline = Date().addingTimeInterval(10)
     while try place.exec("v", "cat /vol/a") == first, Date() < deadline { usleep(20_000) }
     #expect(try place.exec("v", "cat /vol/a") != first)
+  }
+
+  /// Two files of two subvolumes have one inode number, and are two.
+  @Test(.enabled(if: QuotaTests.Disk.Kind.btrfs.isHere, "btrfs")) func filesOfSubvolumesAreTheirOwn() throws {
+    let disk = try QuotaTests.Disk(.btrfs, counts: false)
+    let stand = disk.stand
+    try stand.ok("volume", "create", "data")
+    try stand.sh(
+      """
+      cd place/data/.shared/volumes/data
+      for s in one two; do btrfs subvolume create $s >/dev/null; echo $s >$s/file; ln $s/file $s/again; done
+      test "$(stat -c %i one/file)" = "$(stat -c %i two/file)"
+      """)
+    try stand.ok("volume", "backup", "data", "\(stand.folder)/b.tar")
+    try stand.ok("volume", "restore", "again", "\(stand.folder)/b.tar")
+    let told = try stand.sh(
+      "cd place/data/.shared/volumes/again; cat one/file one/again two/file two/again; stat -c %h one/file two/again")
+    #expect(told == "one\none\ntwo\ntwo\n2\n2\n")
+  }
+
+  /// A zone's volume in another one of it: the directory that it is on is not taken from under it.
+  @Test(arguments: ["", ":ro"]) func whatIsMountedInAVolumeIsNotTornOff(_ how: String) throws {
+    let place = try Place()
+    let stand = place.stand
+    try place.create("v", ["html:/www", "up:/www/a/data"])
+    try stand.ok("start", "v")
+    try place.exec("v", "echo page >/www/page; echo one >/www/a/data/one")
+    try place.create("w", ["html:/www\(how)", "up:/www/a/data"])
+    try stand.ok("start", "w")
+    try stand.ok("stop", "v")
+    let (html, up) = ("\(stand.place)/html.tar", "\(stand.place)/up.tar")
+    try stand.ok("volume", "backup", "html", html)
+    try stand.ok("volume", "backup", "up", up)
+    let why = try stand.refusal("volume", "restore", "html", html, "--force")
+    #expect(why.contains("zone w has /www/a/data mounted in it"), "\(why)")
+    #expect(try place.exec("w", "cat /www/page /www/a/data/one") == "page\none\n")
+    let left = try FileManager.default.contentsOfDirectory(atPath: "\(stand.place)/data/.shared/volumes")
+    #expect(left.sorted() == ["html", "up"])
+    // The one that is mounted there is nobody's way.
+    try place.exec("w", "echo two >/www/a/data/two")
+    try stand.ok("volume", "restore", "up", up, "--force")
+    #expect(try place.exec("w", "ls /www/a/data") == "one\n")
+    try stand.ok("stop", "w")
+    try stand.ok("volume", "restore", "html", html, "--force")
+    try stand.ok("start", "w")
+    #expect(try place.exec("w", "cat /www/page /www/a/data/one") == "page\none\n")
+  }
+
+  /// Who reads the archive from a pipe may take his time.
+  @Test(arguments: [false, true]) func nobodyIsFrozenForWhoReadsAPipe(isDisk: Bool) throws {
+    let place = try Place()
+    let stand = place.stand
+    if isDisk { try stand.ok("volume", "create", "data", "--file", "--size", "32M") }
+    try place.create("v", ["data:/vol"])
+    try stand.ok("start", "v")
+    try place.exec("v", Self.fill)
+    // More than a pipe has room for; the zone writes, and another is started with the volume, before any of it was read.
+    try place.create("w", ["data:/vol"])
+    let sums = try stand.sh(
+      """
+      z="'\(Command.zonectl)' --root '\(stand.place)'"
+      mkfifo pipe; eval "$z volume backup data pipe" 2>said & one=$!
+      exec 3<pipe
+      timeout \(30 * patience) sh -c "until grep -q '1 zone was frozen' said; do :; done"
+      eval "timeout \(10 * patience) $z exec v -- touch /vol/later"
+      \(isDisk ? "eval \"timeout \(10 * patience) $z start w\"" : "")
+      cat <&3 >b.tar; wait $one
+      tar -tf b.tar >names; grep -q random names; if grep -q later names; then exit 1; fi
+      tar -xOf b.tar random | sha256sum
+      """)
+    #expect(try place.exec("v", "/bin/busybox sha256sum </vol/random") == sums)
+    let left = try FileManager.default.contentsOfDirectory(atPath: "\(stand.place)/data/.shared/volumes")
+    #expect(left == ["data"])
+  }
+
+  /// To end a zone is possible at any time, and takes the moment from who reads what it has: he fails, and keeps nothing.
+  @Test func whoIsEndedWhileHeHasToStandStillIsToldOf() throws {
+    let place = try Place()
+    let stand = place.stand
+    try place.create("v", ["data:/vol"])
+    let zones = Zones(try Directories.standard(root: stand.place))
+    for isPaused in [false, true] {
+      try stand.ok("start", "v")
+      if isPaused { try stand.ok("pause", "v") }
+      try zones.hold("v") { #expect((try? zones.status("v"))?.state == .frozen) }
+      #expect(try zones.status("v").state == (isPaused ? .frozen : .running))
+      #expect {
+        try zones.hold("v") { _ = try? stand.zonectl(["halt", "v"]) }
+      } throws: { error in
+        "\(error)".contains("was ended while it was to stand still")
+      }
+      #expect(try zones.status("v").state == .installed)
+    }
+    // Nobody is frozen who is on his way out: it would be killed before it has saved what it has.
+    let words = ["create", "--image", "oci:localhost/base:v1", "--network", "none", "--volume", "data:/vol", "w", "--"]
+    let slow = "trap '' TERM; echo >/ready; while :; do sleep 1; done"
+    try #require(stand.zonectl(words + ["sh", "-c", slow]).status == 0)
+    try stand.ok("start", "w")
+    try #require(eventually(10) { (try? stand.zonectl(["exec", "w", "--", "cat", "/ready"]))?.status == 0 })
+    try stand.sh("'\(Command.zonectl)' --root '\(stand.place)' stop --timeout 600 w >/dev/null 2>&1 &")
+    try #require(eventually(10) { (try? zones.status("w"))?.state == .shuttingDown })
+    for words in [["volume", "backup", "data", "\(stand.place)/b.tar"], ["snapshot", "create", "w"]] {
+      let outcome = try stand.zonectl(words)
+      #expect(outcome.status == 1 && outcome.errors.contains("zone w is shutting down"), "\(outcome)")
+    }
+    #expect(try zones.status("w").state == .shuttingDown)
+    try stand.ok("halt", "w")
+    #expect(!FileSystem.exists("\(stand.place)/b.tar"))
+  }
+
+  /// What takes long to read: all of it is a hole.
+  @Test(arguments: ["volume backup disk b.tar --compress gzip", "commit v localhost/x", "export v b.tar"])
+  func whatIsReadOfAZoneThatWasEndedIsNotKept(_ words: String) throws {
+    let place = try Place()
+    let stand = place.stand
+    try stand.ok("volume", "create", "disk", "--file", "--size", "32M")
+    try place.create("v", ["disk:/vol"])
+    try stand.ok("start", "v")
+    try place.exec("v", "for at in / /vol; do /bin/busybox truncate -s 1G $at/large; done")
+    let said = try stand.sh(
+      """
+      z="'\(Command.zonectl)' --root '\(stand.place)'"
+      eval "$z \(words)" 2>said & one=$!
+      until eval "$z list" | grep -q frozen; do kill -0 $one; done
+      eval "$z halt v"
+      if wait $one; then exit 1; fi; cat said
+      """)
+    #expect(said.contains("zone v was ended while it was to stand still"), "\(said)")
+    #expect(!FileSystem.exists("\(stand.folder)/b.tar"))
+    #expect(try !stand.ok("image", "list", "-q").contains("localhost/x"))
+    // Once more, of what is at rest.
+    try stand.ok("start", "v")
+    try place.exec("v", "rm /large /vol/large")
+    try stand.ok("halt", "v")
+    try stand.sh("'\(Command.zonectl)' --root '\(stand.place)' \(words)")
   }
 
   /// Killed anywhere on the way, the same restore again ends it; nothing is left beside.

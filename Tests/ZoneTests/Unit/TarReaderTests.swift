@@ -228,4 +228,19 @@ import Testing
     let error = #expect(throws: TarError.self) { try reader.next() }
     #expect("\(try #require(error))" == "byte 100: read: EIO (input/output error)")
   }
+
+  /// The writer's bounds are the reader's.
+  @Test func whatTheReaderRefusesIsNotWritten() throws {
+    let attributes = { (count: Int, bytes: Int) in
+      (100_000..<100_000 + count).map { Xattr("user.\($0)", String(repeating: "x", count: bytes)) }
+    }
+    var entry = TarEntry("f", .file(size: 0))
+    for (count, bytes) in [(16, 65_000), (1024, 10)] {
+      entry.xattrs = attributes(count, bytes)
+      var reader = TarReader(PiecedSource(bytes: try (TarWriter.header(of: entry) + TarWriter.end)[...], piece: 5000))
+      #expect(try reader.next() == entry)
+      entry.xattrs = attributes(count + 1, bytes)
+      #expect(throws: TarError.self) { try TarWriter.header(of: entry) }
+    }
+  }
 }

@@ -2,40 +2,61 @@ internal import Glibc
 public import LinuxNS
 
 /// A zone's own layer as an archive (image-spec, layer.md): the same bytes for the same tree. Holes are zeros, as image-spec
-/// advises.
+/// advises. What `LayerWriter.unpack` would refuse is refused here.
 public struct LayerArchive: ~Copyable {
-  private let archive: OwnedFD
-  private var room = [UInt8](repeating: 0, count: 1 << 18)
-  /// Bytes of files that it can still take.
-  private var left = LayerLimits.archiveBytes
+  /// nil: what it would take is only counted.
+  private let archive: OwnedFD?
+  private var room: [UInt8]
+  /// Of the archive, in bytes.
+  private let most: Int64
+  private var left: Int64
   /// Of a tree that lies on nothing: nothing of others' can be deleted in it.
   private let isWhole: Bool
+  private let limits = LayerLimits()
+  /// The last folder in which a name was deleted, and how many there were.
+  private var deleting: BytePath?
+  private var deletingFolders = 0
 
   private static let mark = Array(".wh.".utf8)
 
-  private init(_ archive: consuming OwnedFD, isWhole: Bool) {
+  private init(_ archive: consuming OwnedFD?, most: Int64, isWhole: Bool) {
+    room = archive == nil ? [] : [UInt8](repeating: 0, count: 1 << 18)
     self.archive = archive
+    self.most = most
+    left = most
     self.isWhole = isWhole
   }
 
-  /// Nobody writes in the layer meanwhile.
+  /// Nobody writes in the layer meanwhile. It is walked once before: what it has too much of is not found out when most of it
+  /// was read.
   /// - Parameters:
   ///   - below: what is seen without it.
   ///   - top: what its own directory was given when it was made; it has an entry only where that was changed.
+  ///   - most: of the archive, in bytes.
   /// - Returns: where no name is told of, the archive has no entry.
   public static func write(
-    _ layer: consuming OwnedFD, over below: consuming OwnedFD, top: RootTop?, to archive: consuming OwnedFD
+    _ layer: consuming OwnedFD, over below: consuming OwnedFD, top: RootTop?, to archive: consuming OwnedFD,
+    most: Int64 = LayerLimits.archiveBytes
   ) throws(LayerError) -> ReadLayer {
-    try LayerReader.read([LayerRoot(layer)], over: below, top: top, into: LayerArchive(archive, isWhole: false))
+    let layers = [LayerRoot(layer)]
+    let again: OwnedFD
+    do throws(SyscallError) { again = try below.duplicate() } catch { throw LayerError(.root, error) }
+    _ = try LayerReader.read(layers, over: again, top: top, into: LayerArchive(nil, most: most, isWhole: false))
+    return try LayerReader.read(
+      layers, over: below, top: top, into: LayerArchive(archive, most: most, isWhole: false))
   }
 
   /// A tree that is nobody's layer, from its own directory on. What the archive would lose is refused by name: it is a
   /// backup, and whole.
-  /// - Parameter nothing: an empty directory.
+  /// - Parameters:
+  ///   - nothing: an empty directory.
+  ///   - most: of the archive, in bytes.
   public static func write(
-    tree: consuming OwnedFD, nothing: consuming OwnedFD, to archive: consuming OwnedFD
+    tree: consuming OwnedFD, nothing: consuming OwnedFD, to archive: consuming OwnedFD,
+    most: Int64 = LayerLimits.volumeBytes
   ) throws(LayerError) -> ReadLayer {
-    try LayerReader.read([LayerRoot(tree)], over: nothing, top: nil, into: LayerArchive(archive, isWhole: true))
+    try LayerReader.read(
+      [LayerRoot(tree)], over: nothing, top: nil, into: LayerArchive(archive, most: most, isWhole: true))
   }
 }
 
@@ -60,13 +81,9 @@ extension LayerArchive: LayerSink {
   }
 
   mutating func fill(_ path: BytePath, _ file: borrowing OwnedFD, size: Int64) throws(LayerError) {
-    guard size <= left else {
-      let most = LayerLimits.archiveBytes >> 30
-      throw LayerError(
-        path: path.bytes,
-        why: "with its \(size) bytes it is more than \(most) GiB; holes count (remove it, or put it on a volume)")
-    }
-    left -= size
+    let padding = TarWriter.padding(after: size)
+    try take(saturatingSum(size, Int64(padding)), path)
+    guard archive != nil else { return }
     var at: Int64 = 0
     while at < size {
       let wanted = Int(min(Int64(room.count), size - at))
@@ -75,11 +92,10 @@ extension LayerArchive: LayerSink {
       if got < 0, error == EINTR { continue }
       guard got >= 0 else { throw LayerError(path, SyscallError(call: "read", errno: error)) }
       guard got > 0 else { throw .changed(path) }
-      try put(room[..<got], path)
+      try write(room[..<got], path)
       at += Int64(got)
     }
-    let padding = TarWriter.padding(after: size)
-    if padding > 0 { try put([UInt8](repeating: 0, count: padding)[...], path) }
+    if padding > 0 { try write([UInt8](repeating: 0, count: padding)[...], path) }
   }
 
   mutating func link(_ path: BytePath, _ entry: LayerEntry, in layer: borrowing TreeFD) throws(LayerError) -> Bool {
@@ -92,6 +108,14 @@ extension LayerArchive: LayerSink {
 
   mutating func delete(_ path: BytePath) throws(LayerError) {
     if isWhole { throw Self.ofOverlay(path) }
+    if deleting != path.parent {
+      deleting = path.parent
+      deletingFolders += 1
+      guard deletingFolders <= limits.notes else {
+        throw LayerError(
+          path: path.bytes, why: "it is deleted in one of more than \(limits.notes) folders that names are deleted in")
+      }
+    }
     try putMark(path.parent.appending(Self.mark + path.name))
   }
 
@@ -102,11 +126,12 @@ extension LayerArchive: LayerSink {
       path: path.bytes, why: "it is a note of overlayfs', whose layers an archive cannot have (leave them out)")
   }
 
-  private func putMark(_ path: BytePath) throws(LayerError) {
+  private mutating func putMark(_ path: BytePath) throws(LayerError) {
     try put(TarEntry(path: path.bytes, kind: .file(size: 0), mode: 0o600), path)
   }
 
-  private func put(_ entry: TarEntry, _ path: BytePath) throws(LayerError) {
+  private mutating func put(_ entry: TarEntry, _ path: BytePath) throws(LayerError) {
+    _ = try limits.name(entry.path)
     let header: [UInt8]
     do throws(TarError) { header = try TarWriter.header(of: entry) } catch {
       throw LayerError(path: path.bytes, why: error.why)
@@ -114,8 +139,23 @@ extension LayerArchive: LayerSink {
     try put(header[...], path)
   }
 
-  private func put(_ bytes: ArraySlice<UInt8>, _ path: BytePath) throws(LayerError) {
-    let error = bytes.withUnsafeBytes { FileSystem.write(all: $0, to: archive) }
+  private mutating func put(_ bytes: ArraySlice<UInt8>, _ path: BytePath) throws(LayerError) {
+    try take(Int64(bytes.count), path)
+    if archive != nil { try write(bytes, path) }
+  }
+
+  /// Of what the archive may have: also its headers and what fills its blocks up, as who reads it counts.
+  private mutating func take(_ bytes: Int64, _ path: BytePath) throws(LayerError) {
+    guard bytes <= left else {
+      let mend = isWhole ? "leave it out" : "remove it, or put it on a volume"
+      throw LayerError(
+        path: path.bytes, why: "with it the archive has more than \(most) bytes; holes count (\(mend))")
+    }
+    left -= bytes
+  }
+
+  private func write(_ bytes: ArraySlice<UInt8>, _ path: BytePath) throws(LayerError) {
+    let error = bytes.withUnsafeBytes { FileSystem.write(all: $0, to: archive!) }
     if error != 0 { throw LayerError(path, SyscallError(call: "write", errno: error, path: "the archive")) }
   }
 }

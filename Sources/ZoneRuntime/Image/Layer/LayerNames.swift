@@ -62,6 +62,18 @@ struct LayerName: Equatable {
   }
 }
 
+extension LayerLimits {
+  /// An entry's name, of who reads an archive and of who writes one.
+  func name(_ path: [UInt8]) throws(LayerError) -> LayerName {
+    let name = try LayerName(path)
+    let folders = name.meaning == .entry ? name.parts.count - 1 : name.parts.count
+    guard folders <= depth || name.meaning == .bookkeeping else {
+      throw LayerError(path: path, why: "it lies more than \(depth) folders deep")
+    }
+    return name
+  }
+}
+
 /// Which extended attributes of an archive a file gets.
 enum LayerAttribute: Equatable {
   case kept, left, refused

@@ -77,8 +77,10 @@ public struct LayerLimits: Equatable, Sendable {
   public var fewIds: String?
   /// Folders above a name.
   public var depth = 1024
-  /// Of an archive, holes included.
+  /// Of a layer's archive, headers and holes included.
   public static let archiveBytes: Int64 = 1 << 36
+  /// The same of a volume's: as much as an archive may have at all.
+  public static let volumeBytes = TarLimits().contentBytes
   /// Names in the layer, whiteouts too.
   public var names = 4_000_000
   /// Folders that have to be looked for in other layers (`LayerNotes`).

@@ -31,7 +31,7 @@ public struct LayerPlanner {
   public mutating func steps(for entry: TarEntry) throws(LayerError) -> [LayerOp] {
     self.entry = entry.path
     ops = []
-    let name = try LayerName(entry.path)
+    let name = try limits.name(entry.path)
     switch name.meaning {
     case .bookkeeping: ops.append(.skipped(path(of: name.parts), .bookkeeping))
     case .opaque, .whiteout: try delete(name, entry)
@@ -212,7 +212,6 @@ public struct LayerPlanner {
 
   /// The directory of these parts. Those that no entry told of are made.
   private mutating func folder(_ parts: [[UInt8]]) throws(LayerError) -> Int {
-    guard parts.count <= limits.depth else { throw refusal("it lies more than \(limits.depth) folders deep") }
     var node = LayerTree.top
     for (index, part) in parts.enumerated() {
       let here = { BytePath(Array(parts[...index].joined(separator: [UInt8(ascii: "/")]))) }

@@ -54,8 +54,15 @@ struct LayerReader<Sink: LayerSink & ~Copyable>: ~Copyable {
   private var first: [FileKey: BytePath] = [:]
 
   private struct FileKey: Hashable {
-    var layer: Int
-    var inode: UInt64
+    let layer: Int
+    /// Each subvolume of btrfs counts its inodes by itself, and is a device of its own, on one mount (stat(2)).
+    let device: UInt64
+    let inode: UInt64
+
+    init(_ layer: Int, _ facts: FileFacts) {
+      self.layer = layer
+      (device, inode) = (facts.device, facts.inode)
+    }
   }
 
   /// How many names of what is left out are kept.
@@ -192,7 +199,7 @@ struct LayerReader<Sink: LayerSink & ~Copyable>: ~Copyable {
     let (path, entry, layer) = (named.path, named.entry, named.parts[0].layer)
     if entry.facts.kind == .directory { return try add(path, .directory, entry) }
     if try sink.link(path, entry, in: layers[layer].tree) {
-      let isFirst = first.updateValue(path, forKey: FileKey(layer: layer, inode: entry.facts.inode)) == nil
+      let isFirst = first.updateValue(path, forKey: FileKey(layer, entry.facts)) == nil
       if entry.facts.kind == .file, isFirst { told.bytes = saturatingSum(told.bytes, entry.facts.size) }
       return try count(path)
     }
@@ -202,7 +209,7 @@ struct LayerReader<Sink: LayerSink & ~Copyable>: ~Copyable {
     case .fifo: try add(path, .fifo, entry)
     case .file:
       if entry.facts.links > 1 {
-        let key = FileKey(layer: layer, inode: entry.facts.inode)
+        let key = FileKey(layer, entry.facts)
         if let first = first[key] { return try add(path, .hardLink(first.bytes), entry) }
         first[key] = path
       }

@@ -51,6 +51,9 @@ public enum TarWriter {
     let (seconds, rest) = entry.modified.quotientAndRemainder(dividingBy: 1_000_000_000)
     let isWhole = rest == 0 && seconds >= 0 && block.put(136, 12, UInt64(seconds))
     if !isWhole { add("mtime", Array(text(ofTime: entry.modified).utf8)) }
+    guard entry.xattrs.count <= PaxRecords.mostXattrs else {
+      throw TarFault("more than \(PaxRecords.mostXattrs) extended attributes (setfattr -x takes some away)")
+    }
     for attribute in entry.xattrs {
       guard !attribute.name.contains(UInt8(ascii: "=")), !attribute.name.contains(0) else {
         throw TarFault("an extended attribute with '=' in its name")
@@ -62,6 +65,11 @@ public enum TarWriter {
 
     records.sort { $0.key.lexicographicallyPrecedes($1.key) }
     let body = records.flatMap { record($0.key, $0.value) }
+    // Nobody who bounds what he reads would take it, and we do.
+    let most = TarLimits().extensionBytes
+    guard body.count <= most else {
+      throw TarFault("extended attributes of \(body.count) bytes; \(most) are taken (setfattr -x takes some away)")
+    }
     var before = Block()
     _ = before.put(path: Array("././@PaxHeader".utf8))
     _ = before.put(100, 8, 0o644)
