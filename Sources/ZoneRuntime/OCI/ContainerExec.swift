@@ -104,8 +104,12 @@ extension Containers {
   }
 
   private func process(_ config: BundleConfig, _ request: ContainerExecRequest) throws(ZoneError) -> BundleProcess {
-    if let text = request.process { return try BundleProcess(BundleNode.parse(text, name: "process.json")) }
     guard var process = config.process else { throw .refused("config.json: process: is missing") }
+    if let text = request.process {
+      var asked = try BundleProcess(BundleNode.parse(text, name: "process.json"))
+      asked.keepWalls(of: process)
+      return asked
+    }
     process.arguments = request.arguments
     process.environment += request.environment
     process.terminal = request.terminal

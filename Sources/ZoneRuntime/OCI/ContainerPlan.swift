@@ -353,27 +353,22 @@ struct ContainerPlanner {
     }
     // Without no_new_privs only CAP_SYS_ADMIN, which may be about to go, may filter.
     if !process.noNewPrivileges, let seccomp { ops.append(seccomp) }
-    if let sets = process.capabilities {
-      ops += PlannedOp.capabilities(sets.bounding)
-    }
+    // Who names none has none (runc's finalizeNamespace); as uid 0 he would have all of the caller's.
+    let sets = process.capabilities ?? BundleProcess.Capabilities()
+    ops += PlannedOp.capabilities(sets.bounding)
     ops.append(.changeDirectory(process.cwd, make: true))
     ops.append(
       .ids(
         uid: process.uid, gid: process.gid, groups: process.additionalGids,
         keepGroups: facts.groupsAreKept
           || !facts.isRoot && linux.gidMappings.count == 1 && linux.gidMappings[0].count == 1))
-    if let sets = process.capabilities {
-      let given = facts.capabilities
-      let permitted = sets.permitted.intersection(given)
-      let inheritable = sets.inheritable.intersection(given)
-      ops.append(
-        .capabilitySets(
-          effective: sets.effective.intersection(permitted), permitted: permitted, inheritable: inheritable,
-          // capabilities(7): none can be ambient that is not permitted and inheritable.
-          ambient: sets.ambient.intersection(permitted).intersection(inheritable)))
-    } else if process.uid != 0 {
-      ops.append(.capabilitySets(effective: [], permitted: [], inheritable: [], ambient: []))
-    }
+    let permitted = sets.permitted.intersection(facts.capabilities)
+    let inheritable = sets.inheritable.intersection(facts.capabilities)
+    ops.append(
+      .capabilitySets(
+        effective: sets.effective.intersection(permitted), permitted: permitted, inheritable: inheritable,
+        // capabilities(7): none can be ambient that is not permitted and inheritable.
+        ambient: sets.ambient.intersection(permitted).intersection(inheritable)))
     if process.noNewPrivileges {
       ops.append(.simple(.noNewPrivileges, "gain no privileges by execve"))
       if let seccomp { ops.append(seccomp) }

@@ -176,6 +176,38 @@ struct AttackContainerTests {
     }
   }
 
+  /// Also where `exec --process` names none of them.
+  @Test func whatIsExecutedHasTheContainersWalls() throws {
+    try OCIBundle.with { (bundle) throws in
+      bundle["process.rlimits"] = [["type": "RLIMIT_NOFILE", "soft": 100, "hard": 200]]
+      bundle["process.oomScoreAdj"] = 333
+      bundle["process.scheduler"] = ["policy": "SCHED_BATCH", "nice": 5]
+      bundle["process.ioPriority"] = ["class": "IOPRIO_CLASS_BE", "priority": 6]
+      bundle["process.args"] = ["sleep", "1000"]
+      try bundle.create()
+      try bundle.ok("start", "a")
+      let script =
+        "grep Cap /proc/self/status; ulimit -Sn; ulimit -Hn; cat /proc/self/oom_score_adj; cut -d' ' -f19,41 /proc/self/stat; ionice -p $$"
+      func seen(_ user: Int, _ more: [String: Any] = [:]) throws -> [String] {
+        let least: [String: Any] = [
+          "args": ["sh", "-c", script], "cwd": "/", "user": ["uid": user, "gid": user], "env": ["PATH=/bin"],
+        ]
+        let file = bundle.folder + "/process.json"
+        try JSONSerialization.data(withJSONObject: least.merging(more) { $1 }).write(to: URL(fileURLWithPath: file))
+        return try bundle.ok("exec", "--process", file, "a").lines
+      }
+      let own = try bundle.ok("exec", "a", "sh", "-c", script).lines
+      #expect(own.suffix(5) == ["100", "200", "333", "5 3", "best-effort: prio 6"], "\(own)")
+      #expect(own.filter { $0.hasPrefix("Cap") && $0.hasSuffix("0000000020000420") }.count == 3, "\(own)")
+      #expect(try seen(0) == own)
+      // A user's effective set is empty after the execve, what he could gain is bounded all the same.
+      let user = try seen(77)
+      #expect(user.contains("CapBnd:\t0000000020000420") && user.suffix(5) == own.suffix(5), "\(user)")
+      let said = try seen(0, ["capabilities": ["bounding": ["CAP_KILL"]], "oomScoreAdj": 444])
+      #expect(said.contains("CapBnd:\t0000000000000020") && said.contains("444") && said.contains("100"), "\(said)")
+    }
+  }
+
   /// What the caller was set to is not the container's.
   @Test func nothingOfTheCallersIsPassedOn() throws {
     try OCIBundle.with { (bundle) throws in

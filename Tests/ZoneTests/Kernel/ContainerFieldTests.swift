@@ -47,6 +47,12 @@ struct ContainerFieldTests {
       bundle["process.user"] = ["uid": 0, "gid": 0]
       let none = try bundle.printed("grep Cap /proc/self/status").split(separator: "\n")
       #expect(none.allSatisfy { $0.hasSuffix("0000000000000000") }, "\(none)")
+      bundle["process.capabilities"] = nil
+      for id in [0, 1000] {
+        bundle["process.user"] = ["uid": id, "gid": id]
+        let unsaid = try bundle.printed("grep Cap /proc/self/status").split(separator: "\n")
+        #expect(unsaid == none, "uid \(id): \(unsaid)")
+      }
     }
   }
 
