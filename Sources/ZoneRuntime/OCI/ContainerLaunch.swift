@@ -98,6 +98,7 @@ extension Containers {
     try attempt("make the runtime's directory") { () throws(SyscallError) in
       try FileSystem.makeDirectories(root, mode: 0o700)
     }
+    try checkTrust()
     guard mkdir(files.directory, 0o700) == 0 else {
       let error = errno
       if error == EEXIST { throw .refused("container with id exists already: '\(id)' (delete it, or take another id)") }

@@ -167,6 +167,7 @@ extension Containers {
     // Whoever is making it has the lock until it is made.
     let lock = try lock(files)
     defer { withExtendedLifetime(lock) {} }
+    try checkTrust()
     let record: ContainerRecord
     do throws(ZoneError) {
       guard let found = try files.readRecord() else { return try takeAwayUnwritten(files) }

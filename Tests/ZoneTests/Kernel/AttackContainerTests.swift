@@ -208,6 +208,43 @@ struct AttackContainerTests {
     }
   }
 
+  /// Where no place is named: in /tmp somebody else can be there first, with a container whose hooks the caller would run.
+  @Test(.needs(.ordinaryUser)) func aPlaceOfSomebodyElsesIsNotUsed() throws {
+    let user = try #require(OrdinaryUser.found)
+    try OCIBundle.with(.ordinaryUser) { (bundle) throws in
+      let ran = bundle.folder + "/ran"
+      bundle["hooks"] = ["poststop": [["path": "/bin/touch", "args": ["touch", ran]]]]
+      bundle["process.args"] = ["sleep", "1000"]
+      try bundle.create()
+      try bundle.ok("kill", "a", "KILL")
+      #expect(try eventually { try bundle.status() == "stopped" })
+      let place = "/tmp/zone-oci-\(user.uid)"
+      func seen(_ words: [String], owner: UInt32, mode: String) throws -> Outcome {
+        let plant =
+          "mount -t tmpfs -o mode=1777 none /tmp && mkdir \(place) && cp -r \(bundle.folder)/state/a \(place)"
+          + " && chown -R \(owner) \(place) && chmod -R \(mode) \(place) && exec \"$@\""
+        var command = Command(
+          ["unshare", "-m", "sh", "-c", plant, "sh"] + OrdinaryUser.prefix + [bundle.program] + words)
+        command.directory = bundle.folder
+        return try command.run()
+      }
+      let verbs = [
+        ["delete", "a"], ["delete", "--force", "a"], ["state", "a"], ["list"], ["start", "a"], ["kill", "a"],
+        ["exec", "a", "true"], ["create", "--bundle", bundle.folder, "b"],
+      ]
+      for words in verbs {
+        let others = try seen(words, owner: 65534, mode: "777")
+        #expect(others.status == (words[0] == "exec" ? 255 : 1), "\(others)")
+        #expect(others.err.contains("cannot keep containers in \(place): \(place) belongs to uid 65534"), "\(others)")
+        let open = try seen(words, owner: user.uid, mode: "777")
+        #expect(open.err.contains("others may write to \(place) (chmod go-w \(place))"), "\(open)")
+      }
+      #expect(!FileManager.default.fileExists(atPath: ran))
+      let own = try seen(["delete", "a"], owner: user.uid, mode: "700")
+      #expect(own.status == 0 && FileManager.default.fileExists(atPath: ran), "the same container of his own: \(own)")
+    }
+  }
+
   /// What the caller was set to is not the container's.
   @Test func nothingOfTheCallersIsPassedOn() throws {
     try OCIBundle.with { (bundle) throws in
