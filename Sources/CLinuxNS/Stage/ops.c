@@ -91,7 +91,7 @@ static long run_op(const struct stage_op *op) {
     case STAGE_OP_DOMAINNAME: return SYS2(__NR_setdomainname, text(op->text[0]), length(text(op->text[0])));
     case STAGE_OP_CONSOLE: return console(op);
     case STAGE_OP_LABEL: return write_file(text(op->text[0]), text(op->text[1]));
-    case STAGE_OP_FIND: return find_command();
+    case STAGE_OP_FIND: return find_command(op);
     case STAGE_OP_HARD_LIMIT: return hard_limit(op);
     case STAGE_OP_UMASK: return SYS1(__NR_umask, op->a), 0;
     case STAGE_OP_CAPABILITY_SETS: return capability_sets(op);

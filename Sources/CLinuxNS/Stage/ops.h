@@ -59,7 +59,7 @@ long console(const struct stage_op *op);
 long capability_sets(const struct stage_op *op);
 long stdio_owner(const struct stage_op *op);
 long hard_limit(const struct stage_op *op);
-long find_command(void);
+long find_command(const struct stage_op *op);
 
 // copy_up.c
 /// Mounts op's tmpfs on the working directory, which `to` is, with a copy of what is there.

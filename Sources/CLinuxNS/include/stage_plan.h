@@ -129,7 +129,7 @@ enum stage_op_code {
   STAGE_OP_DOMAINNAME,   // text[0]
   STAGE_OP_CONSOLE,      // the terminal on /dev/console
   STAGE_OP_LABEL,        // the security module's file text[0] gets text[1], for the next execve
-  STAGE_OP_FIND,         // the command is there and can be executed
+  STAGE_OP_FIND,         // the command is there and can be executed; relative names begin at text[0]
   STAGE_OP_HARD_LIMIT,   // flags resource: its hard limit is at least b
   STAGE_OP_UMASK,        // a
   STAGE_OP_CAPABILITY_SETS,  // effective, permitted, inheritable and ambient, u64 each, at text[0]

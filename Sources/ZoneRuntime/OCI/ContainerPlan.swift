@@ -305,7 +305,7 @@ struct ContainerPlanner {
     if let propagation = linux.rootfsPropagation, propagation & (1 << 20 | 1 << 17) != 0 {
       plan.zone.append(.propagation(propagation, on: nil))
     }
-    if config.process != nil { plan.zone.append(.simple(.find, "find the command")) }
+    if let process = config.process { plan.zone.append(.find(from: process.cwd)) }
   }
 
   static func labels(_ process: BundleProcess, _ facts: ContainerFacts) throws(ZoneError) -> [PlannedOp] {

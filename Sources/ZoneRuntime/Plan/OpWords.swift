@@ -230,6 +230,11 @@ extension PlannedOp {
     PlannedOp(op: StageOp(.label, blocks: [bytes(file), bytes(text)]), words: "write '\(text)' to \(file)")
   }
 
+  /// - Parameter directory: where the process is going to be, for a relative command.
+  static func find(from directory: String) -> PlannedOp {
+    PlannedOp(op: StageOp(.find, blocks: [inside(directory)]), words: "find the command")
+  }
+
   static func oomScore(_ score: Int32) -> PlannedOp {
     PlannedOp(op: StageOp(.oomScore, blocks: [bytes("\(score)")]), words: "set oom_score_adj to \(score)")
   }

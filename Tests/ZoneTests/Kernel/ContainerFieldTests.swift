@@ -32,6 +32,41 @@ struct ContainerFieldTests {
     }
   }
 
+  @Test func aRelativeCommandIsFoundFromItsDirectory() throws {
+    try OCIBundle.with { (bundle) throws in
+      let root = bundle.folder + "/rootfs"
+      func command(_ path: String) throws {
+        try FileManager.default.createDirectory(
+          atPath: FileSystem.parent(of: root + path), withIntermediateDirectories: true)
+        try "#!/bin/sh\necho \(path) in $(pwd)\n".write(toFile: root + path, atomically: false, encoding: .utf8)
+        chmod(root + path, 0o755)
+      }
+      try command("/app/server")
+      try command("/app/sub/tool")
+      try command("/other")
+      symlink("/app", root + "/link")
+      bundle["process.env"] = ["PATH=/bin:sub"]
+      for (directory, words, printed) in [
+        ("/app", "./server", "/app/server in /app"), ("/app", "sub/tool", "/app/sub/tool in /app"),
+        ("/app", "tool", "/app/sub/tool in /app"), ("/app/sub", "../server", "/app/server in /app/sub"),
+        ("/link", "./server", "/app/server in /app"),
+      ] {
+        bundle["process.cwd"] = directory
+        bundle["process.args"] = [words]
+        let outcome = try bundle.start()
+        #expect(outcome.status == 0 && outcome.text == printed, "\(directory) \(words): \(outcome)")
+      }
+      // What has its name elsewhere is not meant.
+      bundle["process.cwd"] = "/app"
+      bundle["process.args"] = ["./other"]
+      #expect(try bundle.refusal().contains("exec: \"./other\": no such file or directory"))
+      // A directory that is made when the process enters it is empty.
+      bundle["root.readonly"] = false
+      bundle["process.cwd"] = "/new"
+      #expect(try bundle.refusal().contains("exec: \"./other\": no such file or directory"))
+    }
+  }
+
   @Test func capabilities() throws {
     try OCIBundle.with { (bundle) throws in
       let sets = { (names: [String]) in
