@@ -53,6 +53,7 @@ public struct StageOp: Sendable, Equatable {
     public static let umask = Code(STAGE_OP_UMASK)
     public static let capabilitySets = Code(STAGE_OP_CAPABILITY_SETS)
     public static let stdioOwner = Code(STAGE_OP_STDIO_OWNER)
+    public static let home = Code(STAGE_OP_HOME)
     public static let personality = Code(STAGE_OP_PERSONALITY)
     public static let scheduler = Code(STAGE_OP_SCHEDULER)
     public static let ioPriority = Code(STAGE_OP_IO_PRIORITY)

@@ -109,36 +109,12 @@ long hard_limit(const struct stage_op *op) {
 
 /// A relative name begins where the process is to be, which it is only after its start. Of a directory that is not there
 /// yet, or is none to be entered, the process itself hears: nothing is said here.
-static long may_execute(const struct stage_op *op, const char *path) {
-  if (*path == '/') return SYS3(__NR_faccessat, AT_FDCWD, path, 1 /* X_OK */);
-  long from = inside(text(op->text[0]), O_PATH | O_DIRECTORY, 0);
-  if (from < 0) return 0;
-  long result = SYS3(__NR_faccessat, from, path, 1);
-  sys_close((int)from);
+static long may_execute(const char *path, const void *directory) {
+  long from = *path == '/' ? AT_FDCWD : inside(directory, O_PATH | O_DIRECTORY, 0);
+  if (from < 0 && from != AT_FDCWD) return 0;
+  long result = SYS3(__NR_faccessat, from, path, 1 /* X_OK */);
+  if (from >= 0) sys_close((int)from);
   return result;
 }
 
-long find_command(const struct stage_op *op) {
-  const uint32_t *argv = (const uint32_t *)text(plan->argv);
-  const char *name = text(argv[0]), *path = text(plan->path);
-  for (const char *c = name; *c; c++)
-    if (*c == '/') return may_execute(op, name);
-  long first = -ENOENT;
-  size_t n = length(name);
-  char full[4096];
-  while (*name && path && *path) {
-    size_t folder = 0;
-    while (path[folder] && path[folder] != ':') folder++;
-    if (folder && folder + n + 2 < sizeof full) {
-      memcpy(full, path, folder);
-      full[folder] = '/';
-      memcpy(full + folder + 1, name, n + 1);
-      long result = may_execute(op, full);
-      if (result >= 0) return 0;
-      if (result == -EACCES) first = result;
-    }
-    path += folder;
-    if (*path == ':') path++;
-  }
-  return first;
-}
+long find_command(const struct stage_op *op) { return search(may_execute, text(op->text[0])); }

@@ -101,6 +101,13 @@ long receive_message(int socket, void *bytes, size_t room, int *fds, int *fd_cou
   return result;
 }
 
+long sys_resolve(int at, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve) {
+  struct open_how how = {flags | O_CLOEXEC, mode, resolve};
+  long fd = -EAGAIN;
+  for (int turn = 0; fd == -EAGAIN && turn < 10000; turn++) fd = SYS4(__NR_openat2, at, path, &how, sizeof how);
+  return fd;
+}
+
 long write_file(const char *path, const char *content) {
   long fd = sys_open(AT_FDCWD, path, O_WRONLY, 0);
   if (fd < 0) return fd;

@@ -128,12 +128,7 @@ __attribute__((noreturn)) static inline void sys_exit(int status) {
 
 /// openat2 with O_CLOEXEC. Of a path with `..` in it, or in a link on its way, the kernel says EAGAIN when anything at all on
 /// the machine was mounted or renamed meanwhile. That passes; a bound, since somebody may rename without end.
-static inline long sys_resolve(int at, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve) {
-  struct open_how how = {flags | O_CLOEXEC, mode, resolve};
-  long fd = -EAGAIN;
-  for (int turn = 0; fd == -EAGAIN && turn < 10000; turn++) fd = SYS4(__NR_openat2, at, path, &how, sizeof how);
-  return fd;
-}
+long sys_resolve(int at, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve);
 
 static inline size_t length(const char *s) {
   size_t n = 0;

@@ -96,6 +96,7 @@ static long run_op(const struct stage_op *op) {
     case STAGE_OP_UMASK: return SYS1(__NR_umask, op->a), 0;
     case STAGE_OP_CAPABILITY_SETS: return capability_sets(op);
     case STAGE_OP_STDIO_OWNER: return stdio_owner(op);
+    case STAGE_OP_HOME: return home(op);
     case STAGE_OP_PERSONALITY: return SYS1(__NR_personality, op->a);
     case STAGE_OP_SCHEDULER: return SYS3(__NR_sched_setattr, 0, text(op->text[0]), 0);
     case STAGE_OP_IO_PRIORITY: return SYS3(__NR_ioprio_set, 1 /* IOPRIO_WHO_PROCESS */, 0, op->a);

@@ -51,6 +51,9 @@ long seccomp(const struct stage_op *op);
 long keyring(void);
 long landlock(const struct stage_op *op);
 
+// home.c
+long home(const struct stage_op *op);
+
 // container_ops.c
 long propagation(const struct stage_op *op);
 long node(const struct stage_op *op);

@@ -69,11 +69,10 @@ static long set_stdio(void) {
   return 0;
 }
 
-/// execvp(3)'s search, in the zone's own tree: a missing or forbidden file tries the next folder, EACCES is remembered.
-static long execute(const char *const *argv, const char *const *envp) {
-  const char *name = argv[0];
+long search(long (*try)(const char *path, const void *with), const void *with) {
+  const char *name = text(((const uint32_t *)text(plan->argv))[0]);
   for (const char *c = name; *c; c++)
-    if (*c == '/') return SYS3(__NR_execve, name, argv, envp);
+    if (*c == '/') return try(name, with);
   if (!*name) return -ENOENT;
   const char *path = text(plan->path);
   long first = -ENOENT;
@@ -86,7 +85,7 @@ static long execute(const char *const *argv, const char *const *envp) {
       memcpy(full, path, folder);
       full[folder] = '/';
       memcpy(full + folder + 1, name, n + 1);
-      long result = SYS3(__NR_execve, full, argv, envp);
+      long result = try(full, with);
       if (result == -EACCES) first = result;
       else if (result != -ENOENT && result != -ENOTDIR && result != -ELOOP) return result;
     }
@@ -94,6 +93,12 @@ static long execute(const char *const *argv, const char *const *envp) {
     if (*path == ':') path++;
   }
   return first;
+}
+
+/// - with: the argument vector and the environment.
+static long execute(const char *path, const void *with) {
+  const char *const *const *vectors = with;
+  return SYS3(__NR_execve, path, vectors[0], vectors[1]);
 }
 
 volatile uint32_t *root_stands;
@@ -191,10 +196,12 @@ long execute_process(int announce, int last, int32_t *step) {
   if (result >= 0 && plan->mode == STAGE_CONTAINER)
     result = run_hooks(plan->hook_count, plan->start_hook_count, hook_state, step);
   if (result < 0) return result;
+  if (home_variable) pointers[plan->argc + 1 + home_place] = home_variable;
   *step = STAGE_STEP_EXECUTE;
   char kind = plan->mode == STAGE_LAUNCH ? GATE_PROCESS : STAGE_SAYS_STARTED;
   int32_t self = (int32_t)SYS0(__NR_getpid);
   result = send_numbers(announce, kind, &self, 1);
   if (result < 0) return result;
-  return execute(pointers, pointers + plan->argc + 1);
+  const char *const *vectors[2] = {pointers, pointers + plan->argc + 1};
+  return search(execute, vectors);
 }

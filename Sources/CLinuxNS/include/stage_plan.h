@@ -134,6 +134,7 @@ enum stage_op_code {
   STAGE_OP_UMASK,        // a
   STAGE_OP_CAPABILITY_SETS,  // effective, permitted, inheritable and ambient, u64 each, at text[0]
   STAGE_OP_STDIO_OWNER,  // uid a
+  STAGE_OP_HOME,         // variable b of the environment is HOME: uid a's by passwd(5), where that has one
   STAGE_OP_PERSONALITY,  // a
   STAGE_OP_SCHEDULER,    // struct sched_attr at text[0]
   STAGE_OP_IO_PRIORITY,  // a

@@ -70,8 +70,9 @@ extension Containers {
       geteuid() != 0 && config.linux.gidMappings.count == 1 && config.linux.gidMappings[0].count == 1
     stage.terminal = process.terminal
     stage.arguments = process.arguments
-    stage.environment = Self.environment(process.environment, uid: process.uid)
-    stage.searchPath = Self.searchPath(stage.environment)
+    let environment = ContainerEnvironment(process.environment)
+    stage.environment = environment.variables
+    stage.searchPath = environment.searchPath
     stage.descriptors.join = target.fd.raw
     stage.descriptors.preserved = (0..<request.preservedDescriptors).map { CInt(3 + $0) }
     var groups = record

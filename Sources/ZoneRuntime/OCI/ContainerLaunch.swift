@@ -265,25 +265,15 @@ extension Containers {
     let process = config.process
     stage.terminal = process?.terminal ?? false
     stage.arguments = process?.arguments ?? []
-    stage.environment = Self.environment(process?.environment ?? [], uid: process?.uid ?? 0)
-    stage.searchPath = Self.searchPath(stage.environment)
+    let environment = ContainerEnvironment(process?.environment ?? [])
+    stage.environment = environment.variables
+    stage.searchPath = environment.searchPath
     stage.outerHooks =
       !config.hooks.prestart.isEmpty || !config.hooks.createRuntime.isEmpty || !config.hooks.createContainer.isEmpty
       || !config.linux.networkDevices.isEmpty
     stage.createHooks = config.hooks.createContainer.map { $0.stageHook }
     stage.startHooks = config.hooks.startContainer.map { $0.stageHook }
     return stage
-  }
-
-  /// runc's: HOME is there for programs that count on it.
-  static func environment(_ wanted: [String], uid: UInt32) -> [String] {
-    if wanted.contains(where: { $0.hasPrefix("HOME=") }) { return wanted }
-    return wanted + ["HOME=\(uid == 0 ? "/root" : "/")"]
-  }
-
-  static func searchPath(_ environment: [String]) -> String {
-    for variable in environment where variable.hasPrefix("PATH=") { return String(variable.dropFirst(5)) }
-    return LaunchPlanner.searchPath
   }
 
   // MARK: the stage's words

@@ -340,6 +340,10 @@ struct ContainerPlanner {
   {
     let linux = config.linux
     var ops: [PlannedOp] = []
+    // First: neither a limit of open files nor the filter has to allow it.
+    if let place = ContainerEnvironment(process.environment).homeToFind {
+      ops.append(.home(of: process.uid, at: place))
+    }
     if facts.newKeyring { ops.append(.simple(.keyring, "leave the caller's session keyring")) }
     if let scheduler = process.scheduler { ops.append(.scheduler(scheduler)) }
     if let priority = process.ioPriority { ops.append(.ioPriority(priority)) }

@@ -255,6 +255,11 @@ extension PlannedOp {
     PlannedOp(op: StageOp(.stdioOwner, a: UInt64(uid)), words: "give input and output to uid \(uid)")
   }
 
+  /// - Parameter place: of HOME in the environment.
+  static func home(of uid: UInt32, at place: Int) -> PlannedOp {
+    PlannedOp(op: StageOp(.home, a: UInt64(uid), b: UInt64(place)), words: "look up the home of uid \(uid)")
+  }
+
   static func umask(_ mask: UInt32) -> PlannedOp {
     PlannedOp(op: StageOp(.umask, a: UInt64(mask)), words: "set the umask to \(String(mask, radix: 8))")
   }

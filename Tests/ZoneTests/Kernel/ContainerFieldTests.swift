@@ -32,6 +32,65 @@ struct ContainerFieldTests {
     }
   }
 
+  @Test func homeIsTheUsersOwn() throws {
+    try OCIBundle.with { (bundle) throws in
+      let passwd = bundle.folder + "/rootfs/etc/passwd"
+      let long = String(repeating: "x", count: 5000)
+      try """
+      root:x:0:0:root:/home/of/root:/bin/sh
+      short:x:1000:1000:/home/short
+      negative:x:-1000:1000::/home/negative:/bin/sh
+      large:x:4294968296:1000::/home/large:/bin/sh
+      \(long):x:1001:1001:\(long):/home/one:/bin/sh
+      node:x:1000:1000::/home/node:/bin/sh
+      again:x:1000:1000::/home/again:/bin/sh
+      relative:x:1002:1002::home:/bin/sh
+      endless:x:1003:1003::/\(long):/bin/sh
+      none:x:1004:1004:::/bin/sh
+      last:x:1005:1005::/home/last:/bin/sh
+      """.write(toFile: passwd, atomically: false, encoding: .utf8)
+      func home(_ uid: Int) throws -> String {
+        bundle["process.user"] = ["uid": uid, "gid": uid]
+        return try bundle.printed("echo $HOME")
+      }
+      for (uid, expected) in [
+        (0, "/home/of/root"), (1000, "/home/node"), (1001, "/home/one"), (1002, "/"), (1003, "/"), (1004, "/"),
+        (1005, "/home/last"), (1006, "/"),
+      ] {
+        #expect(try home(uid) == expected, "uid \(uid)")
+      }
+      let environment = bundle["process.env"] as? [String] ?? []
+      bundle["process.env"] = environment + ["HOME=/said", "HOME="]
+      #expect(try home(1000) == "/home/node", "empty is as good as none")
+      bundle["process.env"] = environment + ["HOME=/before", "HOME=/said"]
+      #expect(try home(1000) == "/said")
+      bundle["process.env"] = environment
+      // What is mounted there counts, as engines mount a file of their own; and nothing there is waited for.
+      try "mine:x:1000:1000::/home/mine:/bin/sh\n".write(
+        toFile: bundle.folder + "/passwd", atomically: false, encoding: .utf8)
+      let mounts = bundle["mounts"]
+      bundle.add(
+        "mounts",
+        ["destination": "/etc/passwd", "type": "bind", "source": bundle.folder + "/passwd", "options": ["bind"]])
+      #expect(try home(1000) == "/home/mine")
+      bundle["process.args"] = ["sleep", "1000"]
+      try bundle.create()
+      try bundle.ok("start", "a")
+      #expect(try bundle.ok("exec", "a", "sh", "-c", "echo $HOME").text == "/home/mine")
+      #expect(try bundle.ok("exec", "--user", "5", "a", "sh", "-c", "echo $HOME").text == "/")
+      #expect(try bundle.ok("exec", "--env", "HOME=/said", "a", "sh", "-c", "echo $HOME").text == "/said")
+      try bundle.ok("exec", "--env", "TERM=other", "a", "sh", "-c", "test $TERM = other")
+      bundle["mounts"] = mounts
+      unlink(passwd)
+      #expect(try home(1000) == "/")
+      mkfifo(passwd, 0o644)
+      #expect(try home(1000) == "/")
+      unlink(passwd)
+      symlink("/proc/self/fd/0", passwd)
+      #expect(try home(1000) == "/")
+    }
+  }
+
   @Test func aRelativeCommandIsFoundFromItsDirectory() throws {
     try OCIBundle.with { (bundle) throws in
       let root = bundle.folder + "/rootfs"
