@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import LinuxNS
 import Testing
 
 /// `zone-oci`'s verbs, from nothing to running and back.
@@ -134,6 +135,49 @@ struct ContainerLifeTests {
       #expect(contents("/proc/\(pid)/cmdline") == "sleep\0999\0")
       let missing = try bundle.run("exec", "a", "nosuch")
       #expect(missing.status == 255 && missing.err.contains("executable file not found in $PATH"))
+    }
+  }
+
+  /// As systemd does in a container, and engines: the first process goes into a group below, and the container's own then
+  /// controls others, so that it takes no processes any more.
+  @Test func aContainerWithGroupsOfItsOwnIsEntered() throws {
+    try OCIBundle.with { (bundle) throws in
+      bundle["process.args"] = ["sleep", "1000"]
+      try bundle.create()
+      try bundle.ok("start", "a")
+      let state = try #require(contents(bundle.folder + "/state/a/state.json"))
+      let record = try JSONSerialization.jsonObject(with: Data(state.utf8)) as? [String: Any]
+      let group = try #require(record?["unified"] as? String)
+      let pid = try #require(try bundle.state()?["pid"] as? Int)
+      let given = (contents(group + "/cgroup.controllers") ?? "").split(whereSeparator: \.isWhitespace).map(String.init)
+      // Those of whole processes alone; the others let processes be.
+      let controller = try #require(
+        given.first { ["memory", "io", "hugetlb", "misc", "rdma"].contains($0) }, "the group has \(given)")
+      func move(below above: String, to name: String) throws {
+        try FileManager.default.createDirectory(atPath: "\(above)/\(name)", withIntermediateDirectories: false)
+        try FileSystem.writeKernelFile("\(above)/\(name)/cgroup.procs", "\(pid)")
+        try FileSystem.writeKernelFile(above + "/cgroup.subtree_control", "+\(controller)")
+      }
+      func place(_ options: String...) throws -> Outcome {
+        try bundle.command(["exec"] + options + ["a", "cat", "/proc/self/cgroup"]).run()
+      }
+      #expect(try place().lines.last == "0::/")
+      try move(below: group, to: "init.scope")
+      #expect(try place().lines.last == "0::/init.scope")
+      try move(below: group + "/init.scope", to: "deeper")
+      #expect(try place().lines.last == "0::/init.scope/deeper")
+      #expect(try place("--cgroup", "init.scope/deeper").lines.last == "0::/init.scope/deeper")
+      for busy in ["/", "init.scope"] {
+        let refused = try place("--cgroup", busy)
+        #expect(refused.status == 255 && refused.err.contains("takes no processes"), "\(refused)")
+      }
+      // A process that has gone elsewhere altogether says nothing of the container's groups.
+      let tree = FileSystem.parent(of: group)
+      try FileSystem.writeKernelFile(tree + "/cgroup.procs", "\(pid)")
+      let refused = try place()
+      #expect(refused.status == 255 && refused.err.contains("takes no processes"), "\(refused)")
+      try bundle.ok("delete", "--force", "a")
+      #expect(!FileManager.default.fileExists(atPath: group))
     }
   }
 
