@@ -146,6 +146,8 @@ public struct StagePlan: Sendable {
   public var ownerUID: UInt32 = 0
   /// Containers: namespaces that the first process makes itself, when it is where they are to begin.
   public var lateFlags: UInt32 = 0
+  /// One of the namespaces to join is a user namespace.
+  public var joinsUser = false
   /// The stage puts the root together, on the host's side of a user namespace.
   public var builder = false
   /// The text of /proc/PID/timens_offsets.
@@ -185,6 +187,8 @@ public struct StagePlan: Sendable {
     public var oom: CInt = -1
     public var join: CInt = -1
     public var joinNamespaces: [CInt] = []
+    /// Containers: a cgroup namespace that the first process enters when it is in its groups.
+    public var cgroupNamespace: CInt = -1
     /// A listening socket: the container's start is told there.
     public var gate: CInt = -1
     /// What a container's process gets as 3, 4, …
@@ -248,6 +252,7 @@ public struct StagePlan: Sendable {
     header.zone_root_gid = zoneRootGID
     header.owner_uid = ownerUID
     header.late_flags = lateFlags
+    header.joins_user = joinsUser ? 1 : 0
     header.builder = builder ? 1 : 0
     header.outer_hooks = outerHooks ? 1 : 0
     header.preserved = UInt32(descriptors.preserved.count)
@@ -261,6 +266,7 @@ public struct StagePlan: Sendable {
     header.fd_zonectl = number(descriptors.zonectl)
     header.fd_oom = number(descriptors.oom)
     header.fd_join = number(descriptors.join)
+    header.fd_cgroup_ns = number(descriptors.cgroupNamespace)
     header.fd_gate = number(descriptors.gate)
     let preserved = descriptors.preserved.map(number)
     header.fd_preserved = preserved.first ?? -1

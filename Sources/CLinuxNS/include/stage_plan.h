@@ -195,6 +195,7 @@ struct stage_plan {
   uint32_t owner_uid;     // who may speak to the keeper, besides root
   // containers
   uint32_t late_flags;    // namespaces that the first process makes itself, when it is where they are to begin
+  uint32_t joins_user;    // one of fd_join_ns is a user namespace
   uint32_t builder;       // the stage puts the root together, on the host's side of a user namespace
   uint32_t time_offsets;  // the text of /proc/PID/timens_offsets
   uint32_t outer_hooks;   // the launcher has hooks to run when the mounts stand
@@ -210,6 +211,7 @@ struct stage_plan {
   int32_t fd_oom;                           // memory.events or memory.oom_control
   int32_t fd_join;                          // STAGE_EXEC, STAGE_ENTER: pidfd
   int32_t fd_join_ns[8];                    // STAGE_EXEC in the user tier, STAGE_CONTAINER: the namespaces, in their order
+  int32_t fd_cgroup_ns;                     // STAGE_CONTAINER: one that the first process enters when it is in its groups
   int32_t fd_gate;                          // STAGE_CONTAINER: where its start is told; -1: by the launcher
   int32_t fd_preserved;                     // the first of them
   int32_t fd_watch;                         // STAGE_LAUNCH: the listener of the command's filter goes there; -1: there is none

@@ -66,8 +66,7 @@ extension Containers {
     stage.zone = plan.zone.map { $0.op }
     stage.process = plan.process.map { $0.op }
     stage.zoneFlags = config.linux.namespaces.reduce(into: NamespaceFlags()) { $0.formUnion($1.flag) }.rawValue
-    stage.denySetgroups =
-      geteuid() != 0 && config.linux.gidMappings.count == 1 && config.linux.gidMappings[0].count == 1
+    stage.denySetgroups = facts.keepsGroups(config.linux)
     stage.terminal = process.terminal
     stage.arguments = process.arguments
     let environment = ContainerEnvironment(process.environment)

@@ -176,11 +176,12 @@ extension Containers {
 
     let facts = try facts(config, trees, record)
     let plan = try ContainerPlanner.plan(config, facts)
-    var stage = try stagePlan(config, plan)
+    var stage = try stagePlan(config, plan, facts)
     let sources = try ContainerSources(plan)
     let spaces = try NamespaceFiles(config, isRoot: facts.isRoot)
     stage.descriptors.sources = sources.numbers
     stage.descriptors.joinNamespaces = spaces.numbers
+    stage.descriptors.cgroupNamespace = spaces.cgroup
     stage.descriptors.preserved = (0..<request.preservedDescriptors).map { CInt(3 + $0) }
     let group = try openGroups(record)
     stage.descriptors.cgroup = group.directory
@@ -242,7 +243,9 @@ extension Containers {
     (try? FileSystem.readLine("/sys/module/apparmor/parameters/enabled")) == "Y"
   }
 
-  private func stagePlan(_ config: BundleConfig, _ plan: ContainerPlan) throws(ZoneError) -> StagePlan {
+  private func stagePlan(_ config: BundleConfig, _ plan: ContainerPlan, _ facts: ContainerFacts) throws(ZoneError)
+    -> StagePlan
+  {
     var stage = StagePlan(mode: .container, tier: .host)
     stage.before = plan.before.map { $0.op }
     stage.tree = plan.tree.map { $0.op }
@@ -261,6 +264,9 @@ extension Containers {
         stage.gidMap = NamespaceMaps.text(config.linux.gidMappings)
         stage.denySetgroups = geteuid() != 0
       }
+    } else if config.linux.has(.user) {
+      stage.joinsUser = true
+      stage.denySetgroups = facts.keepsGroups(config.linux)
     }
     let process = config.process
     stage.terminal = process?.terminal ?? false

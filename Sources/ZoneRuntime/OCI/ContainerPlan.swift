@@ -41,6 +41,11 @@ struct ContainerFacts: Sendable {
   var filter: [UInt8]?
   /// A session keyring of the container's own (not with --no-new-keyring).
   var newKeyring: Bool
+
+  /// The container's groups cannot be set either, where an ordinary user maps one id of his alone.
+  func keepsGroups(_ linux: BundleLinux) -> Bool {
+    groupsAreKept || !isRoot && linux.gidMappings.count == 1 && linux.gidMappings[0].count == 1
+  }
 }
 
 struct ContainerPlanner {
@@ -363,9 +368,7 @@ struct ContainerPlanner {
     ops.append(.changeDirectory(process.cwd, make: true))
     ops.append(
       .ids(
-        uid: process.uid, gid: process.gid, groups: process.additionalGids,
-        keepGroups: facts.groupsAreKept
-          || !facts.isRoot && linux.gidMappings.count == 1 && linux.gidMappings[0].count == 1))
+        uid: process.uid, gid: process.gid, groups: process.additionalGids, keepGroups: facts.keepsGroups(linux)))
     let permitted = sets.permitted.intersection(facts.capabilities)
     let inheritable = sets.inheritable.intersection(facts.capabilities)
     ops.append(

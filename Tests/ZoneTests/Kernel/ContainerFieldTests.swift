@@ -228,27 +228,38 @@ struct ContainerFieldTests {
     }
   }
 
-  @Test func namespacesByPath() throws {
+  @Test(arguments: [false, true]) func namespacesByPath(ofAUser: Bool) throws {
     try OCIBundle.with { (bundle) throws in
       bundle["process.args"] = ["sleep", "1000"]
+      if ofAUser {
+        bundle.add("linux.namespaces", ["type": "user"])
+        for key in ["uidMappings", "gidMappings"] {
+          bundle["linux.\(key)"] = [["containerID": 0, "hostID": 300_000, "size": 65536]]
+        }
+        // The way to the root is host root's alone, as engines have it.
+        chmod(bundle.folder, 0o700)
+      }
       try bundle.create("first")
       try bundle.ok("start", "first")
       let pid = try #require(try bundle.state("first")?["pid"] as? Int)
-      let shared = ["network": "net", "ipc": "ipc", "uts": "uts", "pid": "pid"]
+      let shared = ["network": "net", "ipc": "ipc", "uts": "uts", "pid": "pid", "cgroup": "cgroup", "user": "user"]
       bundle["hostname"] = nil
       bundle["linux.namespaces"] = (bundle["linux.namespaces"] as? [[String: Any]])?.map { namespace in
         guard let type = namespace["type"] as? String, let file = shared[type] else { return namespace }
         return ["type": type, "path": "/proc/\(pid)/ns/\(file)"]
       }
       let printed = try bundle.printed(
-        "for n in net ipc uts pid mnt; do readlink /proc/self/ns/$n; done; ps | grep -c 'sleep 1000'")
+        "for n in net ipc uts pid cgroup user mnt; do readlink /proc/self/ns/$n; done; id -u; touch /dev/mine && stat -c %u /dev/mine /dev; ps | grep -c 'sleep 1000'"
+      )
       let lines = printed.split(separator: "\n").map(String.init)
-      for (at, file) in ["net", "ipc", "uts", "pid"].enumerated() {
+      for (at, file) in ["net", "ipc", "uts", "pid", "cgroup", "user"].enumerated() {
         let its = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(pid)/ns/\(file)")
         #expect(lines[at] == its, "\(file)")
       }
-      #expect(lines[4] != (try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(pid)/ns/mnt")))
+      #expect(lines[6] != (try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(pid)/ns/mnt")))
+      #expect(lines.dropFirst(7).prefix(3) == ["0", "0", "0"], "\(lines)")
       #expect(lines.last != "0")
+      for key in ["uidMappings", "gidMappings"] { bundle["linux.\(key)"] = nil }
       bundle["linux.namespaces"] = [["type": "mount"], ["type": "network", "path": "/proc/\(pid)/ns/ipc"]]
       #expect(try bundle.start("b").err.contains("network namespace"))
     }
