@@ -76,6 +76,8 @@ public struct StageOp: Sendable, Equatable {
     public static let follow = Flags(STAGE_FOLLOW)
     public static let copyUp = Flags(STAGE_COPY_UP)
     public static let straight = Flags(STAGE_STRAIGHT)
+    public static let keepMode = Flags(STAGE_KEEP_MODE)
+    public static let keepOwner = Flags(STAGE_KEEP_OWNER)
   }
 
   public var code: Code

@@ -155,6 +155,8 @@ enum stage_op_flag {
   STAGE_FOLLOW = 64,     // links on the way are followed, inside the root
   STAGE_COPY_UP = 128,   // what was there is copied into the new tmpfs
   STAGE_STRAIGHT = 256,  // no link is on the way to the source, which is a path
+  STAGE_KEEP_MODE = 512, // the new file system's root has the mode of the directory that it covers, if there was one
+  STAGE_KEEP_OWNER = 1024,  // with STAGE_COPY_UP: and its owner
 };
 
 struct stage_op {

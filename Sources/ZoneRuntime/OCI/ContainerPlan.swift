@@ -156,10 +156,20 @@ struct ContainerPlanner {
       ops.append(
         .mount(
           mount.type, from: mount.source ?? mount.type, on: mount.destination, flags: mount.flags,
-          options: data.isEmpty ? nil : data.joined(separator: ","), copyUp: mount.copyUp))
+          options: data.isEmpty ? nil : data.joined(separator: ","), how: Self.covering(mount)))
     }
     for flags in mount.propagation { ops.append(.propagation(flags, on: mount.destination)) }
     return ops
+  }
+
+  /// What a tmpfs takes over from the directory that it covers: its mode, as with runc, and with what it held its owner.
+  private static func covering(_ mount: BundleMount) -> StageOp.Flags {
+    guard mount.type == "tmpfs" else { return [] }
+    let says = { (key: String) in mount.data.contains { $0.hasPrefix(key) } }
+    var how: StageOp.Flags = says("mode=") ? [] : .keepMode
+    if mount.copyUp { how.insert(.copyUp) }
+    if mount.copyUp, !says("uid="), !says("gid=") { how.insert(.keepOwner) }
+    return how
   }
 
   /// What the container's mounts have to do with the host's: its own root never anything, for all that is mounted in it

@@ -182,11 +182,11 @@ extension PlannedOp {
 /// Ops that only OCI containers have.
 extension PlannedOp {
   static func mount(
-    _ type: String, from source: String, on path: String, flags: UInt64, options: String?, copyUp: Bool = false
+    _ type: String, from source: String, on path: String, flags: UInt64, options: String?, how: StageOp.Flags = []
   ) -> PlannedOp {
     PlannedOp(
       op: StageOp(
-        .mount, flags: copyUp ? [.make, .copyUp] : .make,
+        .mount, flags: how.union(.make),
         blocks: [inside(path), bytes(type), options.map(bytes), bytes(source)], a: flags),
       words: "mount \(type) on \(path)" + detail(flags & 15, options))
   }

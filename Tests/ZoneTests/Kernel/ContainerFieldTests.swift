@@ -369,6 +369,47 @@ struct ContainerFieldTests {
     }
   }
 
+  @Test(arguments: [false, true]) func aTmpfsHasTheModeOfWhatItCovers(ofAUser: Bool) throws {
+    try OCIBundle.with { (bundle) throws in
+      let first: UInt32 = ofAUser ? 300_000 : 0
+      if ofAUser {
+        bundle.add("linux.namespaces", ["type": "user"])
+        for key in ["uidMappings", "gidMappings"] {
+          bundle["linux.\(key)"] = [["containerID": 0, "hostID": first, "size": 65536]]
+        }
+      }
+      func directory(_ name: String, _ mode: UInt32, uid: UInt32, gid: UInt32) {
+        mkdir(bundle.folder + "/rootfs/" + name, mode)
+        chmod(bundle.folder + "/rootfs/" + name, mode)
+        chown(bundle.folder + "/rootfs/" + name, first + uid, first + gid)
+      }
+      directory("plain", 0o710, uid: 5, gid: 6)
+      directory("shared", 0o1777, uid: 0, gid: 0)
+      directory("said", 0o710, uid: 5, gid: 6)
+      directory("copied", 0o3751, uid: 12, gid: 34)
+      directory("ofroot", 0o755, uid: 0, gid: 34)
+      directory("given", 0o755, uid: 12, gid: 34)
+      bundle["root.readonly"] = false
+      for (place, options) in [
+        ("plain", ["size=64k"]), ("shared", ["ro"]), ("said", ["mode=700"]), ("made", []),
+        ("copied", ["tmpcopyup", "ro"]),
+        ("ofroot", ["tmpcopyup"]), ("given", ["tmpcopyup", "uid=7"]),
+      ] {
+        bundle.add("mounts", ["destination": "/\(place)", "type": "tmpfs", "source": "tmpfs", "options": options])
+      }
+      let printed = try bundle.printed(
+        "cd /; stat -c '%n %a %u %g' plain shared said made copied ofroot given; grep -c 'size=64k' /proc/mounts; touch shared/x copied/x 2>&1; true"
+      )
+      let lines = printed.split(separator: "\n").map(String.init)
+      #expect(
+        lines.prefix(8) == [
+          "plain 710 0 0", "shared 1777 0 0", "said 700 0 0", "made 1777 0 0", "copied 3751 12 34", "ofroot 755 0 34",
+          "given 755 7 0", "1",
+        ], "\(printed)")
+      #expect(lines.suffix(2).allSatisfy { $0.contains("Read-only") }, "\(printed)")
+    }
+  }
+
   @Test func aLinkInTheRootLeadsNoMountOut() throws {
     try OCIBundle.with { (bundle) throws in
       mkdir(bundle.folder + "/outside", 0o755)
