@@ -295,4 +295,50 @@ struct ContainerLifeTests {
       try bundle.ok("delete", "--force", "a")
     }
   }
+
+  /// What the kernel or the specification takes together is two options here, and engines give the one that changes.
+  @Test func oneLimitIsChangedAtATime() throws {
+    try OCIBundle.with { (bundle) throws in
+      bundle["process.args"] = ["sleep", "1000"]
+      bundle["linux.resources.memory"] = ["limit": 64 << 20, "swap": 64 << 20]
+      bundle["linux.resources.cpu"] = ["quota": 50_000, "period": 100_000]
+      try bundle.create()
+      try bundle.ok("start", "a")
+      let isV2 = FileManager.default.fileExists(atPath: "/sys/fs/cgroup/cgroup.controllers")
+      let files =
+        isV2
+        ? "cpu.max memory.max memory.swap.max"
+        : "cpu/cpu.cfs_quota_us cpu/cpu.cfs_period_us memory/memory.limit_in_bytes memory/memory.memsw.limit_in_bytes"
+      /// Without swap in the kernel the last one is not there.
+      func expect(_ wanted: Int..., sourceLocation: SourceLocation = #_sourceLocation) throws {
+        let seen = try bundle.ok("exec", "a", "sh", "-c", "cd /sys/fs/cgroup; cat \(files) 2>/dev/null; true").text
+        let numbers = seen.split(whereSeparator: \.isWhitespace).map { Int($0) ?? -1 }
+        var wanted = wanted
+        if isV2 { wanted[3] -= wanted[2] }
+        #expect(
+          numbers.count >= 3 && numbers == Array(wanted.prefix(numbers.count)), "\(seen)",
+          sourceLocation: sourceLocation)
+      }
+      let (m16, m32, m48, m64) = (16 << 20, 32 << 20, 48 << 20, 64 << 20)
+      try expect(50_000, 100_000, m64, m64)
+      try bundle.ok("update", "--cpu-period", "50000", "a")
+      try expect(50_000, 50_000, m64, m64)
+      try bundle.ok("update", "--cpu-quota", "20000", "a")
+      try expect(20_000, 50_000, m64, m64)
+      try bundle.ok("update", "--memory-swap", "\(m64 + m16)", "a")
+      try expect(20_000, 50_000, m64, m64 + m16)
+      try bundle.ok("update", "--memory", "128M", "--memory-swap", "0.125g", "a")
+      try expect(20_000, 50_000, 2 * m64, 2 * m64)
+      try bundle.ok("update", "--memory", "32m", "--memory-swap", "48MiB", "a")
+      try expect(20_000, 50_000, m32, m48)
+      let small = try bundle.run("update", "--memory-swap", "16M", "a")
+      #expect(small.status == 1 && small.err.contains("less than the memory, \(m32)"), "\(small)")
+      let wrong = try bundle.run("update", "--memory", "5X", "a")
+      #expect(wrong.status == 2 && wrong.err.contains("update: --memory '5X': wants a number"), "\(wrong)")
+      try bundle.ok("update", "--memory", "-1", "--memory-swap", "-1", "a")
+      let none = try bundle.run("update", "--memory-swap", "64M", "a")
+      #expect(none.status == 1 && none.err.contains("there is no limit of memory"), "\(none)")
+      try bundle.ok("update", "--memory", "64M", "a")
+    }
+  }
 }
