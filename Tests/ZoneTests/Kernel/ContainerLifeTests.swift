@@ -84,6 +84,64 @@ struct ContainerLifeTests {
     }
   }
 
+  /// Beside a terminal too, which is relayed on: one after the other, whether the process ends of it or not.
+  @Test(arguments: ["run", "exec"]) func signalsArePassedOnBesideATerminal(verb: String) throws {
+    try OCIBundle.with { (bundle) throws in
+      let script =
+        "trap 'echo got' USR1; trap '' HUP; trap 'exit 5' TERM; echo up; while :; do read line && echo said $line; done"
+      var command: Command
+      if verb == "run" {
+        bundle["process.terminal"] = true
+        bundle.shell(script)
+        command = try bundle.prepared()
+      } else {
+        bundle["process.args"] = ["sleep", "1000"]
+        try bundle.create()
+        try bundle.ok("start", "a")
+        command = bundle.command(["exec", "-t", "a", "sh", "-c", script])
+      }
+      let terminal = try Terminal(command)
+      #expect(terminal.shows("up"), "\(terminal.screen)")
+      for number in 1...3 {
+        kill(terminal.pid, SIGUSR1)
+        #expect(terminal.shows { $0.components(separatedBy: "got").count == number + 1 }, "\(terminal.screen)")
+        kill(terminal.pid, SIGHUP)
+        terminal.type("word\(number)\r")
+        #expect(terminal.shows("said word\(number)"), "\(terminal.screen)")
+      }
+      kill(terminal.pid, SIGTERM)
+      #expect(terminal.wait() == 5)
+    }
+  }
+
+  /// Who reads the terminal's output goes, and the process goes on: its end is still told, and signals come through.
+  @Test func aTerminalThatNobodyReadsHoldsNothingUp() throws {
+    try OCIBundle.with { (bundle) throws in
+      bundle["process.terminal"] = true
+      bundle["root.readonly"] = false
+      bundle.shell(
+        "trap '' PIPE HUP; trap 'exit 5' USR1; echo up; echo on > /tmp/on; while :; do echo more; sleep 0.05; done")
+      let piped = try bundle.prepared().through(
+        "{ \"$@\" & echo $! > \(bundle.folder)/pid; wait $!; echo $? > \(bundle.folder)/status; } | head -n 1")
+      let running = try piped.start()
+      #expect(running.readUntil { $0.contains("up") })
+      #expect(eventually { contents(bundle.folder + "/rootfs/tmp/on") == "on\n" })
+      let pid = try #require(Int32((contents(bundle.folder + "/pid") ?? "").trimmingCharacters(in: .newlines)))
+      // Once the relay has seen that nobody reads, the runtime holds the terminal no longer.
+      #expect(
+        eventually {
+          let open = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/fd")) ?? []
+          return !open.contains {
+            (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(pid)/fd/\($0)"))?.hasSuffix("ptmx")
+              == true
+          }
+        })
+      kill(pid, SIGUSR1)
+      #expect(eventually { contents(bundle.folder + "/status") == "5\n" })
+      _ = try running.finish()
+    }
+  }
+
   /// From the process's first instruction on, whatever the runtime is at.
   @Test func earlySignalsArePassedOn() throws {
     try OCIBundle.with { (bundle) throws in
