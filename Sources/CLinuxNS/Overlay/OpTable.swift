@@ -53,6 +53,7 @@ public struct StageOp: Sendable, Equatable {
     public static let umask = Code(STAGE_OP_UMASK)
     public static let capabilitySets = Code(STAGE_OP_CAPABILITY_SETS)
     public static let stdioOwner = Code(STAGE_OP_STDIO_OWNER)
+    public static let home = Code(STAGE_OP_HOME)
     public static let personality = Code(STAGE_OP_PERSONALITY)
     public static let scheduler = Code(STAGE_OP_SCHEDULER)
     public static let ioPriority = Code(STAGE_OP_IO_PRIORITY)
@@ -75,6 +76,8 @@ public struct StageOp: Sendable, Equatable {
     public static let follow = Flags(STAGE_FOLLOW)
     public static let copyUp = Flags(STAGE_COPY_UP)
     public static let straight = Flags(STAGE_STRAIGHT)
+    public static let keepMode = Flags(STAGE_KEEP_MODE)
+    public static let keepOwner = Flags(STAGE_KEEP_OWNER)
   }
 
   public var code: Code
@@ -145,6 +148,8 @@ public struct StagePlan: Sendable {
   public var ownerUID: UInt32 = 0
   /// Containers: namespaces that the first process makes itself, when it is where they are to begin.
   public var lateFlags: UInt32 = 0
+  /// One of the namespaces to join is a user namespace.
+  public var joinsUser = false
   /// The stage puts the root together, on the host's side of a user namespace.
   public var builder = false
   /// The text of /proc/PID/timens_offsets.
@@ -184,6 +189,8 @@ public struct StagePlan: Sendable {
     public var oom: CInt = -1
     public var join: CInt = -1
     public var joinNamespaces: [CInt] = []
+    /// Containers: a cgroup namespace that the first process enters when it is in its groups.
+    public var cgroupNamespace: CInt = -1
     /// A listening socket: the container's start is told there.
     public var gate: CInt = -1
     /// What a container's process gets as 3, 4, …
@@ -247,6 +254,7 @@ public struct StagePlan: Sendable {
     header.zone_root_gid = zoneRootGID
     header.owner_uid = ownerUID
     header.late_flags = lateFlags
+    header.joins_user = joinsUser ? 1 : 0
     header.builder = builder ? 1 : 0
     header.outer_hooks = outerHooks ? 1 : 0
     header.preserved = UInt32(descriptors.preserved.count)
@@ -260,6 +268,7 @@ public struct StagePlan: Sendable {
     header.fd_zonectl = number(descriptors.zonectl)
     header.fd_oom = number(descriptors.oom)
     header.fd_join = number(descriptors.join)
+    header.fd_cgroup_ns = number(descriptors.cgroupNamespace)
     header.fd_gate = number(descriptors.gate)
     let preserved = descriptors.preserved.map(number)
     header.fd_preserved = preserved.first ?? -1

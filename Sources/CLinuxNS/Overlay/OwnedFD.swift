@@ -87,8 +87,11 @@ public struct Pidfd: ~Copyable, Sendable {
     Pidfd(OwnedFD(raw: CInt(try check(zns_pidfd_open(pid, 0), "pidfd_open", String(pid)))))
   }
 
-  public borrowing func signal(_ number: CInt) throws(SyscallError) {
-    try check(zns_pidfd_send_signal(fd.raw, number), "pidfd_send_signal", String(number))
+  public borrowing func signal(_ number: CInt) throws(SyscallError) { try Pidfd.signal(fd.raw, number) }
+
+  /// - Parameter process: a pidfd that is held by somebody else.
+  public static func signal(_ process: CInt, _ number: CInt) throws(SyscallError) {
+    try check(zns_pidfd_send_signal(process, number), "pidfd_send_signal", String(number))
   }
 
   /// Waits until the process has ended, for any process (poll(2) on a pidfd), not only for children.

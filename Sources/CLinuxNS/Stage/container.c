@@ -95,6 +95,7 @@ static void close_hosts(void) {
     if (plan->fd_tasks[i] >= 0) sys_close(plan->fd_tasks[i]);
   for (int i = 0; i < 8; i++)
     if (plan->fd_join_ns[i] >= 0) sys_close(plan->fd_join_ns[i]);
+  if (plan->fd_cgroup_ns >= 0) sys_close(plan->fd_cgroup_ns);
   SYS3(__NR_close_range, plan->fd_sources, ~0u, 0);
 }
 
@@ -110,9 +111,15 @@ static void be_process(int link) {
   }
   if (plan->late_flags) result = SYS1(__NR_unshare, plan->late_flags);
   if (result < 0) fail(0, STAGE_STEP_CLONE, result);
+  if (plan->fd_cgroup_ns >= 0) result = SYS2(__NR_setns, plan->fd_cgroup_ns, CLONE_NEWCGROUP);
+  if (result < 0) fail(0, STAGE_STEP_JOIN, result);
   if (plan->builder) take_root(link);
   else run(STAGE_SECTION_TREE);
   if (link >= 0) sys_close(link);
+  // In a user namespace that stood already: the way to the host's tree is the caller's to go, and whatever is made from here
+  // on is made by an id that the namespace has.
+  if (plan->joins_user) result = become_root(!plan->deny_setgroups);
+  if (result < 0) fail(0, STAGE_STEP_IDENTITY, result);
   run(STAGE_SECTION_ZONE);
 
   // From here on foreign code may run beside us (a shared pid namespace, an entered container): nothing of ours may be

@@ -17,25 +17,14 @@ long propagation(const struct stage_op *op) {
 
 long node(const struct stage_op *op) {
   const char *name, *path = text(op->text[0]);
-  long parent = parent_of(path, &name);
-  if (parent == -ENOENT) {
-    char folder[4096];
-    size_t n = (size_t)(name - path);
-    memcpy(folder, path, n);
-    folder[n ? n - 1 : 0] = 0;
-    parent = make_directories(folder);
-    if (parent >= 0) parent = parent_of(path, &name);
-  }
+  long parent = made_parent_of(path, &name);
   if (parent < 0) return parent;
   long result = SYS4(__NR_mknodat, parent, name, op->b, op->a);
   if (result == -EEXIST) {
     // A device that is there by the same numbers is the one that was meant.
     struct statx status;
-    result = SYS5(__NR_statx, parent, name, AT_SYMLINK_NOFOLLOW, STATX_TYPE, &status);
-    if (result >= 0 && ((status.stx_mode & S_IFMT) != (op->b & S_IFMT) ||
-                        (uint64_t)((status.stx_rdev_minor & 0xff) | status.stx_rdev_major << 8 |
-                                   (status.stx_rdev_minor & ~0xffu) << 12) != op->a))
-      result = -EEXIST;
+    result = status_of((int)parent, name, AT_SYMLINK_NOFOLLOW, &status);
+    if (result >= 0 && ((status.stx_mode & S_IFMT) != (op->b & S_IFMT) || device_of(&status) != op->a)) result = -EEXIST;
   }
   if (result < 0) return result;
   uint32_t owner[2];
@@ -69,25 +58,11 @@ long console(const struct stage_op *op) {
   return result;
 }
 
-long capability_sets(const struct stage_op *op) {
-  uint64_t sets[4];  // effective, permitted, inheritable, ambient
-  memcpy(sets, text(op->text[0]), sizeof sets);
-  struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
-  struct __user_cap_data_struct data[2] = {
-      {(uint32_t)sets[0], (uint32_t)sets[1], (uint32_t)sets[2]},
-      {(uint32_t)(sets[0] >> 32), (uint32_t)(sets[1] >> 32), (uint32_t)(sets[2] >> 32)}};
-  long result = SYS2(__NR_capset, &header, data);
-  if (result >= 0) result = sys_prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-  for (unsigned long c = 0; result >= 0 && c < 64; c++)
-    if (sets[3] >> c & 1) result = sys_prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, c, 0, 0);
-  return result;
-}
-
 /// What was opened as another user can then be opened again by its /proc/self/fd name. Not the devices that all share.
 long stdio_owner(const struct stage_op *op) {
   for (int i = 0; i < 3; i++) {
     struct statx status;
-    long result = SYS5(__NR_statx, i, "", AT_EMPTY_PATH, STATX_TYPE | STATX_UID, &status);
+    long result = status_of(i, "", AT_EMPTY_PATH, &status);
     if (result < 0) return result;
     if (status.stx_uid == op->a) continue;
     if ((status.stx_mode & S_IFMT) == S_IFCHR && status.stx_rdev_major == 1) continue;
@@ -107,27 +82,14 @@ long hard_limit(const struct stage_op *op) {
   return SYS4(__NR_prlimit64, 0, op->flags, now, 0);
 }
 
-long find_command(void) {
-  const uint32_t *argv = (const uint32_t *)text(plan->argv);
-  const char *name = text(argv[0]), *path = text(plan->path);
-  for (const char *c = name; *c; c++)
-    if (*c == '/') return SYS3(__NR_faccessat, AT_FDCWD, name, 1 /* X_OK */);
-  long first = -ENOENT;
-  size_t n = length(name);
-  char full[4096];
-  while (*name && path && *path) {
-    size_t folder = 0;
-    while (path[folder] && path[folder] != ':') folder++;
-    if (folder && folder + n + 2 < sizeof full) {
-      memcpy(full, path, folder);
-      full[folder] = '/';
-      memcpy(full + folder + 1, name, n + 1);
-      long result = SYS3(__NR_faccessat, AT_FDCWD, full, 1);
-      if (result >= 0) return 0;
-      if (result == -EACCES) first = result;
-    }
-    path += folder;
-    if (*path == ':') path++;
-  }
-  return first;
+/// A relative name begins where the process is to be, which it is only after its start. Of a directory that is not there
+/// yet, or is none to be entered, the process itself hears: nothing is said here.
+static long may_execute(const char *path, const void *directory) {
+  long from = *path == '/' ? AT_FDCWD : inside(directory, O_PATH | O_DIRECTORY, 0);
+  if (from < 0 && from != AT_FDCWD) return 0;
+  long result = SYS3(__NR_faccessat, from, path, 1 /* X_OK */);
+  if (from >= 0) sys_close((int)from);
+  return result;
 }
+
+long find_command(const struct stage_op *op) { return search(may_execute, text(op->text[0])); }

@@ -18,7 +18,7 @@ static long copy_directory(int from, int to, int depth);
 
 static long copy_entry(int from, int to, const char *name, int depth) {
   struct statx status;
-  long result = SYS5(__NR_statx, from, name, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, &status);
+  long result = status_of(from, name, AT_SYMLINK_NOFOLLOW, &status);
   if (result < 0) return result;
   uint32_t mode = status.stx_mode & 07777;
   switch (status.stx_mode & S_IFMT) {
@@ -48,8 +48,7 @@ static long copy_entry(int from, int to, const char *name, int depth) {
       break;
     }
     default:
-      result = SYS4(__NR_mknodat, to, name, status.stx_mode,
-                    (status.stx_rdev_minor & 0xff) | status.stx_rdev_major << 8 | (status.stx_rdev_minor & ~0xffu) << 12);
+      result = SYS4(__NR_mknodat, to, name, status.stx_mode, device_of(&status));
   }
   if (result >= 0) result = SYS5(__NR_fchownat, to, name, status.stx_uid, status.stx_gid, AT_SYMLINK_NOFOLLOW);
   // After the owner, whose change takes setuid bits away.
@@ -74,14 +73,24 @@ static long copy_directory(int from, int to, int depth) {
   }
 }
 
-long copy_up(int to, const struct stage_op *op, const char *source) {
+/// Root's stays whose the mount is: the container's root, who is another one where the host's side mounts.
+static long copy_owner(int from, int to) {
+  struct statx status;
+  long result = status_of(from, "", AT_EMPTY_PATH, &status);
+  if (result < 0 || !(status.stx_uid | status.stx_gid)) return result;
+  result = SYS3(__NR_fchown, to, status.stx_uid ? status.stx_uid : -1u, status.stx_gid ? status.stx_gid : -1u);
+  return result == -EINVAL ? 0 : result;  // one that is not mapped here
+}
+
+long copy_up(int to, const struct stage_op *op, const char *source, const char *data) {
   // Opened before it is covered.
   long from = sys_open(to, ".", O_RDONLY | O_DIRECTORY, 0);
   if (from < 0) return from;
   const char *type = text(op->text[1]);
-  long result = sys_mount(source, ".", type, op->a & ~(uint64_t)MS_RDONLY, text(op->text[2]));
+  long result = sys_mount(source, ".", type, op->a & ~(uint64_t)MS_RDONLY, data);
   long fresh = result < 0 ? result : inside(text(op->text[0]), O_RDONLY | O_DIRECTORY, 0);
   result = fresh < 0 ? fresh : copy_directory((int)from, (int)fresh, 0);
+  if (result >= 0 && op->flags & STAGE_KEEP_OWNER) result = copy_owner((int)from, (int)fresh);
   if (result >= 0 && op->a & MS_RDONLY) {
     struct mount_attr attributes = {.attr_set = MOUNT_ATTR_RDONLY};
     result = SYS5(__NR_mount_setattr, fresh, "", AT_EMPTY_PATH, &attributes, sizeof attributes);

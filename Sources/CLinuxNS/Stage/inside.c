@@ -2,9 +2,17 @@
 // descriptor from then on (CVE-2021-30465, CVE-2019-16884).
 #include "inside.h"
 
+long status_of(int fd, const char *path, int flags, struct statx *status) {
+  return SYS5(__NR_statx, fd, path, flags, STATX_BASIC_STATS, status);
+}
+
+uint64_t device_of(const struct statx *status) {
+  return (status->stx_rdev_minor & 0xff) | status->stx_rdev_major << 8 | (status->stx_rdev_minor & ~0xffu) << 12;
+}
+
 long kind_of(int fd, const char *path, int flags, uint32_t *mode) {
   struct statx status;
-  long result = SYS5(__NR_statx, fd, path, flags, STATX_TYPE | STATX_MODE, &status);
+  long result = status_of(fd, path, flags, &status);
   *mode = status.stx_mode;
   return result;
 }
@@ -70,6 +78,17 @@ long make_directories(const char *path) {
   return 0;
 }
 
+long made_parent_of(const char *path, const char **name) {
+  long parent = parent_of(path, name);
+  if (parent != -ENOENT) return parent;
+  char folder[4096];
+  size_t n = (size_t)(*name - path);
+  memcpy(folder, path, n);
+  folder[n ? n - 1 : 0] = 0;
+  long result = make_directories(folder);
+  return result < 0 ? result : parent_of(path, name);
+}
+
 static long make_file(const char *path) {
   const char *name;
   long parent = parent_of(path, &name);
@@ -84,15 +103,8 @@ long mount_point(const struct stage_op *op, const char *path, int is_file) {
   long fd = inside(path, O_PATH, 0);
   if (fd == -ENOENT && op->flags & STAGE_MAKE) {
     const char *name;
-    long parent = parent_of(path, &name);
-    if (parent == -ENOENT) {
-      char folder[4096];
-      size_t n = (size_t)(name - path);
-      memcpy(folder, path, n);
-      folder[n ? n - 1 : 0] = 0;
-      long result = make_directories(folder);
-      if (result < 0) return result;
-    } else if (parent < 0) return parent;
+    long parent = made_parent_of(path, &name);
+    if (parent < 0) return parent;
     long result = is_file ? make_file(path) : make_directory(path, 0755);
     if (result < 0) return result;
     fd = inside(path, O_PATH, 0);

@@ -2,8 +2,12 @@
 #define INSIDE_H
 #include "kernel.h"
 
-/// statx(2)'s mode of what `fd` and `path` name.
+/// statx(2) of what `fd` and `path` name, and its mode alone.
+long status_of(int fd, const char *path, int flags, struct statx *status);
 long kind_of(int fd, const char *path, int flags, uint32_t *mode);
+
+/// A device's number, as mknod(2) takes it.
+uint64_t device_of(const struct statx *status);
 
 /// Opens `path` below the root: a descriptor, or -errno. Links are followed, and never lead out.
 long inside(const char *path, uint64_t flags, uint64_t mode);
@@ -12,6 +16,9 @@ long inside(const char *path, uint64_t flags, uint64_t mode);
 /// or until something is mounted.
 long parent_of(const char *path, const char **name);
 void forget_parent(void);
+
+/// The same, with every directory on the way made that is missing.
+long made_parent_of(const char *path, const char **name);
 
 /// An existing directory is fine.
 long make_directory(const char *path, uint64_t mode);

@@ -110,7 +110,9 @@ struct child_info { int signo, error, code, pad; int pid; unsigned uid; int stat
 static inline long sys_open(int at, const char *path, int flags, int mode) {
   return SYS4(__NR_openat, at, path, flags | O_CLOEXEC, mode);
 }
-static inline long sys_close(int fd) { return SYS1(__NR_close, fd); }
+// The two that are called everywhere: a copy in each file would be a page of the stage.
+long sys_close(int fd);
+__attribute__((noreturn)) void sys_exit(int status);
 static inline long sys_read(int fd, void *to, size_t n) { return SYS3(__NR_read, fd, to, n); }
 static inline long sys_write(int fd, const void *from, size_t n) { return SYS3(__NR_write, fd, from, n); }
 static inline long sys_mount(const char *s, const char *t, const char *type, unsigned long flags, const char *data) {
@@ -122,18 +124,10 @@ static inline long sys_prctl(int option, unsigned long a, unsigned long b, unsig
 /// In its caller's own frame, always: a child on our memory and stack would return over the parent's return address.
 __attribute__((always_inline)) static inline long sys_clone3(struct clone_args *args) { return SYS2(__NR_clone3, args, sizeof *args); }
 static inline long sys_poll(struct pollfd *fds, unsigned n) { return SYS5(__NR_ppoll, fds, n, 0, 0, 0); }
-__attribute__((noreturn)) static inline void sys_exit(int status) {
-  for (;;) SYS1(__NR_exit_group, status);
-}
 
 /// openat2 with O_CLOEXEC. Of a path with `..` in it, or in a link on its way, the kernel says EAGAIN when anything at all on
 /// the machine was mounted or renamed meanwhile. That passes; a bound, since somebody may rename without end.
-static inline long sys_resolve(int at, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve) {
-  struct open_how how = {flags | O_CLOEXEC, mode, resolve};
-  long fd = -EAGAIN;
-  for (int turn = 0; fd == -EAGAIN && turn < 10000; turn++) fd = SYS4(__NR_openat2, at, path, &how, sizeof how);
-  return fd;
-}
+long sys_resolve(int at, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve);
 
 static inline size_t length(const char *s) {
   size_t n = 0;

@@ -91,11 +91,12 @@ static long run_op(const struct stage_op *op) {
     case STAGE_OP_DOMAINNAME: return SYS2(__NR_setdomainname, text(op->text[0]), length(text(op->text[0])));
     case STAGE_OP_CONSOLE: return console(op);
     case STAGE_OP_LABEL: return write_file(text(op->text[0]), text(op->text[1]));
-    case STAGE_OP_FIND: return find_command();
+    case STAGE_OP_FIND: return find_command(op);
     case STAGE_OP_HARD_LIMIT: return hard_limit(op);
     case STAGE_OP_UMASK: return SYS1(__NR_umask, op->a), 0;
     case STAGE_OP_CAPABILITY_SETS: return capability_sets(op);
     case STAGE_OP_STDIO_OWNER: return stdio_owner(op);
+    case STAGE_OP_HOME: return home(op);
     case STAGE_OP_PERSONALITY: return SYS1(__NR_personality, op->a);
     case STAGE_OP_SCHEDULER: return SYS3(__NR_sched_setattr, 0, text(op->text[0]), 0);
     case STAGE_OP_IO_PRIORITY: return SYS3(__NR_ioprio_set, 1 /* IOPRIO_WHO_PROCESS */, 0, op->a);

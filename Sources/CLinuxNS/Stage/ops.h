@@ -47,23 +47,26 @@ long ids(const struct stage_op *op);
 long change_directory(const struct stage_op *op);
 long bounding(uint64_t keep);
 long capabilities(uint64_t effective, uint64_t ambient);
+long capability_sets(const struct stage_op *op);
 long seccomp(const struct stage_op *op);
 long keyring(void);
 long landlock(const struct stage_op *op);
+
+// home.c
+long home(const struct stage_op *op);
 
 // container_ops.c
 long propagation(const struct stage_op *op);
 long node(const struct stage_op *op);
 long leave_root(void);
 long console(const struct stage_op *op);
-long capability_sets(const struct stage_op *op);
 long stdio_owner(const struct stage_op *op);
 long hard_limit(const struct stage_op *op);
-long find_command(void);
+long find_command(const struct stage_op *op);
 
 // copy_up.c
-/// Mounts op's tmpfs on the working directory, which `to` is, with a copy of what is there.
-long copy_up(int to, const struct stage_op *op, const char *source);
+/// Mounts op's tmpfs, with options `data`, on the working directory, which `to` is, with a copy of what is there.
+long copy_up(int to, const struct stage_op *op, const char *source, const char *data);
 
 // tree_ops.c
 /// A mount's attributes: before it is attached.

@@ -1,6 +1,6 @@
 // What start and exec share: becoming root of the zone's user namespace, its groups, and the way into the command.
 #include "container.h"
-#include "kernel.h"
+#include "inside.h"
 #include "process.h"
 
 int payload_in = -1, payload_out = -1, payload_err = -1;
@@ -54,10 +54,10 @@ static long set_stdio(void) {
   int from[3] = {payload_in, payload_out, payload_err};
   for (int i = 0; i < 3; i++) {
     // A directory of the host's, whoever gave it, would be a way out of the root (CVE-2024-21626).
-    struct statx status;
-    long look = SYS5(__NR_statx, from[i], "", AT_EMPTY_PATH, STATX_TYPE, &status);
+    uint32_t mode;
+    long look = kind_of(from[i], "", AT_EMPTY_PATH, &mode);
     if (look < 0) return look;
-    if ((status.stx_mode & 0170000) == 0040000) return -EISDIR;
+    if ((mode & S_IFMT) == S_IFDIR) return -EISDIR;
     long fd = SYS3(__NR_fcntl, from[i], 1030 /* F_DUPFD_CLOEXEC */, 5);
     if (fd < 0) return fd;
     from[i] = (int)fd;
@@ -69,11 +69,10 @@ static long set_stdio(void) {
   return 0;
 }
 
-/// execvp(3)'s search, in the zone's own tree: a missing or forbidden file tries the next folder, EACCES is remembered.
-static long execute(const char *const *argv, const char *const *envp) {
-  const char *name = argv[0];
+long search(long (*try)(const char *path, const void *with), const void *with) {
+  const char *name = text(((const uint32_t *)text(plan->argv))[0]);
   for (const char *c = name; *c; c++)
-    if (*c == '/') return SYS3(__NR_execve, name, argv, envp);
+    if (*c == '/') return try(name, with);
   if (!*name) return -ENOENT;
   const char *path = text(plan->path);
   long first = -ENOENT;
@@ -86,7 +85,7 @@ static long execute(const char *const *argv, const char *const *envp) {
       memcpy(full, path, folder);
       full[folder] = '/';
       memcpy(full + folder + 1, name, n + 1);
-      long result = SYS3(__NR_execve, full, argv, envp);
+      long result = try(full, with);
       if (result == -EACCES) first = result;
       else if (result != -ENOENT && result != -ENOTDIR && result != -ELOOP) return result;
     }
@@ -94,6 +93,12 @@ static long execute(const char *const *argv, const char *const *envp) {
     if (*path == ':') path++;
   }
   return first;
+}
+
+/// - with: the argument vector and the environment.
+static long execute(const char *path, const void *with) {
+  const char *const *const *vectors = with;
+  return SYS3(__NR_execve, path, vectors[0], vectors[1]);
 }
 
 volatile uint32_t *root_stands;
@@ -191,10 +196,12 @@ long execute_process(int announce, int last, int32_t *step) {
   if (result >= 0 && plan->mode == STAGE_CONTAINER)
     result = run_hooks(plan->hook_count, plan->start_hook_count, hook_state, step);
   if (result < 0) return result;
+  if (home_variable) pointers[plan->argc + 1 + home_place] = home_variable;
   *step = STAGE_STEP_EXECUTE;
   char kind = plan->mode == STAGE_LAUNCH ? GATE_PROCESS : STAGE_SAYS_STARTED;
   int32_t self = (int32_t)SYS0(__NR_getpid);
   result = send_numbers(announce, kind, &self, 1);
   if (result < 0) return result;
-  return execute(pointers, pointers + plan->argc + 1);
+  const char *const *vectors[2] = {pointers, pointers + plan->argc + 1};
+  return search(execute, vectors);
 }

@@ -26,6 +26,14 @@ extern int hook_state;
 /// Where a watched command's process sends its filter's listener, or -1.
 extern int watch_way;
 
+/// The plan's command by execvp(3)'s search, in the zone's own tree: a missing or forbidden file tries the next folder, EACCES is
+/// remembered. `try` is called until it says something else.
+long search(long (*try)(const char *path, const void *with), const void *with);
+
+/// HOME as STAGE_OP_HOME has found it, and which variable of the environment it is; 0 where it has not.
+extern const char *home_variable;
+extern uint32_t home_place;
+
 /// Waits until the root stands, and goes there: what was the working directory until now lies outside of it.
 long wait_for_root(void);
 void say_root_stands(void);

@@ -48,16 +48,29 @@ long bounding(uint64_t keep) {
   return 0;
 }
 
-long capabilities(uint64_t effective, uint64_t ambient) {
+/// - sets: effective, permitted, inheritable, ambient.
+static long hold(const uint64_t *sets) {
   struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
-  struct __user_cap_data_struct data[2] = {
-      {(uint32_t)effective, (uint32_t)effective, (uint32_t)ambient},
-      {(uint32_t)(effective >> 32), (uint32_t)(effective >> 32), (uint32_t)(ambient >> 32)}};
+  struct __user_cap_data_struct data[2];
+  for (int half = 0; half < 2; half++)
+    data[half] = (struct __user_cap_data_struct){
+        (uint32_t)(sets[0] >> 32 * half), (uint32_t)(sets[1] >> 32 * half), (uint32_t)(sets[2] >> 32 * half)};
   long result = SYS2(__NR_capset, &header, data);
   if (result >= 0) result = sys_prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
   for (unsigned long c = 0; result >= 0 && c < 64; c++)
-    if (ambient >> c & 1) result = sys_prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, c, 0, 0);
+    if (sets[3] >> c & 1) result = sys_prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, c, 0, 0);
   return result;
+}
+
+long capabilities(uint64_t effective, uint64_t ambient) {
+  uint64_t sets[4] = {effective, effective, ambient, ambient};
+  return hold(sets);
+}
+
+long capability_sets(const struct stage_op *op) {
+  uint64_t sets[4];
+  memcpy(sets, text(op->text[0]), sizeof sets);
+  return hold(sets);
 }
 
 long seccomp(const struct stage_op *op) {

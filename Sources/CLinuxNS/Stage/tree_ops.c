@@ -96,15 +96,32 @@ static long is_straight(const struct stage_op *op) {
   return 0;
 }
 
+/// mount(2)'s data of the op with the mode of what `fd` is in front; 0 where there is no room for it.
+static const char *data_with_mode(int fd, const struct stage_op *op) {
+  static char data[4096];  // the kernel takes a page
+  const char *rest = op->text[2] ? text(op->text[2]) : "";
+  uint32_t mode;
+  if (length(rest) > sizeof data - sizeof "mode=7777," || kind_of(fd, "", AT_EMPTY_PATH, &mode) < 0) return 0;
+  char *end = put_text(data, "mode=");
+  for (int shift = 9; shift >= 0; shift -= 3) *end++ = (char)('0' + (mode >> shift & 7));
+  *end++ = ',';
+  *put_text(end, rest) = 0;
+  return data;
+}
+
 long mount_type(const struct stage_op *op) {
   long straight = is_straight(op);
   if (straight < 0) return straight;
-  long to = mount_point(op, text(op->text[0]), 0);
+  const char *path = text(op->text[0]), *data = text(op->text[2]);
+  long to = op->flags & STAGE_KEEP_MODE ? inside(path, O_PATH, 0) : -ENOENT;
+  long result = 0;
+  if (to < 0) to = mount_point(op, path, 0);
+  else if (!(data = data_with_mode((int)to, op))) result = -E2BIG;
   if (to < 0) return to == -ENOENT && op->flags & STAGE_OPTIONAL ? 0 : to;
-  long result = SYS1(__NR_fchdir, to);
+  if (result >= 0) result = SYS1(__NR_fchdir, to);
   const char *type = text(op->text[1]), *source = op->text[3] ? text(op->text[3]) : type;
-  if (result >= 0 && op->flags & STAGE_COPY_UP) result = copy_up((int)to, op, source);
-  else if (result >= 0) result = sys_mount(source, ".", type, op->a, text(op->text[2]));
+  if (result >= 0 && op->flags & STAGE_COPY_UP) result = copy_up((int)to, op, source, data);
+  else if (result >= 0) result = sys_mount(source, ".", type, op->a, data);
   forget_parent();
   sys_close((int)to);
   long back = SYS1(__NR_fchdir, root_fd);

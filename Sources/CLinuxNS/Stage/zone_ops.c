@@ -22,7 +22,7 @@ static long open_null(void) {
   long fd = inside("dev/null", O_PATH | O_NOFOLLOW, 0);
   if (fd < 0) return fd;
   struct statx status;
-  long result = SYS5(__NR_statx, fd, "", AT_EMPTY_PATH, STATX_TYPE, &status);
+  long result = status_of((int)fd, "", AT_EMPTY_PATH, &status);
   if (result >= 0 && ((status.stx_mode & S_IFMT) != S_IFCHR || status.stx_rdev_major != 1 || status.stx_rdev_minor != 3))
     result = -ENODEV;
   if (result < 0) sys_close((int)fd);

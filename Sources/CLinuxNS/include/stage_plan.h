@@ -129,11 +129,12 @@ enum stage_op_code {
   STAGE_OP_DOMAINNAME,   // text[0]
   STAGE_OP_CONSOLE,      // the terminal on /dev/console
   STAGE_OP_LABEL,        // the security module's file text[0] gets text[1], for the next execve
-  STAGE_OP_FIND,         // the command is there and can be executed
+  STAGE_OP_FIND,         // the command is there and can be executed; relative names begin at text[0]
   STAGE_OP_HARD_LIMIT,   // flags resource: its hard limit is at least b
   STAGE_OP_UMASK,        // a
   STAGE_OP_CAPABILITY_SETS,  // effective, permitted, inheritable and ambient, u64 each, at text[0]
   STAGE_OP_STDIO_OWNER,  // uid a
+  STAGE_OP_HOME,         // variable b of the environment is HOME: uid a's by passwd(5), where that has one
   STAGE_OP_PERSONALITY,  // a
   STAGE_OP_SCHEDULER,    // struct sched_attr at text[0]
   STAGE_OP_IO_PRIORITY,  // a
@@ -154,6 +155,8 @@ enum stage_op_flag {
   STAGE_FOLLOW = 64,     // links on the way are followed, inside the root
   STAGE_COPY_UP = 128,   // what was there is copied into the new tmpfs
   STAGE_STRAIGHT = 256,  // no link is on the way to the source, which is a path
+  STAGE_KEEP_MODE = 512, // the new file system's root has the mode of the directory that it covers, if there was one
+  STAGE_KEEP_OWNER = 1024,  // with STAGE_COPY_UP: and its owner
 };
 
 struct stage_op {
@@ -194,6 +197,7 @@ struct stage_plan {
   uint32_t owner_uid;     // who may speak to the keeper, besides root
   // containers
   uint32_t late_flags;    // namespaces that the first process makes itself, when it is where they are to begin
+  uint32_t joins_user;    // one of fd_join_ns is a user namespace
   uint32_t builder;       // the stage puts the root together, on the host's side of a user namespace
   uint32_t time_offsets;  // the text of /proc/PID/timens_offsets
   uint32_t outer_hooks;   // the launcher has hooks to run when the mounts stand
@@ -209,6 +213,7 @@ struct stage_plan {
   int32_t fd_oom;                           // memory.events or memory.oom_control
   int32_t fd_join;                          // STAGE_EXEC, STAGE_ENTER: pidfd
   int32_t fd_join_ns[8];                    // STAGE_EXEC in the user tier, STAGE_CONTAINER: the namespaces, in their order
+  int32_t fd_cgroup_ns;                     // STAGE_CONTAINER: one that the first process enters when it is in its groups
   int32_t fd_gate;                          // STAGE_CONTAINER: where its start is told; -1: by the launcher
   int32_t fd_preserved;                     // the first of them
   int32_t fd_watch;                         // STAGE_LAUNCH: the listener of the command's filter goes there; -1: there is none

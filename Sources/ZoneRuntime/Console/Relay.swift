@@ -150,8 +150,11 @@ struct Relay: ~Copyable {
         sizeWaits = client.isTerminal && Terminal.isTerminal(client.input)
       case SIGPIPE: break  // the write itself said EPIPE
       default:
-        guard client.forwardsSignals, case .keeper = far else { return .interrupted(number) }
-        control.append(KeeperMessage.signal(number))
+        guard client.forwardsSignals else { return .interrupted(number) }
+        switch far {
+        case .master(_, let end): try? Pidfd.signal(end, number)  // gone meanwhile is told by the same descriptor
+        case .keeper: control.append(KeeperMessage.signal(number))
+        }
       }
     }
     return nil

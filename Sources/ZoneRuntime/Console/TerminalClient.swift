@@ -15,8 +15,9 @@ public struct TerminalClient: Sendable {
   public var detachKeys: DetachKeys?
   /// CLOCK_MONOTONIC in nanoseconds, after which the relay gives up.
   public var deadline: UInt64?
-  /// A keeper is asked to pass on the signals that we get (INT, TERM, HUP, QUIT), where there is no terminal to carry
-  /// Ctrl-C as a byte; otherwise such a signal ends the relay.
+  /// The signals that we get (INT, TERM, HUP, QUIT, USR1, USR2) are passed on: a keeper is asked to, where there is no terminal
+  /// to carry Ctrl-C as a byte; beside a master whose end is a pidfd the command gets them by that. Otherwise such a signal
+  /// ends the relay.
   public var forwardsSignals = false
 
   public init(

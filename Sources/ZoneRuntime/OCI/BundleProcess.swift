@@ -13,7 +13,7 @@ struct BundleProcess: Sendable {
   var arguments: [String]
   var environment: [String]
   var cwd: String
-  /// nil: the field is not there. Then nothing is taken away and nothing is given, but by the change of user.
+  /// nil: the field is not there. Then it has none at all, or, of what is executed in a container, the container's.
   var capabilities: Capabilities?
   var rlimits: [Rlimit]
   var noNewPrivileges: Bool
@@ -100,6 +100,18 @@ struct BundleProcess: Sendable {
     let affinity = try node.object("execCPUAffinity")
     initialCPUs = try affinity.flatMap { (node) throws(ZoneError) in try Self.cpus(node, "initial") }
     finalCPUs = try affinity.flatMap { (node) throws(ZoneError) in try Self.cpus(node, "final") }
+  }
+
+  /// The walls of the container's own process stand around what is executed beside it, where that does not say otherwise
+  /// (runc's newInitConfig). `noNewPrivileges` is not among them: engines write it where it is true alone.
+  mutating func keepWalls(of container: BundleProcess) {
+    capabilities = capabilities ?? container.capabilities
+    apparmorProfile = apparmorProfile ?? container.apparmorProfile
+    selinuxLabel = selinuxLabel ?? container.selinuxLabel
+    if rlimits.isEmpty { rlimits = container.rlimits }
+    oomScoreAdj = oomScoreAdj ?? container.oomScoreAdj
+    scheduler = scheduler ?? container.scheduler
+    ioPriority = ioPriority ?? container.ioPriority
   }
 
   private static func capabilities(_ node: BundleNode) throws(ZoneError) -> Capabilities {

@@ -8,10 +8,11 @@ struct BundleResources: Sendable {
   var limits = ContainerLimits()
   var devices: [BundleDeviceRule] = []
 
-  init(_ node: BundleNode) throws(ZoneError) {
+  /// - Parameter present: of a container that lives: what is said of one half of a limit leaves the other as it is.
+  init(_ node: BundleNode, over present: PresentLimits? = nil) throws(ZoneError) {
     for rule in try node.objects("devices") { devices.append(try BundleDeviceRule(rule)) }
-    if let cpu = try node.object("cpu") { try readCPU(cpu) }
-    if let memory = try node.object("memory") { try readMemory(memory) }
+    if let cpu = try node.object("cpu") { try readCPU(cpu, present ?? PresentLimits()) }
+    if let memory = try node.object("memory") { try readMemory(memory, present) }
     if let pids = try node.object("pids"), let limit: Int64 = try pids.number("limit") {
       let value = [CgroupValue(file: "pids.max", text: limit > 0 ? "\(limit)" : "max")]
       limits.parts.append(.init("pids", v2: value, v1: value))
@@ -31,7 +32,7 @@ struct BundleResources: Sendable {
     }
   }
 
-  private mutating func readCPU(_ node: BundleNode) throws(ZoneError) {
+  private mutating func readCPU(_ node: BundleNode, _ present: PresentLimits) throws(ZoneError) {
     var part = ContainerLimits.Part("cpu")
     let idle: Int64? = try node.number("idle")
     if let shares: UInt64 = try node.number("shares"), shares > 0 {
@@ -51,8 +52,9 @@ struct BundleResources: Sendable {
     let burst: UInt64? = try node.number("burst")
     if let period, period > 0 { part.v1.append(CgroupValue(file: "cpu.cfs_period_us", text: "\(period)")) }
     if quota ?? 0 != 0 || period ?? 0 != 0 {
-      let text = (quota ?? 0) > 0 ? "\(quota ?? 0)" : "max"
-      part.v2.append(CgroupValue(file: "cpu.max", text: "\(text) \(period.flatMap { $0 > 0 ? $0 : nil } ?? 100_000)"))
+      let text = if let quota, quota != 0 { quota > 0 ? "\(quota)" : "max" } else { present.cpuQuota }
+      let length = if let period, period > 0 { period } else { present.cpuPeriod }
+      part.v2.append(CgroupValue(file: "cpu.max", text: "\(text) \(length)"))
     }
     if let quota, quota != 0 { part.v1.append(CgroupValue(file: "cpu.cfs_quota_us", text: "\(quota)")) }
     if let burst {
@@ -75,12 +77,14 @@ struct BundleResources: Sendable {
     if !sets.isEmpty { limits.parts.append(.init("cpuset", v2: sets, v1: sets)) }
   }
 
-  private mutating func readMemory(_ node: BundleNode) throws(ZoneError) {
+  private mutating func readMemory(_ node: BundleNode, _ present: PresentLimits?) throws(ZoneError) {
     var part = ContainerLimits.Part("memory")
     let limit: Int64? = try node.number("limit")
     let swap: Int64? = try node.number("swap")
-    if let limit, let swap, limit > 0, swap > 0, swap < limit {
-      throw node.refused("swap", "\(swap) is memory and swap together, and less than the memory, \(limit)")
+    // What it will be, where it is known here.
+    let memory = if let limit, limit != 0 { limit } else { present?.memory }
+    if let memory, let swap, memory > 0, swap > 0, swap < memory {
+      throw node.refused("swap", "\(swap) is memory and swap together, and less than the memory, \(memory)")
     }
     if try node.bool("checkBeforeUpdate"), let limit, limit > 0 { checkedLimit = limit }
     func text(_ value: Int64) -> String { value < 0 ? "max" : "\(value)" }
@@ -89,10 +93,10 @@ struct BundleResources: Sendable {
       if swap < 0 {
         only = "max"
       } else {
-        guard let limit, limit > 0 else {
+        guard let memory, memory > 0 else {
           throw node.refused("swap", "it is memory and swap together, and there is no limit of memory")
         }
-        only = "\(swap - limit)"
+        only = "\(swap - memory)"
       }
       // Without swap in the kernel there is none to limit.
       part.v2.append(CgroupValue(file: "memory.swap.max", text: only, isOptional: true))
@@ -102,7 +106,10 @@ struct BundleResources: Sendable {
       part.v1.append(CgroupValue(file: "memory.limit_in_bytes", text: "\(limit)"))
     }
     if let swap, swap != 0 {
-      part.v1.append(CgroupValue(file: "memory.memsw.limit_in_bytes", text: "\(swap)", isOptional: true))
+      let both = CgroupValue(file: "memory.memsw.limit_in_bytes", text: "\(swap)", isOptional: true)
+      // Of a v1 group it may never be less than the memory alone, not even between the two writes.
+      let isFirst = if let old = present?.memory { swap < 0 || swap >= old } else { present != nil && swap < 0 }
+      part.v1.insert(both, at: isFirst ? 0 : part.v1.count)
     }
     if let low: Int64 = try node.number("reservation"), low != 0 {
       part.v2.append(CgroupValue(file: "memory.low", text: text(low)))

@@ -66,32 +66,50 @@ extension Containers {
     stage.zone = plan.zone.map { $0.op }
     stage.process = plan.process.map { $0.op }
     stage.zoneFlags = config.linux.namespaces.reduce(into: NamespaceFlags()) { $0.formUnion($1.flag) }.rawValue
-    stage.denySetgroups =
-      geteuid() != 0 && config.linux.gidMappings.count == 1 && config.linux.gidMappings[0].count == 1
+    stage.denySetgroups = facts.keepsGroups(config.linux)
     stage.terminal = process.terminal
     stage.arguments = process.arguments
-    stage.environment = Self.environment(process.environment, uid: process.uid)
-    stage.searchPath = Self.searchPath(stage.environment)
+    let environment = ContainerEnvironment(process.environment)
+    stage.environment = environment.variables
+    stage.searchPath = environment.searchPath
     stage.descriptors.join = target.fd.raw
     stage.descriptors.preserved = (0..<request.preservedDescriptors).map { CInt(3 + $0) }
-    var groups = record
-    if let below = request.cgroup { groups.unified = try Self.group(below, in: record) }
-    let group = try openGroups(groups)
-    stage.descriptors.cgroup = group.directory
-    stage.descriptors.tasks = group.tasks.raw
     if !process.terminal {
       (stage.descriptors.standardInput, stage.descriptors.standardOutput, stage.descriptors.standardError) = (0, 1, 2)
     }
-    let started = try attempt("execute in container \(id)") { () throws(SyscallError) -> StageProcess in
-      try StageProcess.begin(.container, name: id)
+    var groups = record
+    if let below = request.cgroup { groups.unified = try Self.group(below, in: record) }
+    // Its first process may move on between our look and the attempt.
+    for _ in 0..<5 {
+      let group = try openGroups(groups)
+      stage.descriptors.cgroup = group.directory
+      stage.descriptors.tasks = group.tasks.raw
+      let started = try attempt("execute in container \(id)") { () throws(SyscallError) -> StageProcess in
+        try StageProcess.begin(.container, name: id)
+      }
+      try joinUnit(record, started.pid)
+      try attempt("execute in container \(id)") { () throws(SyscallError) in try started.send(stage) }
+      if var made = try awaitEntered(started, process, plan, record, config) {
+        if let socket = request.consoleSocket { try Self.send(&made, to: socket) }
+        if let path = request.pidFile { try Self.write(made.pid, to: path) }
+        withExtendedLifetime(target) {}
+        return made
+      }
+      guard request.cgroup == nil, let other = try Self.groupOfFirst(record) else { break }
+      groups.unified = other
     }
-    try joinUnit(record, started.pid)
-    try attempt("execute in container \(id)") { () throws(SyscallError) in try started.send(stage) }
-    var made = try awaitEntered(started, process, plan, record, config)
-    if let socket = request.consoleSocket { try Self.send(&made, to: socket) }
-    if let path = request.pidFile { try Self.write(made.pid, to: path) }
-    withExtendedLifetime(target) {}
-    return made
+    throw .refused(
+      "cannot execute in container \(id): its group \(groups.unified ?? "") takes no processes: it has groups below it, or has gone (name one below the container's with --cgroup)"
+    )
+  }
+
+  /// Where a container's first process is by now. One that makes groups of its own, as systemd and engines do, moves itself
+  /// into one of them: a group that controls others takes no processes (cgroup-v2.rst, "No Internal Process Constraint").
+  /// - Returns: nil where that is no group of the container's.
+  private static func groupOfFirst(_ record: ContainerRecord) throws(ZoneError) -> String? {
+    guard let own = record.unified, let first = record.process else { return nil }
+    let group = try wrap { () throws(CgroupError) in try ContainerCgroup.unified(of: first.pid) }
+    return group.flatMap { $0 == own || $0.hasPrefix("\(own)/") ? $0 : nil }
   }
 
   private static func group(_ below: String, in record: ContainerRecord) throws(ZoneError) -> String {
@@ -104,8 +122,12 @@ extension Containers {
   }
 
   private func process(_ config: BundleConfig, _ request: ContainerExecRequest) throws(ZoneError) -> BundleProcess {
-    if let text = request.process { return try BundleProcess(BundleNode.parse(text, name: "process.json")) }
     guard var process = config.process else { throw .refused("config.json: process: is missing") }
+    if let text = request.process {
+      var asked = try BundleProcess(BundleNode.parse(text, name: "process.json"))
+      asked.keepWalls(of: process)
+      return asked
+    }
     process.arguments = request.arguments
     process.environment += request.environment
     process.terminal = request.terminal
@@ -139,10 +161,11 @@ extension Containers {
     return process
   }
 
+  /// - Returns: nil where the group takes no processes.
   private func awaitEntered(
     _ stage: consuming StageProcess, _ process: BundleProcess, _ plan: ContainerPlan, _ record: ContainerRecord,
     _ config: BundleConfig
-  ) throws(ZoneError) -> ContainerProcess {
+  ) throws(ZoneError) -> ContainerProcess? {
     let link = try attempt("execute in container \(record.id)") { () throws(SyscallError) in
       try stage.control.duplicate()
     }
@@ -173,6 +196,11 @@ extension Containers {
       case .started: started = true
       case .failed(_, let step, let number):
         if let made = made.take() { _ = try? made.reap() }
+        // ENODEV: it was removed after it was opened.
+        if step == Int(STAGE_STEP_CGROUP.rawValue), number == EBUSY || number == ENODEV {
+          _ = try? helper.reap()  // it ends by itself
+          return nil
+        }
         let ops = plan.tree + plan.zone + plan.process + plan.before
         if step == Int(STAGE_STEP_EXECUTE.rawValue) { throw Self.notFound(process.arguments[0], number) }
         let words = ops.indices.contains(step) ? ops[step].words : StepWords.words(step)

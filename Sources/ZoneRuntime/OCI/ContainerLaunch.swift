@@ -98,6 +98,7 @@ extension Containers {
     try attempt("make the runtime's directory") { () throws(SyscallError) in
       try FileSystem.makeDirectories(root, mode: 0o700)
     }
+    try checkTrust()
     guard mkdir(files.directory, 0o700) == 0 else {
       let error = errno
       if error == EEXIST { throw .refused("container with id exists already: '\(id)' (delete it, or take another id)") }
@@ -175,11 +176,12 @@ extension Containers {
 
     let facts = try facts(config, trees, record)
     let plan = try ContainerPlanner.plan(config, facts)
-    var stage = try stagePlan(config, plan)
+    var stage = try stagePlan(config, plan, facts)
     let sources = try ContainerSources(plan)
     let spaces = try NamespaceFiles(config, isRoot: facts.isRoot)
     stage.descriptors.sources = sources.numbers
     stage.descriptors.joinNamespaces = spaces.numbers
+    stage.descriptors.cgroupNamespace = spaces.cgroup
     stage.descriptors.preserved = (0..<request.preservedDescriptors).map { CInt(3 + $0) }
     let group = try openGroups(record)
     stage.descriptors.cgroup = group.directory
@@ -241,7 +243,9 @@ extension Containers {
     (try? FileSystem.readLine("/sys/module/apparmor/parameters/enabled")) == "Y"
   }
 
-  private func stagePlan(_ config: BundleConfig, _ plan: ContainerPlan) throws(ZoneError) -> StagePlan {
+  private func stagePlan(_ config: BundleConfig, _ plan: ContainerPlan, _ facts: ContainerFacts) throws(ZoneError)
+    -> StagePlan
+  {
     var stage = StagePlan(mode: .container, tier: .host)
     stage.before = plan.before.map { $0.op }
     stage.tree = plan.tree.map { $0.op }
@@ -260,29 +264,22 @@ extension Containers {
         stage.gidMap = NamespaceMaps.text(config.linux.gidMappings)
         stage.denySetgroups = geteuid() != 0
       }
+    } else if config.linux.has(.user) {
+      stage.joinsUser = true
+      stage.denySetgroups = facts.keepsGroups(config.linux)
     }
     let process = config.process
     stage.terminal = process?.terminal ?? false
     stage.arguments = process?.arguments ?? []
-    stage.environment = Self.environment(process?.environment ?? [], uid: process?.uid ?? 0)
-    stage.searchPath = Self.searchPath(stage.environment)
+    let environment = ContainerEnvironment(process?.environment ?? [])
+    stage.environment = environment.variables
+    stage.searchPath = environment.searchPath
     stage.outerHooks =
       !config.hooks.prestart.isEmpty || !config.hooks.createRuntime.isEmpty || !config.hooks.createContainer.isEmpty
       || !config.linux.networkDevices.isEmpty
     stage.createHooks = config.hooks.createContainer.map { $0.stageHook }
     stage.startHooks = config.hooks.startContainer.map { $0.stageHook }
     return stage
-  }
-
-  /// runc's: HOME is there for programs that count on it.
-  static func environment(_ wanted: [String], uid: UInt32) -> [String] {
-    if wanted.contains(where: { $0.hasPrefix("HOME=") }) { return wanted }
-    return wanted + ["HOME=\(uid == 0 ? "/root" : "/")"]
-  }
-
-  static func searchPath(_ environment: [String]) -> String {
-    for variable in environment where variable.hasPrefix("PATH=") { return String(variable.dropFirst(5)) }
-    return LaunchPlanner.searchPath
   }
 
   // MARK: the stage's words

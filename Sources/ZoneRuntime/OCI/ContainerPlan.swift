@@ -41,6 +41,11 @@ struct ContainerFacts: Sendable {
   var filter: [UInt8]?
   /// A session keyring of the container's own (not with --no-new-keyring).
   var newKeyring: Bool
+
+  /// The container's groups cannot be set either, where an ordinary user maps one id of his alone.
+  func keepsGroups(_ linux: BundleLinux) -> Bool {
+    groupsAreKept || !isRoot && linux.gidMappings.count == 1 && linux.gidMappings[0].count == 1
+  }
 }
 
 struct ContainerPlanner {
@@ -151,10 +156,20 @@ struct ContainerPlanner {
       ops.append(
         .mount(
           mount.type, from: mount.source ?? mount.type, on: mount.destination, flags: mount.flags,
-          options: data.isEmpty ? nil : data.joined(separator: ","), copyUp: mount.copyUp))
+          options: data.isEmpty ? nil : data.joined(separator: ","), how: Self.covering(mount)))
     }
     for flags in mount.propagation { ops.append(.propagation(flags, on: mount.destination)) }
     return ops
+  }
+
+  /// What a tmpfs takes over from the directory that it covers: its mode, as with runc, and with what it held its owner.
+  private static func covering(_ mount: BundleMount) -> StageOp.Flags {
+    guard mount.type == "tmpfs" else { return [] }
+    let says = { (key: String) in mount.data.contains { $0.hasPrefix(key) } }
+    var how: StageOp.Flags = says("mode=") ? [] : .keepMode
+    if mount.copyUp { how.insert(.copyUp) }
+    if mount.copyUp, !says("uid="), !says("gid=") { how.insert(.keepOwner) }
+    return how
   }
 
   /// What the container's mounts have to do with the host's: its own root never anything, for all that is mounted in it
@@ -305,7 +320,7 @@ struct ContainerPlanner {
     if let propagation = linux.rootfsPropagation, propagation & (1 << 20 | 1 << 17) != 0 {
       plan.zone.append(.propagation(propagation, on: nil))
     }
-    if config.process != nil { plan.zone.append(.simple(.find, "find the command")) }
+    if let process = config.process { plan.zone.append(.find(from: process.cwd)) }
   }
 
   static func labels(_ process: BundleProcess, _ facts: ContainerFacts) throws(ZoneError) -> [PlannedOp] {
@@ -340,6 +355,10 @@ struct ContainerPlanner {
   {
     let linux = config.linux
     var ops: [PlannedOp] = []
+    // First: neither a limit of open files nor the filter has to allow it.
+    if let place = ContainerEnvironment(process.environment).homeToFind {
+      ops.append(.home(of: process.uid, at: place))
+    }
     if facts.newKeyring { ops.append(.simple(.keyring, "leave the caller's session keyring")) }
     if let scheduler = process.scheduler { ops.append(.scheduler(scheduler)) }
     if let priority = process.ioPriority { ops.append(.ioPriority(priority)) }
@@ -353,27 +372,20 @@ struct ContainerPlanner {
     }
     // Without no_new_privs only CAP_SYS_ADMIN, which may be about to go, may filter.
     if !process.noNewPrivileges, let seccomp { ops.append(seccomp) }
-    if let sets = process.capabilities {
-      ops += PlannedOp.capabilities(sets.bounding)
-    }
+    // Who names none has none (runc's finalizeNamespace); as uid 0 he would have all of the caller's.
+    let sets = process.capabilities ?? BundleProcess.Capabilities()
+    ops += PlannedOp.capabilities(sets.bounding)
     ops.append(.changeDirectory(process.cwd, make: true))
     ops.append(
       .ids(
-        uid: process.uid, gid: process.gid, groups: process.additionalGids,
-        keepGroups: facts.groupsAreKept
-          || !facts.isRoot && linux.gidMappings.count == 1 && linux.gidMappings[0].count == 1))
-    if let sets = process.capabilities {
-      let given = facts.capabilities
-      let permitted = sets.permitted.intersection(given)
-      let inheritable = sets.inheritable.intersection(given)
-      ops.append(
-        .capabilitySets(
-          effective: sets.effective.intersection(permitted), permitted: permitted, inheritable: inheritable,
-          // capabilities(7): none can be ambient that is not permitted and inheritable.
-          ambient: sets.ambient.intersection(permitted).intersection(inheritable)))
-    } else if process.uid != 0 {
-      ops.append(.capabilitySets(effective: [], permitted: [], inheritable: [], ambient: []))
-    }
+        uid: process.uid, gid: process.gid, groups: process.additionalGids, keepGroups: facts.keepsGroups(linux)))
+    let permitted = sets.permitted.intersection(facts.capabilities)
+    let inheritable = sets.inheritable.intersection(facts.capabilities)
+    ops.append(
+      .capabilitySets(
+        effective: sets.effective.intersection(permitted), permitted: permitted, inheritable: inheritable,
+        // capabilities(7): none can be ambient that is not permitted and inheritable.
+        ambient: sets.ambient.intersection(permitted).intersection(inheritable)))
     if process.noNewPrivileges {
       ops.append(.simple(.noNewPrivileges, "gain no privileges by execve"))
       if let seccomp { ops.append(seccomp) }

@@ -28,10 +28,14 @@ struct ContainerSources: ~Copyable {
 
 /// Namespaces that stand already, opened and looked at.
 struct NamespaceFiles: ~Copyable {
-  private(set) var numbers: [CInt] = []
-
   /// In the order in which they can be entered: an ordinary user has no power over any but by the user namespace, and host
   /// root loses his with it.
+  private(set) var numbers: [CInt] = []
+  /// The cgroup namespace, -1 where it is among the others. Nobody is born in a group that lies outside of his maker's where
+  /// they are delegated (cgroup-v2.rst, "nsdelegate"), so the process enters it afterwards; but not in a new user namespace,
+  /// which has no power over it.
+  private(set) var cgroup: CInt = -1
+
   init(_ config: BundleConfig, isRoot: Bool) throws(ZoneError) {
     let entered = config.linux.namespaces.filter { $0.path != nil }
     let users = entered.filter { $0.flag == .user }
@@ -45,10 +49,17 @@ struct NamespaceFiles: ~Copyable {
         guard UInt32(type) == namespace.flag.rawValue else {
           throw SyscallError(call: "ioctl NS_GET_NSTYPE", errno: EINVAL, path: path)
         }
-        numbers.append(file.take())
+        if namespace.flag == .cgroup, !config.linux.isNew(.user) {
+          cgroup = file.take()
+        } else {
+          numbers.append(file.take())
+        }
       }
     }
   }
 
-  deinit { for number in numbers { close(number) } }
+  deinit {
+    for number in numbers { close(number) }
+    if cgroup >= 0 { close(cgroup) }
+  }
 }

@@ -167,6 +167,7 @@ extension Containers {
     // Whoever is making it has the lock until it is made.
     let lock = try lock(files)
     defer { withExtendedLifetime(lock) {} }
+    try checkTrust()
     let record: ContainerRecord
     do throws(ZoneError) {
       guard let found = try files.readRecord() else { return try takeAwayUnwritten(files) }
@@ -276,8 +277,12 @@ extension Containers {
   /// Changes limits.
   /// - Parameter text: `linux.resources` as JSON.
   public func update(_ id: String, _ text: [UInt8]) throws(ZoneError) {
-    let (_, record) = try running(id, verb: "update")
-    var resources = try BundleResources(BundleNode.parse(text, name: "resources"))
+    let (files, record) = try running(id, verb: "update")
+    // What is read now is written again.
+    let lock = try lock(files)
+    defer { withExtendedLifetime(lock) {} }
+    let present = try Self.wrap { () throws(CgroupError) in try record.cgroup.presentLimits() }
+    var resources = try BundleResources(BundleNode.parse(text, name: "resources"), over: present)
     // Podman sends those that it once asked for; they stay as they are, with runc too.
     resources.devices = []
     let trees: CgroupTrees

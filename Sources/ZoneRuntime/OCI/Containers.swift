@@ -14,6 +14,8 @@ public struct Containers: Sendable {
 
   /// Where each container has a directory.
   public let root: String
+  /// By `--root`.
+  private let isNamed: Bool
   /// `cgroupsPath` is `slice:prefix:name`, and systemd makes the groups.
   let systemdCgroup: Bool
   let warn: @Sendable (String) -> Void
@@ -32,8 +34,20 @@ public struct Containers: Sendable {
     } else {
       self.root = "/tmp/zone-oci-\(geteuid())"
     }
+    isNamed = root != nil
     self.systemdCgroup = systemdCgroup
     self.warn = warn
+  }
+
+  /// Refuses a standard place that somebody else has made, or could exchange: in /tmp anybody can be there first, with a
+  /// container whose hooks would be the caller's to run. Asked once the place is there, for what is missing can be anybody's
+  /// a moment later. Whoever names a place answers for it, as with runc.
+  func checkTrust() throws(ZoneError) {
+    if isNamed { return }
+    switch try attempt("look at the way to \(root)", { () throws(SyscallError) in try FileSystem.distrust(of: root) }) {
+    case nil, .open?: return  // each container's directory is closed by itself
+    case let found?: throw .refused("cannot keep containers in \(root): \(found.words)")
+    }
   }
 
   /// Root of this machine, or of a container that is one by itself. Podman calls an ordinary user's runtime as root of a
@@ -80,6 +94,7 @@ public struct Containers: Sendable {
     guard let record = try files.readRecord() else {
       throw .refused("container '\(files.id)' does not exist")
     }
+    try checkTrust()
     return record
   }
 
@@ -140,13 +155,14 @@ public struct Containers: Sendable {
       guard error.errno == ENOENT else { throw .call("list containers", error) }
       return []
     }
+    try checkTrust()
     var found: [ContainerStatus] = []
     // What is not a container's has a name that no id can have.
     for name in names where !name.hasPrefix("=") {
       do throws(ZoneError) {
         guard let id = try Self.id(in: "\(root)/\(name)") else { continue }
         let files = ContainerFiles(root: root, id: id)
-        let record = try record(files)
+        guard let record = try files.readRecord() else { continue }  // deleted meanwhile
         found.append(try status(files, record, (try? files.readConfig())?.annotations ?? []))
       } catch { warn("\(error)") }
     }

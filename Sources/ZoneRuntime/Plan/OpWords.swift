@@ -182,11 +182,11 @@ extension PlannedOp {
 /// Ops that only OCI containers have.
 extension PlannedOp {
   static func mount(
-    _ type: String, from source: String, on path: String, flags: UInt64, options: String?, copyUp: Bool = false
+    _ type: String, from source: String, on path: String, flags: UInt64, options: String?, how: StageOp.Flags = []
   ) -> PlannedOp {
     PlannedOp(
       op: StageOp(
-        .mount, flags: copyUp ? [.make, .copyUp] : .make,
+        .mount, flags: how.union(.make),
         blocks: [inside(path), bytes(type), options.map(bytes), bytes(source)], a: flags),
       words: "mount \(type) on \(path)" + detail(flags & 15, options))
   }
@@ -230,6 +230,11 @@ extension PlannedOp {
     PlannedOp(op: StageOp(.label, blocks: [bytes(file), bytes(text)]), words: "write '\(text)' to \(file)")
   }
 
+  /// - Parameter directory: where the process is going to be, for a relative command.
+  static func find(from directory: String) -> PlannedOp {
+    PlannedOp(op: StageOp(.find, blocks: [inside(directory)]), words: "find the command")
+  }
+
   static func oomScore(_ score: Int32) -> PlannedOp {
     PlannedOp(op: StageOp(.oomScore, blocks: [bytes("\(score)")]), words: "set oom_score_adj to \(score)")
   }
@@ -248,6 +253,11 @@ extension PlannedOp {
 
   static func stdioOwner(_ uid: UInt32) -> PlannedOp {
     PlannedOp(op: StageOp(.stdioOwner, a: UInt64(uid)), words: "give input and output to uid \(uid)")
+  }
+
+  /// - Parameter place: of HOME in the environment.
+  static func home(of uid: UInt32, at place: Int) -> PlannedOp {
+    PlannedOp(op: StageOp(.home, a: UInt64(uid), b: UInt64(place)), words: "look up the home of uid \(uid)")
   }
 
   static func umask(_ mask: UInt32) -> PlannedOp {

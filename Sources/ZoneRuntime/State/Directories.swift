@@ -86,22 +86,11 @@ public struct Directories: Sendable, Equatable {
       let found = try attempt("look at the way to \(place)") { () throws(SyscallError) in
         try FileSystem.distrust(of: place)
       }
-      let why: String
       switch found {
       case nil: continue
       case .open? where place == run: continue  // what is to be closed there has its own mode
-      case .owner(let uid, let path)?:
-        why = "\(path) belongs to uid \(uid), not to uid \(geteuid()) (chown it, or name another place with --root)"
-      case .link(let uid, let path)?:
-        why =
-          "the link \(path) belongs to uid \(uid), who could lead it elsewhere (remove it, or name another place with --root)"
-      case .writable(let path)?: why = "others may write to \(path) (chmod go-w \(path))"
-      case .notADirectory(let path)?:
-        why = "\(path) is not a directory (move it away, or name another place with --root)"
-      case .open(let path)?:
-        why = "others may enter \(path), and could run what a zone leaves there (chmod 700 \(path))"
+      case let found?: throw .refused("cannot keep zones in \(place): \(found.words)")
       }
-      throw .refused("cannot keep zones in \(place): \(why)")
     }
   }
 
@@ -125,5 +114,20 @@ public struct Directories: Sendable, Equatable {
       if last == 0x2f2e_2e2f { return true }
     }
     return false
+  }
+}
+
+extension PathDistrust {
+  /// What is wrong with a place, and what to do.
+  var words: String {
+    switch self {
+    case .owner(let uid, let path):
+      "\(path) belongs to uid \(uid), not to uid \(geteuid()) (chown it, or name another place with --root)"
+    case .link(let uid, let path):
+      "the link \(path) belongs to uid \(uid), who could lead it elsewhere (remove it, or name another place with --root)"
+    case .writable(let path): "others may write to \(path) (chmod go-w \(path))"
+    case .notADirectory(let path): "\(path) is not a directory (move it away, or name another place with --root)"
+    case .open(let path): "others may enter \(path), and could run what a zone leaves there (chmod 700 \(path))"
+    }
   }
 }

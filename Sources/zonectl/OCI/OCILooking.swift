@@ -1,6 +1,7 @@
 import CommandLineTable
 import Glibc
 import LinuxNS
+import ResourceControl
 import ZoneRuntime
 
 /// Verbs that print.
@@ -75,6 +76,12 @@ extension OCIContext {
       guard let value = Int64(text) else { throw .commandLine("update: --\(option) '\(text)': not a whole number") }
       return String(value)
     }
+    func size(_ option: String) throws(ZoneError) -> String? {
+      guard let text = invocation.value(option), Int64(text) == nil else { return try number(option) }
+      do throws(LimitError) { return String(try ByteSize.parse(text, limit: "--\(option)")) } catch {
+        throw .commandLine("update: \(error)")
+      }
+    }
     func quoted(_ option: String) throws(ZoneError) -> String? {
       guard let text = invocation.value(option) else { return nil }
       guard text.utf8.allSatisfy({ (48...57).contains($0) || $0 == 44 || $0 == 45 }) else {
@@ -91,8 +98,8 @@ extension OCIContext {
       ("mems", try quoted("cpuset-mems")),
     ])
     let memory = object([
-      ("limit", try number("memory")), ("reservation", try number("memory-reservation")),
-      ("swap", try number("memory-swap")),
+      ("limit", try size("memory")), ("reservation", try size("memory-reservation")),
+      ("swap", try size("memory-swap")),
     ])
     let pids = object([("limit", try number("pids-limit"))])
     let io = object([("weight", try number("blkio-weight"))])

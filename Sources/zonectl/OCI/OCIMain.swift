@@ -211,9 +211,10 @@ enum OCIForeground {
     if let terminal = process.terminal.take() {
       var client = TerminalClient(isTerminal: true, passesInput: true)
       client.detachKeys = nil
+      client.forwardsSignals = true
       let outcome = try plainly(try client.relay(master: terminal, until: process.process.fd.raw))
-      if case .interrupted(let number) = outcome { try? process.process.signal(number) }  // its end is waited for below
-      return try plainly(try process.process.reap()).shellCode
+      // Nobody reads any more. A process that goes on nevertheless has lost its terminal, and is waited for as one without.
+      if case .interrupted(let number) = outcome { try? process.process.signal(number) }
     }
     while true {
       var polled = [

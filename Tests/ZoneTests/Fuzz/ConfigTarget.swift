@@ -83,6 +83,7 @@ extension FuzzTarget {
   private static func target(_ op: StageOp) -> [UInt8]? {
     let below: [StageOp.Code] = [
       .attach, .mount, .symlink, .mask, .readOnlyPath, .write, .node, .readOnly, .propagation, .makeDirectory, .file,
+      .find,
     ]
     guard below.contains(op.code), let block = op.blocks.first, let bytes = block else { return nil }
     return bytes

@@ -176,6 +176,75 @@ struct AttackContainerTests {
     }
   }
 
+  /// Also where `exec --process` names none of them.
+  @Test func whatIsExecutedHasTheContainersWalls() throws {
+    try OCIBundle.with { (bundle) throws in
+      bundle["process.rlimits"] = [["type": "RLIMIT_NOFILE", "soft": 100, "hard": 200]]
+      bundle["process.oomScoreAdj"] = 333
+      bundle["process.scheduler"] = ["policy": "SCHED_BATCH", "nice": 5]
+      bundle["process.ioPriority"] = ["class": "IOPRIO_CLASS_BE", "priority": 6]
+      bundle["process.args"] = ["sleep", "1000"]
+      try bundle.create()
+      try bundle.ok("start", "a")
+      let script =
+        "grep Cap /proc/self/status; ulimit -Sn; ulimit -Hn; cat /proc/self/oom_score_adj; cut -d' ' -f19,41 /proc/self/stat; ionice -p $$"
+      func seen(_ user: Int, _ more: [String: Any] = [:]) throws -> [String] {
+        let least: [String: Any] = [
+          "args": ["sh", "-c", script], "cwd": "/", "user": ["uid": user, "gid": user], "env": ["PATH=/bin"],
+        ]
+        let file = bundle.folder + "/process.json"
+        try JSONSerialization.data(withJSONObject: least.merging(more) { $1 }).write(to: URL(fileURLWithPath: file))
+        return try bundle.ok("exec", "--process", file, "a").lines
+      }
+      let own = try bundle.ok("exec", "a", "sh", "-c", script).lines
+      #expect(own.suffix(5) == ["100", "200", "333", "5 3", "best-effort: prio 6"], "\(own)")
+      #expect(own.filter { $0.hasPrefix("Cap") && $0.hasSuffix("0000000020000420") }.count == 3, "\(own)")
+      #expect(try seen(0) == own)
+      // A user's effective set is empty after the execve, what he could gain is bounded all the same.
+      let user = try seen(77)
+      #expect(user.contains("CapBnd:\t0000000020000420") && user.suffix(5) == own.suffix(5), "\(user)")
+      let said = try seen(0, ["capabilities": ["bounding": ["CAP_KILL"]], "oomScoreAdj": 444])
+      #expect(said.contains("CapBnd:\t0000000000000020") && said.contains("444") && said.contains("100"), "\(said)")
+    }
+  }
+
+  /// Where no place is named: in /tmp somebody else can be there first, with a container whose hooks the caller would run.
+  @Test(.needs(.ordinaryUser)) func aPlaceOfSomebodyElsesIsNotUsed() throws {
+    let user = try #require(OrdinaryUser.found)
+    try OCIBundle.with(.ordinaryUser) { (bundle) throws in
+      let ran = bundle.folder + "/ran"
+      bundle["hooks"] = ["poststop": [["path": "/bin/touch", "args": ["touch", ran]]]]
+      bundle["process.args"] = ["sleep", "1000"]
+      try bundle.create()
+      try bundle.ok("kill", "a", "KILL")
+      #expect(try eventually { try bundle.status() == "stopped" })
+      let place = "/tmp/zone-oci-\(user.uid)"
+      func seen(_ words: [String], owner: UInt32, mode: String) throws -> Outcome {
+        let plant =
+          "mount -t tmpfs -o mode=1777 none /tmp && mkdir \(place) && cp -r \(bundle.folder)/state/a \(place)"
+          + " && chown -R \(owner) \(place) && chmod -R \(mode) \(place) && exec \"$@\""
+        var command = Command(
+          ["unshare", "-m", "sh", "-c", plant, "sh"] + OrdinaryUser.prefix + [bundle.program] + words)
+        command.directory = bundle.folder
+        return try command.run()
+      }
+      let verbs = [
+        ["delete", "a"], ["delete", "--force", "a"], ["state", "a"], ["list"], ["start", "a"], ["kill", "a"],
+        ["exec", "a", "true"], ["create", "--bundle", bundle.folder, "b"],
+      ]
+      for words in verbs {
+        let others = try seen(words, owner: 65534, mode: "777")
+        #expect(others.status == (words[0] == "exec" ? 255 : 1), "\(others)")
+        #expect(others.err.contains("cannot keep containers in \(place): \(place) belongs to uid 65534"), "\(others)")
+        let open = try seen(words, owner: user.uid, mode: "777")
+        #expect(open.err.contains("others may write to \(place) (chmod go-w \(place))"), "\(open)")
+      }
+      #expect(!FileManager.default.fileExists(atPath: ran))
+      let own = try seen(["delete", "a"], owner: user.uid, mode: "700")
+      #expect(own.status == 0 && FileManager.default.fileExists(atPath: ran), "the same container of his own: \(own)")
+    }
+  }
+
   /// What the caller was set to is not the container's.
   @Test func nothingOfTheCallersIsPassedOn() throws {
     try OCIBundle.with { (bundle) throws in

@@ -32,6 +32,100 @@ struct ContainerFieldTests {
     }
   }
 
+  @Test func homeIsTheUsersOwn() throws {
+    try OCIBundle.with { (bundle) throws in
+      let passwd = bundle.folder + "/rootfs/etc/passwd"
+      let long = String(repeating: "x", count: 5000)
+      try """
+      root:x:0:0:root:/home/of/root:/bin/sh
+      short:x:1000:1000:/home/short
+      negative:x:-1000:1000::/home/negative:/bin/sh
+      large:x:4294968296:1000::/home/large:/bin/sh
+      \(long):x:1001:1001:\(long):/home/one:/bin/sh
+      node:x:1000:1000::/home/node:/bin/sh
+      again:x:1000:1000::/home/again:/bin/sh
+      relative:x:1002:1002::home:/bin/sh
+      endless:x:1003:1003::/\(long):/bin/sh
+      none:x:1004:1004:::/bin/sh
+      last:x:1005:1005::/home/last:/bin/sh
+      """.write(toFile: passwd, atomically: false, encoding: .utf8)
+      func home(_ uid: Int) throws -> String {
+        bundle["process.user"] = ["uid": uid, "gid": uid]
+        return try bundle.printed("echo $HOME")
+      }
+      for (uid, expected) in [
+        (0, "/home/of/root"), (1000, "/home/node"), (1001, "/home/one"), (1002, "/"), (1003, "/"), (1004, "/"),
+        (1005, "/home/last"), (1006, "/"),
+      ] {
+        #expect(try home(uid) == expected, "uid \(uid)")
+      }
+      let environment = bundle["process.env"] as? [String] ?? []
+      bundle["process.env"] = environment + ["HOME=/said", "HOME="]
+      #expect(try home(1000) == "/home/node", "empty is as good as none")
+      bundle["process.env"] = environment + ["HOME=/before", "HOME=/said"]
+      #expect(try home(1000) == "/said")
+      bundle["process.env"] = environment
+      // What is mounted there counts, as engines mount a file of their own; and nothing there is waited for.
+      try "mine:x:1000:1000::/home/mine:/bin/sh\n".write(
+        toFile: bundle.folder + "/passwd", atomically: false, encoding: .utf8)
+      let mounts = bundle["mounts"]
+      bundle.add(
+        "mounts",
+        ["destination": "/etc/passwd", "type": "bind", "source": bundle.folder + "/passwd", "options": ["bind"]])
+      #expect(try home(1000) == "/home/mine")
+      bundle["process.args"] = ["sleep", "1000"]
+      try bundle.create()
+      try bundle.ok("start", "a")
+      #expect(try bundle.ok("exec", "a", "sh", "-c", "echo $HOME").text == "/home/mine")
+      #expect(try bundle.ok("exec", "--user", "5", "a", "sh", "-c", "echo $HOME").text == "/")
+      #expect(try bundle.ok("exec", "--env", "HOME=/said", "a", "sh", "-c", "echo $HOME").text == "/said")
+      try bundle.ok("exec", "--env", "TERM=other", "a", "sh", "-c", "test $TERM = other")
+      bundle["mounts"] = mounts
+      unlink(passwd)
+      #expect(try home(1000) == "/")
+      mkfifo(passwd, 0o644)
+      #expect(try home(1000) == "/")
+      unlink(passwd)
+      symlink("/proc/self/fd/0", passwd)
+      #expect(try home(1000) == "/")
+    }
+  }
+
+  @Test func aRelativeCommandIsFoundFromItsDirectory() throws {
+    try OCIBundle.with { (bundle) throws in
+      let root = bundle.folder + "/rootfs"
+      func command(_ path: String) throws {
+        try FileManager.default.createDirectory(
+          atPath: FileSystem.parent(of: root + path), withIntermediateDirectories: true)
+        try "#!/bin/sh\necho \(path) in $(pwd)\n".write(toFile: root + path, atomically: false, encoding: .utf8)
+        chmod(root + path, 0o755)
+      }
+      try command("/app/server")
+      try command("/app/sub/tool")
+      try command("/other")
+      symlink("/app", root + "/link")
+      bundle["process.env"] = ["PATH=/bin:sub"]
+      for (directory, words, printed) in [
+        ("/app", "./server", "/app/server in /app"), ("/app", "sub/tool", "/app/sub/tool in /app"),
+        ("/app", "tool", "/app/sub/tool in /app"), ("/app/sub", "../server", "/app/server in /app/sub"),
+        ("/link", "./server", "/app/server in /app"),
+      ] {
+        bundle["process.cwd"] = directory
+        bundle["process.args"] = [words]
+        let outcome = try bundle.start()
+        #expect(outcome.status == 0 && outcome.text == printed, "\(directory) \(words): \(outcome)")
+      }
+      // What has its name elsewhere is not meant.
+      bundle["process.cwd"] = "/app"
+      bundle["process.args"] = ["./other"]
+      #expect(try bundle.refusal().contains("exec: \"./other\": no such file or directory"))
+      // A directory that is made when the process enters it is empty.
+      bundle["root.readonly"] = false
+      bundle["process.cwd"] = "/new"
+      #expect(try bundle.refusal().contains("exec: \"./other\": no such file or directory"))
+    }
+  }
+
   @Test func capabilities() throws {
     try OCIBundle.with { (bundle) throws in
       let sets = { (names: [String]) in
@@ -47,6 +141,12 @@ struct ContainerFieldTests {
       bundle["process.user"] = ["uid": 0, "gid": 0]
       let none = try bundle.printed("grep Cap /proc/self/status").split(separator: "\n")
       #expect(none.allSatisfy { $0.hasSuffix("0000000000000000") }, "\(none)")
+      bundle["process.capabilities"] = nil
+      for id in [0, 1000] {
+        bundle["process.user"] = ["uid": id, "gid": id]
+        let unsaid = try bundle.printed("grep Cap /proc/self/status").split(separator: "\n")
+        #expect(unsaid == none, "uid \(id): \(unsaid)")
+      }
     }
   }
 
@@ -128,27 +228,38 @@ struct ContainerFieldTests {
     }
   }
 
-  @Test func namespacesByPath() throws {
+  @Test(arguments: [false, true]) func namespacesByPath(ofAUser: Bool) throws {
     try OCIBundle.with { (bundle) throws in
       bundle["process.args"] = ["sleep", "1000"]
+      if ofAUser {
+        bundle.add("linux.namespaces", ["type": "user"])
+        for key in ["uidMappings", "gidMappings"] {
+          bundle["linux.\(key)"] = [["containerID": 0, "hostID": 300_000, "size": 65536]]
+        }
+        // The way to the root is host root's alone, as engines have it.
+        chmod(bundle.folder, 0o700)
+      }
       try bundle.create("first")
       try bundle.ok("start", "first")
       let pid = try #require(try bundle.state("first")?["pid"] as? Int)
-      let shared = ["network": "net", "ipc": "ipc", "uts": "uts", "pid": "pid"]
+      let shared = ["network": "net", "ipc": "ipc", "uts": "uts", "pid": "pid", "cgroup": "cgroup", "user": "user"]
       bundle["hostname"] = nil
       bundle["linux.namespaces"] = (bundle["linux.namespaces"] as? [[String: Any]])?.map { namespace in
         guard let type = namespace["type"] as? String, let file = shared[type] else { return namespace }
         return ["type": type, "path": "/proc/\(pid)/ns/\(file)"]
       }
       let printed = try bundle.printed(
-        "for n in net ipc uts pid mnt; do readlink /proc/self/ns/$n; done; ps | grep -c 'sleep 1000'")
+        "for n in net ipc uts pid cgroup user mnt; do readlink /proc/self/ns/$n; done; id -u; touch /dev/mine && stat -c %u /dev/mine /dev; ps | grep -c 'sleep 1000'"
+      )
       let lines = printed.split(separator: "\n").map(String.init)
-      for (at, file) in ["net", "ipc", "uts", "pid"].enumerated() {
+      for (at, file) in ["net", "ipc", "uts", "pid", "cgroup", "user"].enumerated() {
         let its = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(pid)/ns/\(file)")
         #expect(lines[at] == its, "\(file)")
       }
-      #expect(lines[4] != (try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(pid)/ns/mnt")))
+      #expect(lines[6] != (try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(pid)/ns/mnt")))
+      #expect(lines.dropFirst(7).prefix(3) == ["0", "0", "0"], "\(lines)")
       #expect(lines.last != "0")
+      for key in ["uidMappings", "gidMappings"] { bundle["linux.\(key)"] = nil }
       bundle["linux.namespaces"] = [["type": "mount"], ["type": "network", "path": "/proc/\(pid)/ns/ipc"]]
       #expect(try bundle.start("b").err.contains("network namespace"))
     }
@@ -255,6 +366,47 @@ struct ContainerFieldTests {
       #expect(
         Array(lines.prefix(4)) == ["text", "644 12 34", "700", "/etc/passwd"]
           && lines.last?.contains("Read-only") == true, "\(printed)")
+    }
+  }
+
+  @Test(arguments: [false, true]) func aTmpfsHasTheModeOfWhatItCovers(ofAUser: Bool) throws {
+    try OCIBundle.with { (bundle) throws in
+      let first: UInt32 = ofAUser ? 300_000 : 0
+      if ofAUser {
+        bundle.add("linux.namespaces", ["type": "user"])
+        for key in ["uidMappings", "gidMappings"] {
+          bundle["linux.\(key)"] = [["containerID": 0, "hostID": first, "size": 65536]]
+        }
+      }
+      func directory(_ name: String, _ mode: UInt32, uid: UInt32, gid: UInt32) {
+        mkdir(bundle.folder + "/rootfs/" + name, mode)
+        chmod(bundle.folder + "/rootfs/" + name, mode)
+        chown(bundle.folder + "/rootfs/" + name, first + uid, first + gid)
+      }
+      directory("plain", 0o710, uid: 5, gid: 6)
+      directory("shared", 0o1777, uid: 0, gid: 0)
+      directory("said", 0o710, uid: 5, gid: 6)
+      directory("copied", 0o3751, uid: 12, gid: 34)
+      directory("ofroot", 0o755, uid: 0, gid: 34)
+      directory("given", 0o755, uid: 12, gid: 34)
+      bundle["root.readonly"] = false
+      for (place, options) in [
+        ("plain", ["size=64k"]), ("shared", ["ro"]), ("said", ["mode=700"]), ("made", []),
+        ("copied", ["tmpcopyup", "ro"]),
+        ("ofroot", ["tmpcopyup"]), ("given", ["tmpcopyup", "uid=7"]),
+      ] {
+        bundle.add("mounts", ["destination": "/\(place)", "type": "tmpfs", "source": "tmpfs", "options": options])
+      }
+      let printed = try bundle.printed(
+        "cd /; stat -c '%n %a %u %g' plain shared said made copied ofroot given; grep -c 'size=64k' /proc/mounts; touch shared/x copied/x 2>&1; true"
+      )
+      let lines = printed.split(separator: "\n").map(String.init)
+      #expect(
+        lines.prefix(8) == [
+          "plain 710 0 0", "shared 1777 0 0", "said 700 0 0", "made 1777 0 0", "copied 3751 12 34", "ofroot 755 0 34",
+          "given 755 7 0", "1",
+        ], "\(printed)")
+      #expect(lines.suffix(2).allSatisfy { $0.contains("Read-only") }, "\(printed)")
     }
   }
 

@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import LinuxNS
 import Testing
 
 /// `zone-oci`'s verbs, from nothing to running and back.
@@ -83,6 +84,64 @@ struct ContainerLifeTests {
     }
   }
 
+  /// Beside a terminal too, which is relayed on: one after the other, whether the process ends of it or not.
+  @Test(arguments: ["run", "exec"]) func signalsArePassedOnBesideATerminal(verb: String) throws {
+    try OCIBundle.with { (bundle) throws in
+      let script =
+        "trap 'echo got' USR1; trap '' HUP; trap 'exit 5' TERM; echo up; while :; do read line && echo said $line; done"
+      var command: Command
+      if verb == "run" {
+        bundle["process.terminal"] = true
+        bundle.shell(script)
+        command = try bundle.prepared()
+      } else {
+        bundle["process.args"] = ["sleep", "1000"]
+        try bundle.create()
+        try bundle.ok("start", "a")
+        command = bundle.command(["exec", "-t", "a", "sh", "-c", script])
+      }
+      let terminal = try Terminal(command)
+      #expect(terminal.shows("up"), "\(terminal.screen)")
+      for number in 1...3 {
+        kill(terminal.pid, SIGUSR1)
+        #expect(terminal.shows { $0.components(separatedBy: "got").count == number + 1 }, "\(terminal.screen)")
+        kill(terminal.pid, SIGHUP)
+        terminal.type("word\(number)\r")
+        #expect(terminal.shows("said word\(number)"), "\(terminal.screen)")
+      }
+      kill(terminal.pid, SIGTERM)
+      #expect(terminal.wait() == 5)
+    }
+  }
+
+  /// Who reads the terminal's output goes, and the process goes on: its end is still told, and signals come through.
+  @Test func aTerminalThatNobodyReadsHoldsNothingUp() throws {
+    try OCIBundle.with { (bundle) throws in
+      bundle["process.terminal"] = true
+      bundle["root.readonly"] = false
+      bundle.shell(
+        "trap '' PIPE HUP; trap 'exit 5' USR1; echo up; echo on > /tmp/on; while :; do echo more; sleep 0.05; done")
+      let piped = try bundle.prepared().through(
+        "{ \"$@\" & echo $! > \(bundle.folder)/pid; wait $!; echo $? > \(bundle.folder)/status; } | head -n 1")
+      let running = try piped.start()
+      #expect(running.readUntil { $0.contains("up") })
+      #expect(eventually { contents(bundle.folder + "/rootfs/tmp/on") == "on\n" })
+      let pid = try #require(Int32((contents(bundle.folder + "/pid") ?? "").trimmingCharacters(in: .newlines)))
+      // Once the relay has seen that nobody reads, the runtime holds the terminal no longer.
+      #expect(
+        eventually {
+          let open = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/fd")) ?? []
+          return !open.contains {
+            (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(pid)/fd/\($0)"))?.hasSuffix("ptmx")
+              == true
+          }
+        })
+      kill(pid, SIGUSR1)
+      #expect(eventually { contents(bundle.folder + "/status") == "5\n" })
+      _ = try running.finish()
+    }
+  }
+
   /// From the process's first instruction on, whatever the runtime is at.
   @Test func earlySignalsArePassedOn() throws {
     try OCIBundle.with { (bundle) throws in
@@ -134,6 +193,49 @@ struct ContainerLifeTests {
       #expect(contents("/proc/\(pid)/cmdline") == "sleep\0999\0")
       let missing = try bundle.run("exec", "a", "nosuch")
       #expect(missing.status == 255 && missing.err.contains("executable file not found in $PATH"))
+    }
+  }
+
+  /// As systemd does in a container, and engines: the first process goes into a group below, and the container's own then
+  /// controls others, so that it takes no processes any more.
+  @Test func aContainerWithGroupsOfItsOwnIsEntered() throws {
+    try OCIBundle.with { (bundle) throws in
+      bundle["process.args"] = ["sleep", "1000"]
+      try bundle.create()
+      try bundle.ok("start", "a")
+      let state = try #require(contents(bundle.folder + "/state/a/state.json"))
+      let record = try JSONSerialization.jsonObject(with: Data(state.utf8)) as? [String: Any]
+      let group = try #require(record?["unified"] as? String)
+      let pid = try #require(try bundle.state()?["pid"] as? Int)
+      let given = (contents(group + "/cgroup.controllers") ?? "").split(whereSeparator: \.isWhitespace).map(String.init)
+      // Those of whole processes alone; the others let processes be.
+      let controller = try #require(
+        given.first { ["memory", "io", "hugetlb", "misc", "rdma"].contains($0) }, "the group has \(given)")
+      func move(below above: String, to name: String) throws {
+        try FileManager.default.createDirectory(atPath: "\(above)/\(name)", withIntermediateDirectories: false)
+        try FileSystem.writeKernelFile("\(above)/\(name)/cgroup.procs", "\(pid)")
+        try FileSystem.writeKernelFile(above + "/cgroup.subtree_control", "+\(controller)")
+      }
+      func place(_ options: String...) throws -> Outcome {
+        try bundle.command(["exec"] + options + ["a", "cat", "/proc/self/cgroup"]).run()
+      }
+      #expect(try place().lines.last == "0::/")
+      try move(below: group, to: "init.scope")
+      #expect(try place().lines.last == "0::/init.scope")
+      try move(below: group + "/init.scope", to: "deeper")
+      #expect(try place().lines.last == "0::/init.scope/deeper")
+      #expect(try place("--cgroup", "init.scope/deeper").lines.last == "0::/init.scope/deeper")
+      for busy in ["/", "init.scope"] {
+        let refused = try place("--cgroup", busy)
+        #expect(refused.status == 255 && refused.err.contains("takes no processes"), "\(refused)")
+      }
+      // A process that has gone elsewhere altogether says nothing of the container's groups.
+      let tree = FileSystem.parent(of: group)
+      try FileSystem.writeKernelFile(tree + "/cgroup.procs", "\(pid)")
+      let refused = try place()
+      #expect(refused.status == 255 && refused.err.contains("takes no processes"), "\(refused)")
+      try bundle.ok("delete", "--force", "a")
+      #expect(!FileManager.default.fileExists(atPath: group))
     }
   }
 
@@ -249,6 +351,52 @@ struct ContainerLifeTests {
       let stats = try bundle.ok("events", "--stats", "a").text
       #expect(stats.hasPrefix("{\"type\":\"stats\",\"id\":\"a\"") && stats.contains("\(128 << 20)"))
       try bundle.ok("delete", "--force", "a")
+    }
+  }
+
+  /// What the kernel or the specification takes together is two options here, and engines give the one that changes.
+  @Test func oneLimitIsChangedAtATime() throws {
+    try OCIBundle.with { (bundle) throws in
+      bundle["process.args"] = ["sleep", "1000"]
+      bundle["linux.resources.memory"] = ["limit": 64 << 20, "swap": 64 << 20]
+      bundle["linux.resources.cpu"] = ["quota": 50_000, "period": 100_000]
+      try bundle.create()
+      try bundle.ok("start", "a")
+      let isV2 = FileManager.default.fileExists(atPath: "/sys/fs/cgroup/cgroup.controllers")
+      let files =
+        isV2
+        ? "cpu.max memory.max memory.swap.max"
+        : "cpu/cpu.cfs_quota_us cpu/cpu.cfs_period_us memory/memory.limit_in_bytes memory/memory.memsw.limit_in_bytes"
+      /// Without swap in the kernel the last one is not there.
+      func expect(_ wanted: Int..., sourceLocation: SourceLocation = #_sourceLocation) throws {
+        let seen = try bundle.ok("exec", "a", "sh", "-c", "cd /sys/fs/cgroup; cat \(files) 2>/dev/null; true").text
+        let numbers = seen.split(whereSeparator: \.isWhitespace).map { Int($0) ?? -1 }
+        var wanted = wanted
+        if isV2 { wanted[3] -= wanted[2] }
+        #expect(
+          numbers.count >= 3 && numbers == Array(wanted.prefix(numbers.count)), "\(seen)",
+          sourceLocation: sourceLocation)
+      }
+      let (m16, m32, m48, m64) = (16 << 20, 32 << 20, 48 << 20, 64 << 20)
+      try expect(50_000, 100_000, m64, m64)
+      try bundle.ok("update", "--cpu-period", "50000", "a")
+      try expect(50_000, 50_000, m64, m64)
+      try bundle.ok("update", "--cpu-quota", "20000", "a")
+      try expect(20_000, 50_000, m64, m64)
+      try bundle.ok("update", "--memory-swap", "\(m64 + m16)", "a")
+      try expect(20_000, 50_000, m64, m64 + m16)
+      try bundle.ok("update", "--memory", "128M", "--memory-swap", "0.125g", "a")
+      try expect(20_000, 50_000, 2 * m64, 2 * m64)
+      try bundle.ok("update", "--memory", "32m", "--memory-swap", "48MiB", "a")
+      try expect(20_000, 50_000, m32, m48)
+      let small = try bundle.run("update", "--memory-swap", "16M", "a")
+      #expect(small.status == 1 && small.err.contains("less than the memory, \(m32)"), "\(small)")
+      let wrong = try bundle.run("update", "--memory", "5X", "a")
+      #expect(wrong.status == 2 && wrong.err.contains("update: --memory '5X': wants a number"), "\(wrong)")
+      try bundle.ok("update", "--memory", "-1", "--memory-swap", "-1", "a")
+      let none = try bundle.run("update", "--memory-swap", "64M", "a")
+      #expect(none.status == 1 && none.err.contains("there is no limit of memory"), "\(none)")
+      try bundle.ok("update", "--memory", "64M", "a")
     }
   }
 }

@@ -105,6 +105,38 @@ import Testing
     #expect(text(part("hugetlb")?.v2).first == "hugetlb.2MB.max=9" && text(read.limits.unified) == ["memory.high=5"])
   }
 
+  @Test func oneHalfOfALimitLeavesTheOther() throws {
+    func words(_ fields: String, _ present: (inout PresentLimits) -> Void = { _ in }) throws -> [[String]] {
+      var limits = PresentLimits()
+      present(&limits)
+      let read = try BundleResources(BundleNode.parse(Array("{\(fields)}".utf8), name: "resources"), over: limits)
+      return read.limits.parts.flatMap { part in [part.v2, part.v1].map { $0.map { "\($0.file)=\($0.text)" } } }
+    }
+    let capped = { (limits: inout PresentLimits) in (limits.cpuQuota, limits.cpuPeriod) = ("20000", 50_000) }
+    #expect(
+      try words("\"cpu\":{\"period\":80000}", capped) == [["cpu.max=20000 80000"], ["cpu.cfs_period_us=80000"]])
+    #expect(try words("\"cpu\":{\"quota\":30000}", capped) == [["cpu.max=30000 50000"], ["cpu.cfs_quota_us=30000"]])
+    #expect(try words("\"cpu\":{\"quota\":-1}", capped) == [["cpu.max=max 50000"], ["cpu.cfs_quota_us=-1"]])
+    #expect(try words("\"cpu\":{\"period\":80000}") == [["cpu.max=max 80000"], ["cpu.cfs_period_us=80000"]])
+
+    let bounded = { (limits: inout PresentLimits) in limits.memory = 100 }
+    let (alone, both) = ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes")
+    #expect(try words("\"memory\":{\"swap\":150}", bounded) == [["memory.swap.max=50"], ["\(both)=150"]])
+    for (limit, swap, isFirst) in [(200, 200, true), (50, 100, true), (50, 60, false), (200, -1, true)] {
+      let v1 = ["\(alone)=\(limit)", "\(both)=\(swap)"]
+      let read = try words("\"memory\":{\"limit\":\(limit),\"swap\":\(swap)}", bounded)
+      #expect(read[1] == (isFirst ? v1.reversed() : v1), "\(limit) and \(swap) after 100")
+    }
+    #expect(try words("\"memory\":{\"limit\":50,\"swap\":60}")[1] == ["\(alone)=50", "\(both)=60"])
+    for (fields, present, why) in [
+      ("\"memory\":{\"swap\":50}", bounded, "less than the memory, 100"),
+      ("\"memory\":{\"swap\":50}", { _ in }, "there is no limit of memory"),
+    ] {
+      let error = #expect(throws: ZoneError.self) { try words(fields, present) }
+      #expect(error.map { "\($0)".contains(why) } == true)
+    }
+  }
+
   @Test func limitsOfDevices() throws {
     let text = { (values: [CgroupValue]?) in (values ?? []).map { "\($0.file)=\($0.text)" } }
     let throttle = { (key: String, rate: Int) in "\"\(key)\":[{\"major\":8,\"minor\":16,\"rate\":\(rate)}]" }

@@ -89,9 +89,9 @@ let ociOptions: [Option] = [
   Option("cpu-idle", "", "0|1", help: "1: only what nobody else wants"),
   Option("cpuset-cpus", "", "LIST", help: "the CPUs"),
   Option("cpuset-mems", "", "LIST", help: "the memory nodes"),
-  Option("memory", "", "BYTES", help: "the limit of memory"),
-  Option("memory-reservation", "", "BYTES", help: "what is kept from being reclaimed (v2), or the soft limit (v1)"),
-  Option("memory-swap", "", "BYTES", help: "the limit of memory and swap together; -1: none"),
+  Option("memory", "", "SIZE", help: "the limit of memory: 256M, or bytes; -1: none"),
+  Option("memory-reservation", "", "SIZE", help: "what is kept from being reclaimed (v2), or the soft limit (v1)"),
+  Option("memory-swap", "", "SIZE", help: "the limit of memory and swap together; -1: none"),
   Option("pids-limit", "", "N", help: "the limit of processes and threads"),
   Option("blkio-weight", "", "N", help: "the weight of input and output, 10 to 1000"),
 ]
@@ -145,7 +145,8 @@ let ociVerbs: [Verb] = [
       "resources", "cpu-period", "cpu-quota", "cpu-burst", "cpu-share", "cpu-idle", "cpuset-cpus", "cpuset-mems",
       "memory", "memory-reservation", "memory-swap", "pids-limit", "blkio-weight",
     ].map { OptionUse($0) },
-    examples: [Example("zone-oci update --memory 268435456 web", "256 MiB")]),
+    details: "What is not said stays as it is.",
+    examples: [Example("zone-oci update --memory 256M web", "of a quota, or of memory and swap, one alone too")]),
   Verb(
     "state", chapter: "looking", "print the state of a container", operands: [Operand("ID")],
     examples: [Example("zone-oci state web", "JSON, as the specification has it")]),
