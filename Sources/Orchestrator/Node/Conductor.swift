@@ -157,7 +157,7 @@ public actor Conductor {
   func plan(for record: FleetRecord, previous: FleetSpec?) async throws(FleetError) -> Plan {
     let planner = Planner(
       fleet: record.spec, previous: previous, placement: placement(of: record),
-      observed: await observation(of: record.spec.name), now: Clock.realtimeNanoseconds())
+      observed: observation(of: record.spec.name), now: Clock.realtimeNanoseconds())
     return try planner.plan()
   }
 
@@ -171,11 +171,17 @@ public actor Conductor {
       secretsDirectory: directories.secrets(record.spec.name), secretDigests: record.secretDigests)
   }
 
-  private func observation(of fleet: String) async -> Observation {
+  private func observation(of fleet: String) -> Observation {
+    var observation = observed
+    observation.balancers = balancers.living(fleet)
+    return observation
+  }
+
+  /// What was seen last of all zones.
+  var observed: Observation {
     var observation = Observation()
     observation.zones = zones
     observation.records = zoneRecords
-    observation.balancers = balancers.living(fleet)
     observation.health = health
     observation.healing = healing
     observation.restingSince = restingSince

@@ -44,17 +44,21 @@ extension Conductor {
     switch change.action {
     case .create(let zone):
       await progress(Progress(name: name, text: "creating"))
-      try await put(ZoneRecord(zone))
+      try await noteStart(of: zone, nil)
       try await node.call { driver in
         try driver.create(zone.spec)
-        try driver.start(zone.spec.name)
+        try driver.start(name)
       }
       try await started(zone, fleet, "zone.created", progress)
     case .start(let zone, let haltFirst):
       await progress(Progress(name: name, text: "starting"))
-      try await node.call { driver in
+      let there = try await node.call { driver in
         if haltFirst { try driver.halt(name) }
-        if try driver.status(name)?.spec != zone.spec { _ = try driver.set(name, to: zone.spec) }
+        return try driver.status(name)
+      }
+      try await noteStart(of: zone, there)
+      try await node.call { driver in
+        if there?.spec != zone.spec { _ = try driver.set(name, to: zone.spec) }
         do { try driver.start(name) } catch {
           // Its keeper was quicker: it runs, and must not be started twice.
           guard try driver.status(name)?.isLive == true else { throw error }
@@ -79,6 +83,9 @@ extension Conductor {
       try await node.call { driver in
         if try driver.status(name)?.isLive == true { try driver.stop(name) }
         try driver.delete(name)
+      }
+      try await noteStart(of: zone, nil)
+      try await node.call { driver in
         try driver.create(zone.spec)
         try driver.start(name)
       }
@@ -106,13 +113,25 @@ extension Conductor {
 
   private func restart(_ zone: DesiredZone) async throws(FleetError) {
     let name = zone.spec.name
-    try await node.call { driver in
+    let there = try await node.call { driver in
       let there = try driver.status(name)
       if there?.isLive == true { try driver.stop(name) }
       if there?.state == .unavailable { try driver.halt(name) }
+      return try driver.status(name)
+    }
+    try await noteStart(of: zone, there)
+    try await node.call { driver in
       if there?.spec != zone.spec { _ = try driver.set(name, to: zone.spec) }
       try driver.start(name)
     }
+  }
+
+  /// Written down before each start of ours, so that an end which is there already is not taken for what came of it.
+  /// - Parameter there: the zone at rest; nil: it is made anew.
+  private func noteStart(of zone: DesiredZone, _ there: ObservedZone?) async throws(FleetError) {
+    var record = (there == nil ? nil : zoneRecords[zone.spec.name]) ?? ZoneRecord(zone)
+    record.endBefore = there?.exit?.at ?? 0
+    try await put(record)
   }
 
   func remove(_ zone: String) async throws(FleetError) {
@@ -140,6 +159,7 @@ extension Conductor {
     var record = ZoneRecord(zone)
     record.startId = there?.startId
     record.everStarted = true
+    record.endBefore = zoneRecords[name]?.endBefore
     try await put(record)
     let words = kind == "zone.created" ? "created and started" : "started"
     await tell(kind, fleet, name, words, "started", progress)
@@ -167,51 +187,17 @@ extension Conductor {
     while true {
       var missing: Wait?
       for wait in change.waits where missing == nil {
-        if try !isMet(wait, fleet) { missing = wait }
+        if try !observed.isMet(wait, in: fleet) { missing = wait }
       }
       guard let missing else { return true }
       guard let patience else { return false }
       if Double(Clock.monotonicNanoseconds() - start) / 1e9 > patience {
-        throw .timedOut("\(change.name) waited \(Units.text(seconds: patience)) in vain for \(words(missing))")
+        throw .timedOut("\(change.name) waited \(Units.text(seconds: patience)) in vain for \(missing.words)")
       }
-      if !told { await progress(Progress(name: change.name, text: "waiting for \(words(missing))")) }
+      if !told { await progress(Progress(name: change.name, text: "waiting for \(missing.words)")) }
       told = true
       do { try await Task.sleep(nanoseconds: 100_000_000) } catch { throw .failed("interrupted") }
       try await observe()
-    }
-  }
-
-  private func isMet(_ wait: Wait, _ fleet: FleetSpec) throws(FleetError) -> Bool {
-    switch wait {
-    case .zone(let name): return isUp(name)
-    case .service(let service, let condition):
-      let names = (0..<(fleet.services[service]?.replicas ?? 0)).map { fleet.zoneName(service, $0 + 1) }
-      switch condition {
-      case .started: return names.allSatisfy { zones[$0].map { $0.state == .running || $0.exit != nil } ?? false }
-      case .healthy: return names.allSatisfy { isUp($0) }
-      case .completed:
-        for name in names {
-          guard let zone = zones[name], !zone.isLive, let exit = zone.exit else { return false }
-          guard exit.shellCode != 0 else { continue }
-          guard zone.spec.restart == .no else { return false }
-          throw .failed("\(name), which others depend on, ended with \(exit.shellCode)")
-        }
-        return true
-      }
-    }
-  }
-
-  private func isUp(_ zone: String) -> Bool {
-    guard zones[zone]?.state == .running, let state = health[zone]?.state else { return false }
-    return state == .healthy || state == .unchecked
-  }
-
-  private func words(_ wait: Wait) -> String {
-    switch wait {
-    case .zone(let name): "\(name) to serve again"
-    case .service(let service, .started): "\(service) to start"
-    case .service(let service, .healthy): "\(service) to be healthy"
-    case .service(let service, .completed): "\(service) to complete"
     }
   }
 
@@ -219,18 +205,17 @@ extension Conductor {
   func settle(_ fleet: FleetSpec, deadline: UInt64, progress: ProgressReport) async throws(FleetError) {
     var told: Set<String> = []
     // What is up already is no news.
-    for name in zones.keys where isUp(name) { told.insert(name) }
+    for name in zones.keys where observed.isUp(name) { told.insert(name) }
     while true {
       try await observe()
+      let now = observed
       var missing: [String] = []
       for (service, spec) in fleet.services.sorted(by: { $0.key < $1.key }) {
         for name in (0..<spec.replicas).map({ fleet.zoneName(service, $0 + 1) }) {
           let zone = zones[name]
-          if isUp(name) {
+          if now.isUp(name) {
             if told.insert(name).inserted, spec.health != nil { await progress(Progress(name: name, text: "healthy")) }
-          } else if let zone, !zone.isLive, zone.keeper == nil, let exit = zone.exit,
-            spec.restart == .no || exit.shellCode == 0
-          {
+          } else if let exit = now.lastEnd(of: name) {
             guard exit.shellCode == 0 else {
               throw .failed("\(name) ended, \(exit.why) (see orchestrator logs \(service))")
             }

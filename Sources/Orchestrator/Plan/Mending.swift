@@ -29,7 +29,8 @@ struct Mending {
   func change() -> Change? {
     guard let (effect, action, reason) = need() else { return nil }
     if let healing, !healing.isDue(at: now) { return nil }
-    return Change(effect: effect, action: action, service: zone.service, reasons: [reason], downtime: 0)
+    return Change(
+      effect: effect, action: action, service: zone.service, reasons: [reason], downtime: 0, heals: true)
   }
 
   private func need() -> (Change.Effect, Change.Action, String)? {

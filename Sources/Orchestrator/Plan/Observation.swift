@@ -13,6 +13,9 @@ public struct ZoneRecord: Codable, Equatable, Sendable {
   public var startId: String?
   /// The first process ran at least once.
   public var everStarted = false
+  /// When the end was that it had had before we last started it, nanoseconds since 1970; 0: it had had none. An end of that
+  /// very time says nothing of what we started. nil in what earlier releases kept.
+  public var endBefore: UInt64?
 
   public init(_ zone: DesiredZone) {
     name = zone.spec.name

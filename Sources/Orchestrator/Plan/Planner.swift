@@ -53,11 +53,14 @@ public struct Planner: Sendable {
         return change
       }
       add(deep.filter { $0.effect == .create || $0.effect == .start })
-      // One replica after the other, each only when the one before serves again.
-      var before: String?
-      for var change in deep where change.effect == .restart || change.effect == .recreate {
-        if let before { change.waits.append(.zone(before)) }
-        before = change.name
+      // One replica after the other, each only when all others serve but those whose turn has not come. That counts those
+      // which an earlier plan changed: where one came to nothing no other follows, whoever plans next.
+      let turns = deep.filter { $0.effect == .restart || $0.effect == .recreate }
+      let waiting = Set(turns.map(\.name))
+      var others = (desired[service] ?? []).map(\.spec.name).filter { !waiting.contains($0) }
+      for var change in turns {
+        if !change.heals { change.waits += others.map(Wait.zone) }
+        others.append(change.name)
         add([change])
       }
       add(balancerToStart(service))
@@ -127,7 +130,9 @@ public struct Planner: Sendable {
           effect: .create, action: .create(zone), service: zone.service, reasons: ["it is not there"], downtime: 0)
       }
       if there.state == .incomplete || there.state == .configured {
-        return deep(.recreate, .recreate(zone), ["its creation was cut short"], zone, of: zones.count)
+        var again = deep(.recreate, .recreate(zone), ["its creation was cut short"], zone, of: zones.count)
+        again.heals = true
+        return again
       }
       let record = observed.records[zone.spec.name]
       var differences = SpecDifference.between(there.spec, zone.spec)

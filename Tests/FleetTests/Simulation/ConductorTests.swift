@@ -133,6 +133,46 @@ private let two =
     #expect(try await next.plan(try read(two)).changes.isEmpty)
   }
 
+  private func three(_ command: String) -> String {
+    WrongManifest.header
+      + "  services: {web: {restart: always, command: [\(command)], deploy: {replicas: 3}}}\n"
+  }
+
+  @Test func aRolloutThatFailedIsNotFinishedByTheDaemon() async throws {
+    let conductor = try await stand.conductor()
+    try await conductor.apply(three("right"))
+    stand.driver.look { $0.failing = ["start f-web-1"] }
+    await #expect(throws: FleetError.self) { try await conductor.apply(three("wrong")) }
+    for _ in 0..<5 { await conductor.tick() }
+    let next = try await stand.conductor()
+    for _ in 0..<5 { await next.tick() }
+    #expect(stand.driver.starts("f-web-2") == 1 && stand.driver.starts("f-web-3") == 1)
+    stand.driver.look { $0.failing = [] }
+    try await next.apply(three("mended"))
+    #expect(["f-web-1", "f-web-2", "f-web-3"].map(stand.driver.starts) == [2, 2, 2])
+  }
+
+  @Test func aJobThatCouldNotBeStartedAgainIsNotDone() async throws {
+    func text(_ command: String) -> String {
+      WrongManifest.header + """
+          services:
+            migrate: {restart: no, command: [\(command)]}
+            app: {restart: always, command: [\(command)], depends_on: {migrate: {condition: service_completed_successfully}}}
+
+        """
+    }
+    let conductor = try await stand.conductor()
+    async let applied: Void = conductor.apply(text("one"))
+    let driver = stand.driver
+    #expect(try await eventually(5) { () async in driver.starts("f-migrate-1") > 0 })
+    driver.finish("f-migrate-1", code: 0)
+    try await applied
+    driver.look { $0.failing = ["start f-migrate-1"] }
+    await #expect(throws: FleetError.self) { try await conductor.apply(text("two")) }
+    for _ in 0..<5 { await conductor.tick() }
+    #expect(driver.starts("f-app-1") == 1, "rolled out without the migration")
+  }
+
   @Test func downGoesInReverseAndKeepsVolumes() async throws {
     let conductor = try await stand.conductor()
     try await conductor.apply(two)

@@ -200,11 +200,71 @@ func plan(
     machine.carryOut(try plan(web(3), on: machine))
     let changes = try plan(web(3) { $0.command = ["x"] }, after: web(3), on: machine).changes
     #expect(changes.map(\.wave) == [0, 1, 2])
-    #expect(changes[2].waits == [.zone("f-web-2")])
+    #expect(changes.map(\.waits) == [[], [.zone("f-web-1")], [.zone("f-web-1"), .zone("f-web-2")]])
     #expect(changes.allSatisfy { $0.downtime == 0 })
     var one = Machine()
     one.carryOut(try plan(web(1), on: one))
     #expect(try plan(web(1) { $0.command = ["x"] }, after: web(1), on: one).changes.map(\.downtime) == [11])
+  }
+
+  /// What a machine is like after a rollout whose first replica was changed and serves no more.
+  private func brokenOff(_ wanted: FleetSpec) throws -> Machine {
+    var machine = Machine()
+    machine.carryOut(try plan(web(3), on: machine))
+    let first = try plan(wanted, after: web(3), on: machine).changes[0]
+    machine.carryOut(Plan(fleet: "f", changes: [first]))
+    machine.observed.zones["f-web-1"]!.state = .installed
+    machine.observed.zones["f-web-1"]!.startId = nil
+    return machine
+  }
+
+  @Test func aRolloutThatFailedGoesNoFurther() throws {
+    let wrong = web(3) { $0.command = ["wrong"] }
+    let machine = try brokenOff(wrong)
+    let left = try plan(wrong, after: wrong, on: machine).changes
+    #expect(left.map(\.name) == ["f-web-2", "f-web-3"])
+    #expect(left.allSatisfy { $0.waits.contains(.zone("f-web-1")) })
+    #expect(try left.allSatisfy { try !$0.waits.allSatisfy { try machine.observed.isMet($0, in: wrong) } })
+    // The manifest that puts it right begins with the very one.
+    let right = try plan(web(3) { $0.command = ["right"] }, after: wrong, on: machine).changes
+    #expect(right.first?.name == "f-web-1" && right.first?.waits == [])
+  }
+
+  @Test func newReplicasServeBeforeOldOnesAreTaken() throws {
+    var machine = Machine()
+    machine.carryOut(try plan(web(2), on: machine))
+    let changes = try plan(web(3) { $0.command = ["x"] }, after: web(2), on: machine).changes
+    let restarts = changes.filter { $0.effect == .restart }
+    #expect(restarts.map(\.name) == ["f-web-1", "f-web-2"])
+    #expect(restarts[0].waits == [.zone("f-web-3")])
+  }
+
+  @Test func aSickReplicaIsMendedThoughAnotherStaysSick() throws {
+    let fleet = web(2)
+    var machine = Machine()
+    machine.carryOut(try plan(fleet, on: machine))
+    for name in ["f-web-1", "f-web-2"] { machine.observed.health[name] = Health(.unhealthy) }
+    machine.observed.healing["f-web-1"] = Healing(attempts: 3, last: 1 << 40)
+    let changes = try plan(fleet, after: fleet, on: machine).changes
+    #expect(changes.map(\.name) == ["f-web-2"] && changes[0].waits == [])
+  }
+
+  @Test func anEndBeforeOurStartSaysNothing() throws {
+    var fleet = FleetSpec(name: "f")
+    fleet.services = ["migrate": Service(), "app": Service()]
+    fleet.services["app"]!.dependsOn = ["migrate": .completed]
+    var machine = Machine()
+    machine.carryOut(try plan(fleet, on: machine))
+    machine.observed.zones["f-migrate-1"]!.state = .installed
+    machine.observed.zones["f-migrate-1"]!.exit = .init(shellCode: 0, why: "exit code 0", at: 7)
+    let completed = Wait.service("migrate", .completed)
+    #expect(try machine.observed.isMet(completed, in: fleet))
+    #expect(try machine.observed.isMet(.service("migrate", .started), in: fleet))
+    machine.observed.records["f-migrate-1"]!.endBefore = 7
+    #expect(try !machine.observed.isMet(completed, in: fleet))
+    #expect(try !machine.observed.isMet(.service("migrate", .started), in: fleet))
+    machine.observed.zones["f-migrate-1"]!.exit!.at = 6  // its clock was set back meanwhile
+    #expect(try machine.observed.isMet(completed, in: fleet))
   }
 
   @Test func anotherSecretRestartsWhoUsesIt() throws {
