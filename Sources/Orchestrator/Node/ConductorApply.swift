@@ -24,7 +24,8 @@ extension Conductor {
   public func plan(_ manifest: Manifest) async throws(FleetError) -> PlanReply {
     try await observe()
     let (record, previous) = try await candidate(manifest)
-    return PlanReply(fleet: record.spec.name, changes: try await plan(for: record, previous: previous?.spec).summary)
+    return PlanReply(
+      fleet: record.spec.name, changes: try await plan(for: record, previous: previous?.spec, isAsked: true).summary)
   }
 
   /// Writes down what is wanted, does what the plan says, and waits until it is so.
@@ -50,7 +51,7 @@ extension Conductor {
     if fleets[name]?.record.wanted == .down { try await finishDown(name, progress) }
     try await observe()
     let (record, previous) = try await candidate(manifest)
-    let plan = try await plan(for: record, previous: previous?.spec)
+    let plan = try await plan(for: record, previous: previous?.spec, isAsked: true)
     await shown(PlanReply(fleet: name, changes: plan.summary))
     if record != previous || plan.changes.isEmpty == false {
       let revision = try await records.put(record, secrets: manifest.secrets, after: fleets[name]?.revision)
@@ -60,11 +61,11 @@ extension Conductor {
       await events.add(
         "fleet.applied", fleet: name, plan.changes.isEmpty ? "nothing to change" : "\(plan.changes.count) changes")
     }
-    let left = Double(deadline - min(deadline, Clock.monotonicNanoseconds())) / 1e9
-    try await carryOut(plan, for: record.spec, patience: left, progress: progress)
+    let undone = try await carryOut(plan, for: record.spec, deadline: deadline, progress: progress)
     for zone in record.spec.services.keys.flatMap({ record.spec.zones(of: $0, on: placement(of: record)) }) {
       try await adopt(zone)
     }
+    try undone.check()
   }
 
   /// A zone of this fleet that is as it should be, but of which the state knows nothing (it was lost), is ours again.
@@ -174,8 +175,9 @@ extension Conductor {
     nothing.services = [:]
     var empty = fleet.record
     empty.spec = nothing
-    let plan = try await plan(for: empty, previous: fleet.record.spec)
-    try await carryOut(plan, for: nothing, patience: nil, progress: progress)
+    // Asked for, whoever does it: what is left out of the plan would be taken for gone.
+    let plan = try await plan(for: empty, previous: fleet.record.spec, isAsked: true)
+    try await carryOut(plan, for: nothing, deadline: nil, progress: progress).check()
     try SecretFiles(directories: directories).remove(name)
 
     let there = Set(try await node.call { try $0.volumes() })
@@ -199,6 +201,7 @@ extension Conductor {
     }
     for record in zoneRecords.values where record.fleet == name {
       zoneRecords[record.name] = nil
+      healing[record.name] = nil
       try await records.remove(record)
     }
     await events.add(

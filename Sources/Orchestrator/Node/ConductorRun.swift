@@ -3,44 +3,59 @@ internal import ZoneRuntime
 
 /// Doing: a plan's changes, wave by wave.
 extension Conductor {
-  /// - Parameter patience: seconds that a change waits for what must hold before it; nil: changes that would have to wait
-  ///   are left for the next look.
-  func carryOut(_ plan: Plan, for fleet: FleetSpec, patience: Double?, progress: @escaping ProgressReport)
-    async throws(FleetError)
+  /// Does whatever does not wait for what failed: one service that cannot start keeps no other from it.
+  /// - Parameter deadline: until when a change waits for what must hold before it (`Clock.monotonicNanoseconds`); nil:
+  ///   changes that would have to wait are left for the next look.
+  func carryOut(_ plan: Plan, for fleet: FleetSpec, deadline: UInt64?, progress: @escaping ProgressReport)
+    async throws(FleetError) -> Undone
   {
+    var undone = Undone()
     for wave in plan.waves {
       var ready: [Change] = []
       for change in wave {
-        if try await waitUntilReady(change, fleet, patience, progress) { ready.append(change) }
+        if deadline != nil, let cause = undone.cause(of: change) {
+          undone.leave(change)
+          await progress(Progress(name: change.name, text: "left as it is, for \(cause) failed"))
+          continue
+        }
+        do throws(FleetError) {
+          if try await waitUntilReady(change, fleet, deadline, progress) { ready.append(change) }
+        } catch { await note(ChangeFailure(change: change, error: error), fleet, &undone) }
       }
-      let failed = await withTaskGroup(of: (Change, FleetError)?.self) { group in
+      let failed = await withTaskGroup(of: ChangeFailure?.self) { group in
         for change in ready {
           group.addTask {
             do throws(FleetError) {
               try await self.perform(change, fleet, progress)
               return nil
-            } catch { return (change, error) }
+            } catch {
+              return ChangeFailure(
+                change: change, error: .failed("cannot \(change.effect.rawValue) \(change.name): \(error)"))
+            }
           }
         }
-        var failures: [(Change, FleetError)] = []
+        var failures: [ChangeFailure] = []
         for await failure in group { if let failure { failures.append(failure) } }
         return failures
       }
+      for failure in failed.sorted(by: { $0.change.name < $1.change.name }) { await note(failure, fleet, &undone) }
       try await observe()
-      guard let (change, error) = failed.min(by: { $0.0.name < $1.0.name }) else { continue }
-      for (change, error) in failed {
-        await events.add("zone.failed", fleet: fleet.name, zone: change.name, error.description)
-      }
-      throw .failed("cannot \(change.effect.rawValue) \(change.name): \(error)")
     }
+    return undone
+  }
+
+  private func note(_ failure: ChangeFailure, _ fleet: FleetSpec, _ undone: inout Undone) async {
+    undone.add(failure)
+    // One that heals has been counted when it was tried.
+    if !failure.change.heals { noteHealing(failure.change.name) }
+    await events.add("zone.failed", fleet: fleet.name, zone: failure.change.name, failure.error.description)
   }
 
   private func perform(_ change: Change, _ fleet: FleetSpec, _ progress: ProgressReport) async throws(FleetError) {
     let name = change.name
     working.insert(name)
     defer { working.remove(name) }
-    if case .start = change.action { noteHealing(name) }
-    if case .restart = change.action, health[name]?.state == .unhealthy { noteHealing(name) }
+    if change.heals { noteHealing(name) }
     switch change.action {
     case .create(let zone):
       await progress(Progress(name: name, text: "creating"))
@@ -98,6 +113,7 @@ extension Conductor {
       let backends = backends(of: balancer)
       let control = balancers
       try await node.call { _ in try control.start(balancer, backends) }
+      healing[name] = nil
       await tell(
         "balancer.started", fleet, nil, "\(balancer.name): \(change.reasons.joined(separator: ", "))", "started",
         progress, name)
@@ -180,7 +196,7 @@ extension Conductor {
   // MARK: waiting
 
   private func waitUntilReady(
-    _ change: Change, _ fleet: FleetSpec, _ patience: Double?, _ progress: ProgressReport
+    _ change: Change, _ fleet: FleetSpec, _ deadline: UInt64?, _ progress: ProgressReport
   ) async throws(FleetError) -> Bool {
     let start = Clock.monotonicNanoseconds()
     var told = false
@@ -190,9 +206,11 @@ extension Conductor {
         if try !observed.isMet(wait, in: fleet) { missing = wait }
       }
       guard let missing else { return true }
-      guard let patience else { return false }
-      if Double(Clock.monotonicNanoseconds() - start) / 1e9 > patience {
-        throw .timedOut("\(change.name) waited \(Units.text(seconds: patience)) in vain for \(missing.words)")
+      guard let deadline else { return false }
+      let now = Clock.monotonicNanoseconds()
+      if now > deadline {
+        let waited = Units.text(seconds: Double(now - start) / 1e9)
+        throw .timedOut("\(change.name) waited \(waited) in vain for \(missing.words)")
       }
       if !told { await progress(Progress(name: change.name, text: "waiting for \(missing.words)")) }
       told = true

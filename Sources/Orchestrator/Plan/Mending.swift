@@ -9,7 +9,6 @@ struct Mending {
   var there: ObservedZone
   var record: ZoneRecord?
   var health: Health?
-  var healing: Healing?
   var restingSince: UInt64?
   var now: UInt64
 
@@ -21,14 +20,12 @@ struct Mending {
     self.there = there
     self.record = record
     self.health = observed.health[there.name]
-    self.healing = observed.healing[there.name]
     self.restingSince = observed.restingSince[there.name]
     self.now = now
   }
 
   func change() -> Change? {
     guard let (effect, action, reason) = need() else { return nil }
-    if let healing, !healing.isDue(at: now) { return nil }
     return Change(
       effect: effect, action: action, service: zone.service, reasons: [reason], downtime: 0, heals: true)
   }

@@ -46,7 +46,7 @@ public struct Health: Codable, Equatable, Sendable {
   }
 }
 
-/// How often a zone was brought back by us, and when last.
+/// How often a zone was brought back by us, or a change failed, and when last.
 public struct Healing: Equatable, Sendable {
   public var attempts: Int
   /// Nanoseconds since 1970.

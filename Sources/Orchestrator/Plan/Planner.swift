@@ -10,6 +10,8 @@ public struct Planner: Sendable {
   public var observed: Observation
   /// Nanoseconds since 1970.
   public var now: UInt64
+  /// A person asks: what was tried just now is tried again at once. Otherwise it has its time.
+  public var isAsked = false
 
   public init(fleet: FleetSpec, previous: FleetSpec?, placement: Placement, observed: Observation, now: UInt64) {
     self.fleet = fleet
@@ -82,7 +84,9 @@ public struct Planner: Sendable {
 
   private func removals(_ desired: [String: [DesiredZone]]) -> [[Change]] {
     let kept = Set(desired.values.joined().map(\.spec.name))
-    let gone = observed.zones.values.filter { $0.spec.fleet == fleet.name && !kept.contains($0.name) }
+    let gone = observed.zones.values.filter {
+      $0.spec.fleet == fleet.name && !kept.contains($0.name) && isDue($0.name)
+    }
     let byService = Dictionary(grouping: gone) { $0.spec.labels[FleetSpec.serviceLabel] ?? "" }
     // Users go before what they use.
     let order = (previous ?? fleet).servicesInOrder.reversed() + byService.keys.sorted()
@@ -105,26 +109,27 @@ public struct Planner: Sendable {
     observed.balancers.sorted { $0.key < $1.key }.compactMap { service, running in
       let wanted = fleet.balancer(of: service)
       guard wanted != running else { return nil }
-      return Change(
+      let stop = Change(
         effect: wanted == nil ? .remove : .restart, action: .stopBalancer(running), service: service,
         reasons: [wanted == nil ? "no port is shared by replicas" : "ports"], downtime: wanted == nil ? 0 : 1)
+      return isDue(stop.name) ? stop : nil
     }
   }
 
   private func balancerToStart(_ service: String) -> [Change] {
     guard let wanted = fleet.balancer(of: service), observed.balancers[service] != wanted else { return [] }
     let ports = wanted.listeners.map { String($0.hostPort) }.joined(separator: ", ")
-    return [
-      Change(
-        effect: .create, action: .startBalancer(wanted), service: service,
-        reasons: ["port \(ports) is shared by its replicas"], downtime: 0)
-    ]
+    let start = Change(
+      effect: .create, action: .startBalancer(wanted), service: service,
+      reasons: ["port \(ports) is shared by its replicas"], downtime: 0)
+    return isDue(start.name) ? [start] : []
   }
 
   // MARK: what differs
 
   private func changed(_ zones: [DesiredZone]) -> [Change] {
     zones.compactMap { zone in
+      guard isDue(zone.spec.name) else { return nil }
       guard let there = observed.zones[zone.spec.name] else {
         return Change(
           effect: .create, action: .create(zone), service: zone.service, reasons: ["it is not there"], downtime: 0)
@@ -153,6 +158,9 @@ public struct Planner: Sendable {
         ? nil : Change(effect: .live, action: .set(zone), service: zone.service, reasons: reasons, downtime: 0)
     }
   }
+
+  /// - Parameter name: a change's.
+  private func isDue(_ name: String) -> Bool { isAsked || observed.healing[name]?.isDue(at: now) ?? true }
 
   /// A change that stops a zone: where others serve meanwhile, the service is not away.
   private func deep(

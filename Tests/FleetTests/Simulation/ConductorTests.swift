@@ -133,6 +133,33 @@ private let two =
     #expect(try await next.plan(try read(two)).changes.isEmpty)
   }
 
+  @Test func whoCannotStartKeepsNobodyElseFromIt() async throws {
+    let text =
+      WrongManifest.header + """
+          services:
+            backup: {restart: always}
+            db: {restart: always}
+            report: {restart: always, depends_on: [backup]}
+            web: {restart: always}
+
+        """
+    let conductor = try await stand.conductor()
+    stand.driver.look { $0.failing = ["start f-backup-1"] }
+    await #expect(throws: FleetError.failed("cannot create f-backup-1: cannot start f-backup-1: told to fail")) {
+      try await conductor.apply(text)
+    }
+    #expect(["f-db-1", "f-web-1"].map(stand.driver.starts) == [1, 1])
+    #expect(!stand.driver.calls.contains("create f-report-1"), "what needs it was made")
+    stand.driver.loseKeeper("f-web-1")
+    await conductor.tick()
+    #expect(stand.driver.starts("f-web-1") == 2, "mended though another cannot be")
+    // A daemon that finds it so.
+    stand.driver.loseKeeper("f-db-1")
+    await (try await stand.conductor()).tick()
+    #expect(stand.driver.starts("f-db-1") == 2)
+    #expect(stand.driver.starts("f-backup-1") == 0 && stand.driver.starts("f-report-1") == 0)
+  }
+
   private func three(_ command: String) -> String {
     WrongManifest.header
       + "  services: {web: {restart: always, command: [\(command)], deploy: {replicas: 3}}}\n"

@@ -46,15 +46,16 @@ struct Machine {
 
 func plan(
   _ fleet: FleetSpec, after previous: FleetSpec? = nil, on machine: Machine, now: UInt64 = 1 << 40,
-  digests: [String: String] = [:]
+  digests: [String: String] = [:], isAsked: Bool = false
 )
   throws -> Plan
 {
-  try Planner(
+  var planner = Planner(
     fleet: fleet, previous: previous,
     placement: Placement(zonesAreReachable: true, secretsDirectory: "/run/s", secretDigests: digests),
-    observed: machine.observed, now: now
-  ).plan()
+    observed: machine.observed, now: now)
+  planner.isAsked = isAsked
+  return try planner.plan()
 }
 
 @Suite struct PlannerTests {
@@ -350,6 +351,38 @@ func plan(
         } == expected)
     }
     #expect(Healing(attempts: 100, last: 0).delay == 60)
+  }
+
+  @Test func whatFailedHasItsTimeUnlessAPersonAsks() throws {
+    let fleet = web(2)
+    var machine = Machine()
+    for name in ["f-web-1", "f-web (balancer)"] {
+      machine.observed.healing[name] = Healing(attempts: 3, last: 1 << 40)
+    }
+    func names(after seconds: UInt64, isAsked: Bool = false) throws -> [String] {
+      try plan(fleet, on: machine, now: (1 << 40) + seconds * 1_000_000_000, isAsked: isAsked).changes.map(\.name)
+    }
+    #expect(try names(after: 3) == ["f-web-2"])
+    #expect(try names(after: 3, isAsked: true) == ["f-web-1", "f-web-2", "f-web (balancer)"])
+    #expect(try names(after: 4) == ["f-web-1", "f-web-2", "f-web (balancer)"])
+  }
+
+  @Test func whatWaitsForWhatFailedIsLeftAndNothingElse() {
+    func change(_ name: String, _ service: String, _ waits: [Wait]) -> Change {
+      Change(
+        effect: .remove, action: .remove(zone: name), service: service, reasons: [], downtime: 0, waits: waits)
+    }
+    var undone = Undone()
+    undone.add(ChangeFailure(change: change("f-db-1", "db", []), error: .failed("first")))
+    #expect(undone.cause(of: change("f-db-2", "db", [.zone("f-db-1")])) == "f-db-1")
+    #expect(undone.cause(of: change("f-mail-1", "mail", [.service("cache", .started)])) == nil)
+    let app = change("f-app-1", "app", [.service("cache", .started), .service("db", .healthy)])
+    #expect(undone.cause(of: app) == "db")
+    undone.leave(app)
+    #expect(undone.cause(of: change("f-web-1", "web", [.service("app", .started)])) == "app")
+    #expect(throws: FleetError.failed("first")) { try undone.check() }
+    undone.add(ChangeFailure(change: change("f-x-1", "x", []), error: .timedOut("second")))
+    #expect(throws: FleetError.failed("first (and 1 more, see orchestrator events)")) { try undone.check() }
   }
 
   @Test func everyFieldOfASpecIsCompared() {
