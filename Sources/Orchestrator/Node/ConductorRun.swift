@@ -67,6 +67,7 @@ extension Conductor {
       try await started(zone, fleet, "zone.created", progress)
     case .start(let zone, let haltFirst):
       await progress(Progress(name: name, text: "starting"))
+      try await noteOwed(zone)
       let there = try await node.call { driver in
         if haltFirst { try driver.halt(name) }
         return try driver.status(name)
@@ -95,6 +96,7 @@ extension Conductor {
       try await started(zone, fleet, "zone.restarted", progress)
     case .recreate(let zone):
       await progress(Progress(name: name, text: "recreating"))
+      try await noteOwed(zone)
       try await node.call { driver in
         if try driver.status(name)?.isLive == true { try driver.stop(name) }
         try driver.delete(name)
@@ -129,6 +131,7 @@ extension Conductor {
 
   private func restart(_ zone: DesiredZone) async throws(FleetError) {
     let name = zone.spec.name
+    try await noteOwed(zone)
     let there = try await node.call { driver in
       let there = try driver.status(name)
       if there?.isLive == true { try driver.stop(name) }
@@ -142,10 +145,19 @@ extension Conductor {
     }
   }
 
+  /// Written down before a zone is taken down to be started again: from then on a start is owed, also by the next daemon.
+  private func noteOwed(_ zone: DesiredZone) async throws(FleetError) {
+    var record = zoneRecords[zone.spec.name] ?? ZoneRecord(zone)
+    record.owesStart = true
+    record.endBefore = nil
+    try await put(record)
+  }
+
   /// Written down before each start of ours, so that an end which is there already is not taken for what came of it.
   /// - Parameter there: the zone at rest; nil: it is made anew.
   private func noteStart(of zone: DesiredZone, _ there: ObservedZone?) async throws(FleetError) {
     var record = (there == nil ? nil : zoneRecords[zone.spec.name]) ?? ZoneRecord(zone)
+    record.owesStart = true
     record.endBefore = there?.exit?.at ?? 0
     try await put(record)
   }

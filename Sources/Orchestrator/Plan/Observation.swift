@@ -16,6 +16,9 @@ public struct ZoneRecord: Codable, Equatable, Sendable {
   /// When the end was that it had had before we last started it, nanoseconds since 1970; 0: it had had none. An end of that
   /// very time says nothing of what we started. nil in what earlier releases kept.
   public var endBefore: UInt64?
+  /// We make it, or take it down, to start it, and have not done so yet: owed whatever its policy says. nil: no, and in what
+  /// earlier releases kept.
+  public var owesStart: Bool?
 
   public init(_ zone: DesiredZone) {
     name = zone.spec.name

@@ -10,7 +10,7 @@ public struct Planner: Sendable {
   public var observed: Observation
   /// Nanoseconds since 1970.
   public var now: UInt64
-  /// A person asks: what was tried just now is tried again at once. Otherwise it has its time.
+  /// A person asks: what was tried just now is tried again at once, and what rests is started. Otherwise it has its time.
   public var isAsked = false
 
   public init(fleet: FleetSpec, previous: FleetSpec?, placement: Placement, observed: Observation, now: UInt64) {
@@ -135,9 +135,7 @@ public struct Planner: Sendable {
           effect: .create, action: .create(zone), service: zone.service, reasons: ["it is not there"], downtime: 0)
       }
       if there.state == .incomplete || there.state == .configured {
-        var again = deep(.recreate, .recreate(zone), ["its creation was cut short"], zone, of: zones.count)
-        again.heals = true
-        return again
+        return deep(.recreate, ["its creation was cut short"], zone, there)
       }
       let record = observed.records[zone.spec.name]
       var differences = SpecDifference.between(there.spec, zone.spec)
@@ -147,13 +145,15 @@ public struct Planner: Sendable {
       }
       let reasons = differences.map(\.field)
       if differences.contains(where: { $0.effect == .recreate }) {
-        return deep(.recreate, .recreate(zone), reasons, zone, of: zones.count)
+        return deep(.recreate, reasons, zone, there)
       }
       if differences.contains(where: { $0.effect == .restart }) {
-        return deep(.restart, .restart(zone), reasons, zone, of: zones.count)
+        return deep(.restart, reasons, zone, there)
       }
       // A zone that must be started anyway is given its spec on the way.
-      if let start = Mending(zone: zone, there: there, record: record, in: observed, now: now).change() { return start }
+      if let start = Mending(zone: zone, there: there, in: observed, now: now, isAsked: isAsked).change() {
+        return start
+      }
       return differences.isEmpty
         ? nil : Change(effect: .live, action: .set(zone), service: zone.service, reasons: reasons, downtime: 0)
     }
@@ -163,12 +163,12 @@ public struct Planner: Sendable {
   private func isDue(_ name: String) -> Bool { isAsked || observed.healing[name]?.isDue(at: now) ?? true }
 
   /// A change that stops a zone: where others serve meanwhile, the service is not away.
-  private func deep(
-    _ effect: Change.Effect, _ action: Change.Action, _ reasons: [String], _ zone: DesiredZone, of replicas: Int
-  ) -> Change {
-    Change(
-      effect: effect, action: action, service: zone.service, reasons: reasons,
-      downtime: replicas > 1 ? 0 : zone.spec.stopGrace + 1)
+  private func deep(_ effect: Change.Effect, _ reasons: [String], _ zone: DesiredZone, _ there: ObservedZone) -> Change
+  {
+    let hasOthers = (fleet.services[zone.service]?.replicas ?? 0) > 1
+    return Change(
+      effect: effect, action: effect == .recreate ? .recreate(zone) : .restart(zone), service: zone.service,
+      reasons: reasons, downtime: hasOthers ? 0 : zone.spec.stopGrace + 1, heals: !there.isLive)
   }
 
   /// What only the orchestrator acts on.

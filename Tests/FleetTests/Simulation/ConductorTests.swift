@@ -160,6 +160,42 @@ private let two =
     #expect(stand.driver.starts("f-backup-1") == 0 && stand.driver.starts("f-report-1") == 0)
   }
 
+  @Test func whatWasTakenDownAndNotStartedIsStartedLater() async throws {
+    func text(_ command: String) -> String {
+      WrongManifest.header + "  services: {web: {command: [\(command)]}}\n"
+    }
+    let conductor = try await stand.conductor()
+    try await conductor.apply(text("one"))
+    stand.driver.look { $0.failing = ["start f-web-1"] }
+    await #expect(throws: FleetError.self) { try await conductor.apply(text("two")) }
+    stand.driver.look { $0.failing = [] }
+    try await conductor.apply(text("two"))
+    #expect(stand.driver.starts("f-web-1") == 2, "by who asks again")
+
+    stand.driver.look { $0.failing = ["start f-web-1"] }
+    await #expect(throws: FleetError.self) { try await conductor.apply(text("three")) }
+    stand.driver.look { $0.failing = [] }
+    let next = try await stand.conductor()
+    await next.tick()
+    #expect(stand.driver.starts("f-web-1") == 3, "by the next daemon")
+    stand.driver.finish("f-web-1", code: 1)
+    for _ in 0..<3 { await next.tick() }
+    #expect(stand.driver.starts("f-web-1") == 3, "what ended by itself has its policy")
+  }
+
+  @Test func aZoneThatWasMadeAnewHalfwayIsStartedByTheNext() async throws {
+    let conductor = try await stand.conductor()
+    try await conductor.apply(WrongManifest.header + "  services: {web: {}}\n")
+    stand.driver.look { $0.failing = ["start f-web-1"] }
+    let other = WrongManifest.header + "  services: {web: {image: \"dir:/t\"}}\n"
+    await #expect(throws: FleetError.self) { try await conductor.apply(other) }
+    stand.driver.look { $0.failing = [] }
+    let next = try await stand.conductor()
+    await next.tick()
+    #expect(stand.driver.starts("f-web-1") == 2)
+    #expect(try await next.plan(try read(other)).changes.isEmpty)
+  }
+
   private func three(_ command: String) -> String {
     WrongManifest.header
       + "  services: {web: {restart: always, command: [\(command)], deploy: {replicas: 3}}}\n"

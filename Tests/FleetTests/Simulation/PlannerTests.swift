@@ -296,7 +296,8 @@ func plan(
   // MARK: mending
 
   private func mended(
-    _ policy: RestartPolicy, now: UInt64 = 100_000_000_000, _ befall: (inout ObservedZone, inout Observation) -> Void
+    _ policy: RestartPolicy, now: UInt64 = 100_000_000_000, isAsked: Bool = false,
+    _ befall: (inout ObservedZone, inout Observation) -> Void
   ) throws -> [String] {
     let fleet = web(1) { $0.restart = policy }
     var machine = Machine()
@@ -305,7 +306,7 @@ func plan(
     var zone = machine.observed.zones["f-web-1"]!
     befall(&zone, &machine.observed)
     machine.observed.zones["f-web-1"] = zone
-    return try plan(fleet, after: fleet, on: machine, now: now).changes.map { "\($0.effect)" }
+    return try plan(fleet, after: fleet, on: machine, now: now, isAsked: isAsked).changes.map { "\($0.effect)" }
   }
 
   @Test func whoEndedAndRestsIsStartedByItsPolicy() throws {
@@ -325,6 +326,59 @@ func plan(
         ended(1)(&zone, &observed)
         zone.restarts = 2
       } == [])
+  }
+
+  @Test func aStartThatIsOwedIsDoneWhateverThePolicy() throws {
+    /// - Parameters:
+    ///   - before: when it had ended before the start that is owed; nil: its stop was cut.
+    ///   - code: how it ended, at 2.
+    func owed(_ before: UInt64?, _ code: Int) -> (inout ObservedZone, inout Observation) -> Void {
+      { zone, observed in
+        zone.state = .installed
+        zone.startId = nil
+        zone.exit = .init(shellCode: code, why: "exit code \(code)", at: 2)
+        observed.records["f-web-1"]!.owesStart = true
+        observed.records["f-web-1"]!.endBefore = before
+      }
+    }
+    for policy in [RestartPolicy.no, .onFailure(limit: nil), .always] {
+      // At once: nobody else will.
+      #expect(try mended(policy, now: 2, owed(nil, 0)) == ["start"], "\(policy) whose stop was cut")
+      #expect(try mended(policy, now: 2, owed(2, 143)) == ["start"], "\(policy) whose start failed")
+      #expect(try mended(policy, now: 2, owed(1, 1)) == ["start"], "\(policy) that failed at once")
+    }
+    #expect(try mended(.no, owed(1, 0)) == [], "its work was done before anybody could note its start")
+    #expect(
+      try mended(.no) { zone, observed in
+        owed(nil, 0)(&zone, &observed)
+        zone.state = .unavailable
+      } == ["start"])
+  }
+
+  @Test func whoAsksStartsWhatHasStopped() throws {
+    func ended(_ code: Int?, before: UInt64? = nil) -> (inout ObservedZone, inout Observation) -> Void {
+      { zone, observed in
+        zone.state = .installed
+        zone.startId = nil
+        zone.exit = code.map { .init(shellCode: $0, why: "exit code \($0)", at: 2) }
+        observed.records["f-web-1"]!.endBefore = before
+        observed.restingSince = [:]
+      }
+    }
+    for isAsked in [false, true] {
+      let start = isAsked ? ["start"] : []
+      func planned(_ policy: RestartPolicy, _ befall: (inout ObservedZone, inout Observation) -> Void) throws
+        -> [String]
+      { try mended(policy, isAsked: isAsked, befall) }
+      #expect(try planned(.no, ended(143)) == start)
+      #expect(try planned(.no, ended(nil)) == start, "the machine went down with it")
+      #expect(try planned(.no, ended(0, before: 2)) == start, "its end is that of an earlier run")
+      #expect(try planned(.always, ended(0)) == start)
+      #expect(try planned(.onFailure(limit: 1), ended(1)) == start)
+      #expect(try planned(.no) { zone, _ in zone.state = .unavailable } == start)
+      #expect(try planned(.no, ended(0)) == [], "its work is done")
+      #expect(try planned(.onFailure(limit: nil), ended(0)) == [], "its work is done")
+    }
   }
 
   @Test func aKeeperIsGivenItsTime() throws {
