@@ -90,7 +90,7 @@ extension Conductor {
     }
     let declared = spec.volumes.filter { !$0.value.external }.keys.map { spec.volumeName($0) }
     record.volumes = Set(declared).union(previous?.volumes ?? []).sorted()
-    try refuseClashes(spec)
+    try FleetClashes(spec, among: fleets.values.map(\.record)).check()
     if !node.driver.zonesAreReachable {
       for port in spec.neededLoopbackPorts() {
         let known = previous?.loopbackPorts[port.zone]?[port.zonePort]
@@ -106,22 +106,6 @@ extension Conductor {
       record.appliedAt = Clock.realtimeNanoseconds()
     }
     return (record, previous)
-  }
-
-  private func refuseClashes(_ spec: FleetSpec) throws(FleetError) {
-    let others = fleets.values.filter { $0.record.wanted == .running && $0.record.spec.name != spec.name }.map(
-      \.record.spec)
-    for (name, service) in spec.services.sorted(by: { $0.key < $1.key }) {
-      for port in service.ports {
-        for other in others {
-          guard let taken = other.services.values.flatMap(\.ports).first(where: { $0.clashes(with: port) }) else {
-            continue
-          }
-          let shared = max(port.host.lowerBound, taken.host.lowerBound)
-          throw .conflict("cannot publish port \(shared) for \(name): the fleet '\(other.name)' has it")
-        }
-      }
-    }
   }
 
   /// A loopback port that is free now and given to no zone of ours.

@@ -274,6 +274,21 @@ private let two =
     #expect(try await conductor.rows(fleet: nil).map(\.name) == ["f-a-1", "g-b-1"])
   }
 
+  @Test func twoFleetsShareNoVolumeByAccident() async throws {
+    let conductor = try await stand.conductor()
+    func text(_ name: String, _ volume: String) -> String {
+      WrongManifest.header.replacingOccurrences(of: "name: f", with: "name: \(name)")
+        + "  services: {a: {network_mode: none, volumes: [\"\(volume):/d\"]}}\n  volumes: {\(volume): }\n"
+    }
+    try await conductor.apply(text("f", "db-data"))
+    try await conductor.down("f", volumes: false) { _ in }
+    await #expect(throws: FleetError.self) { try await conductor.apply(text("f-db", "data")) }
+    #expect(stand.driver.starts("f-db-a-1") == 0)
+    try await conductor.down("f", volumes: true) { _ in }
+    try await conductor.apply(text("f-db", "data"))
+    #expect(stand.driver.starts("f-db-a-1") == 1)
+  }
+
   @Test func whoDidItsWorkIsNotStartedAgain() async throws {
     let conductor = try await stand.conductor()
     let text =
