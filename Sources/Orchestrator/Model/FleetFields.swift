@@ -108,7 +108,8 @@ enum FleetFields {
   static let networkTable = FieldTable<FleetNetwork>(
     "a network",
     [
-      Field("name", "text", "the network's name on this machine; FLEET-NAME without it") {
+      Field("name", "text", "the network's name on this machine; FLEET-NAME without it, which no other fleet may have")
+      {
         (node, network, _) throws(ManifestProblem) in
         let name = try node.text()
         guard isDNSLabel(name), name != "none", name != "host" else {
@@ -122,7 +123,7 @@ enum FleetFields {
   static let volumeTable = FieldTable<FleetVolume>(
     "a volume",
     [
-      Field("name", "text", "the volume's name on this machine; FLEET-NAME without it") {
+      Field("name", "text", "the volume's name on this machine; FLEET-NAME without it; no other fleet may have it") {
         (node, volume, _) throws(ManifestProblem) in
         let name = try node.text()
         guard isDNSLabel(name) else {
@@ -130,7 +131,7 @@ enum FleetFields {
         }
         volume.name = name
       },
-      Field("external", "true or false", "not this fleet's: never removed by it") {
+      Field("external", "true or false", "not this fleet's: never removed by it, and may be another's") {
         (node, volume, _) throws(ManifestProblem) in
         volume.external = try node.bool()
       },

@@ -27,6 +27,13 @@ public struct FleetSpec: Codable, Equatable, Sendable {
     return network == "default" ? name : "\(name)-\(network)"
   }
 
+  /// The networks that services are on, by their names here.
+  var usedNetworks: Set<String> {
+    services.values.reduce(into: []) { used, service in
+      if case .fleet(let network) = service.network { used.insert(network) }
+    }
+  }
+
   /// The runtime's name of a volume declared here.
   public func volumeName(_ volume: String) -> String { volumes[volume]?.name ?? "\(name)-\(volume)" }
 }

@@ -127,7 +127,10 @@ extension Service {
           draft.service.secrets.append(try ServiceSecret.read(entry, &reading))
         }
       },
-      Field("restart", "text", "no, always, unless-stopped or on-failure[:TRIES]") {
+      Field(
+        "restart", "text",
+        "no, always, unless-stopped or on-failure[:TRIES]; apply starts what has stopped whatever it says, but for work that is done"
+      ) {
         (node, draft, _) throws(ManifestProblem) in
         // YAML 1.1 reads a bare `no` as false, and many editors write it back so.
         let text = try node.scalarText() ?? ""

@@ -58,11 +58,12 @@ public actor Conductor {
   var zoneRecords: [String: ZoneRecord] = [:]
   var zones: [String: ObservedZone] = [:]
   var health: [String: Health] = [:]
+  /// Of zones, and of other changes' names that failed.
   var healing: [String: Healing] = [:]
   var restingSince: [String: UInt64] = [:]
   /// Zones that a change of ours is about: what happens to them is no news.
   var working: Set<String> = []
-  /// A fleet whose last try failed, and what was said about it.
+  /// A fleet of which nothing could be tried the last time, and what was said about it.
   var failures: [String: (healing: Healing, text: String)] = [:]
   private(set) var checks: HealthKeeper!
 
@@ -121,12 +122,9 @@ public actor Conductor {
     case .volumesOnly: return
     case .down: try await finishDown(name) { _ in }
     case .running:
-      let plan = try await plan(for: fleet.record, previous: fleet.record.spec)
-      guard !plan.changes.isEmpty else {
-        failures[name] = nil
-        return
-      }
-      try await carryOut(plan, for: fleet.record.spec, patience: nil) { _ in }
+      let plan = try await plan(for: fleet.record, previous: fleet.record.spec, isAsked: false)
+      // What failed is told and tried again by itself, later each time; the rest of the fleet is looked at as ever.
+      if !plan.changes.isEmpty { _ = try await carryOut(plan, for: fleet.record.spec, deadline: nil) { _ in } }
     }
     failures[name] = nil
   }
@@ -154,10 +152,12 @@ public actor Conductor {
 
   // MARK: planning
 
-  func plan(for record: FleetRecord, previous: FleetSpec?) async throws(FleetError) -> Plan {
-    let planner = Planner(
+  /// - Parameter isAsked: by a person, who is not told to wait.
+  func plan(for record: FleetRecord, previous: FleetSpec?, isAsked: Bool) async throws(FleetError) -> Plan {
+    var planner = Planner(
       fleet: record.spec, previous: previous, placement: placement(of: record),
-      observed: await observation(of: record.spec.name), now: Clock.realtimeNanoseconds())
+      observed: observation(of: record.spec.name), now: Clock.realtimeNanoseconds())
+    planner.isAsked = isAsked
     return try planner.plan()
   }
 
@@ -171,11 +171,17 @@ public actor Conductor {
       secretsDirectory: directories.secrets(record.spec.name), secretDigests: record.secretDigests)
   }
 
-  private func observation(of fleet: String) async -> Observation {
+  private func observation(of fleet: String) -> Observation {
+    var observation = observed
+    observation.balancers = balancers.living(fleet)
+    return observation
+  }
+
+  /// What was seen last of all zones.
+  var observed: Observation {
     var observation = Observation()
     observation.zones = zones
     observation.records = zoneRecords
-    observation.balancers = balancers.living(fleet)
     observation.health = health
     observation.healing = healing
     observation.restingSince = restingSince

@@ -24,7 +24,8 @@ extension Conductor {
   public func plan(_ manifest: Manifest) async throws(FleetError) -> PlanReply {
     try await observe()
     let (record, previous) = try await candidate(manifest)
-    return PlanReply(fleet: record.spec.name, changes: try await plan(for: record, previous: previous?.spec).summary)
+    return PlanReply(
+      fleet: record.spec.name, changes: try await plan(for: record, previous: previous?.spec, isAsked: true).summary)
   }
 
   /// Writes down what is wanted, does what the plan says, and waits until it is so.
@@ -50,7 +51,7 @@ extension Conductor {
     if fleets[name]?.record.wanted == .down { try await finishDown(name, progress) }
     try await observe()
     let (record, previous) = try await candidate(manifest)
-    let plan = try await plan(for: record, previous: previous?.spec)
+    let plan = try await plan(for: record, previous: previous?.spec, isAsked: true)
     await shown(PlanReply(fleet: name, changes: plan.summary))
     if record != previous || plan.changes.isEmpty == false {
       let revision = try await records.put(record, secrets: manifest.secrets, after: fleets[name]?.revision)
@@ -60,11 +61,11 @@ extension Conductor {
       await events.add(
         "fleet.applied", fleet: name, plan.changes.isEmpty ? "nothing to change" : "\(plan.changes.count) changes")
     }
-    let left = Double(deadline - min(deadline, Clock.monotonicNanoseconds())) / 1e9
-    try await carryOut(plan, for: record.spec, patience: left, progress: progress)
+    let undone = try await carryOut(plan, for: record.spec, deadline: deadline, progress: progress)
     for zone in record.spec.services.keys.flatMap({ record.spec.zones(of: $0, on: placement(of: record)) }) {
       try await adopt(zone)
     }
+    try undone.check()
   }
 
   /// A zone of this fleet that is as it should be, but of which the state knows nothing (it was lost), is ours again.
@@ -89,7 +90,7 @@ extension Conductor {
     }
     let declared = spec.volumes.filter { !$0.value.external }.keys.map { spec.volumeName($0) }
     record.volumes = Set(declared).union(previous?.volumes ?? []).sorted()
-    try refuseClashes(spec)
+    try FleetClashes(spec, among: fleets.values.map(\.record)).check()
     if !node.driver.zonesAreReachable {
       for port in spec.neededLoopbackPorts() {
         let known = previous?.loopbackPorts[port.zone]?[port.zonePort]
@@ -105,22 +106,6 @@ extension Conductor {
       record.appliedAt = Clock.realtimeNanoseconds()
     }
     return (record, previous)
-  }
-
-  private func refuseClashes(_ spec: FleetSpec) throws(FleetError) {
-    let others = fleets.values.filter { $0.record.wanted == .running && $0.record.spec.name != spec.name }.map(
-      \.record.spec)
-    for (name, service) in spec.services.sorted(by: { $0.key < $1.key }) {
-      for port in service.ports {
-        for other in others {
-          guard let taken = other.services.values.flatMap(\.ports).first(where: { $0.clashes(with: port) }) else {
-            continue
-          }
-          let shared = max(port.host.lowerBound, taken.host.lowerBound)
-          throw .conflict("cannot publish port \(shared) for \(name): the fleet '\(other.name)' has it")
-        }
-      }
-    }
   }
 
   /// A loopback port that is free now and given to no zone of ours.
@@ -174,8 +159,9 @@ extension Conductor {
     nothing.services = [:]
     var empty = fleet.record
     empty.spec = nothing
-    let plan = try await plan(for: empty, previous: fleet.record.spec)
-    try await carryOut(plan, for: nothing, patience: nil, progress: progress)
+    // Asked for, whoever does it: what is left out of the plan would be taken for gone.
+    let plan = try await plan(for: empty, previous: fleet.record.spec, isAsked: true)
+    try await carryOut(plan, for: nothing, deadline: nil, progress: progress).check()
     try SecretFiles(directories: directories).remove(name)
 
     let there = Set(try await node.call { try $0.volumes() })
@@ -199,6 +185,7 @@ extension Conductor {
     }
     for record in zoneRecords.values where record.fleet == name {
       zoneRecords[record.name] = nil
+      healing[record.name] = nil
       try await records.remove(record)
     }
     await events.add(

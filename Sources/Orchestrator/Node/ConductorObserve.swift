@@ -23,7 +23,13 @@ extension Conductor {
   }
 
   private func noteChange(of zone: ObservedZone, before: ObservedZone?, _ record: ZoneRecord) async {
-    if let startId = zone.startId, startId != record.startId {
+    if record.owesStart == true, zone.state == .running {
+      // Who was to start it was killed, before he could take it down or after he had started it.
+      if zone.startId != record.startId {
+        await events.add("zone.started", fleet: record.fleet, zone: zone.name, "started by the daemon before this one")
+      }
+      await remember(zone.name, zone.startId)
+    } else if let startId = zone.startId, startId != record.startId {
       let ending = zone.exit.map { ": it had ended, \($0.why)" } ?? ""
       await events.add("zone.restarted", fleet: record.fleet, zone: zone.name, "started again by its policy\(ending)")
       await remember(zone.name, startId)
@@ -51,6 +57,7 @@ extension Conductor {
     guard var record = zoneRecords[zone] else { return }
     record.startId = startId
     record.everStarted = true
+    record.owesStart = nil
     zoneRecords[zone] = record
     do { try await records.put(record) } catch { logger.error("cannot remember the start of \(zone): \(error)") }
   }

@@ -3,58 +3,78 @@ internal import ZoneRuntime
 
 /// Doing: a plan's changes, wave by wave.
 extension Conductor {
-  /// - Parameter patience: seconds that a change waits for what must hold before it; nil: changes that would have to wait
-  ///   are left for the next look.
-  func carryOut(_ plan: Plan, for fleet: FleetSpec, patience: Double?, progress: @escaping ProgressReport)
-    async throws(FleetError)
+  /// Does whatever does not wait for what failed: one service that cannot start keeps no other from it.
+  /// - Parameter deadline: until when a change waits for what must hold before it (`Clock.monotonicNanoseconds`); nil:
+  ///   changes that would have to wait are left for the next look.
+  func carryOut(_ plan: Plan, for fleet: FleetSpec, deadline: UInt64?, progress: @escaping ProgressReport)
+    async throws(FleetError) -> Undone
   {
+    var undone = Undone()
     for wave in plan.waves {
       var ready: [Change] = []
       for change in wave {
-        if try await waitUntilReady(change, fleet, patience, progress) { ready.append(change) }
+        if deadline != nil, let cause = undone.cause(of: change) {
+          undone.leave(change)
+          await progress(Progress(name: change.name, text: "left as it is, for \(cause) failed"))
+          continue
+        }
+        do throws(FleetError) {
+          if try await waitUntilReady(change, fleet, deadline, progress) { ready.append(change) }
+        } catch { await note(ChangeFailure(change: change, error: error), fleet, &undone) }
       }
-      let failed = await withTaskGroup(of: (Change, FleetError)?.self) { group in
+      let failed = await withTaskGroup(of: ChangeFailure?.self) { group in
         for change in ready {
           group.addTask {
             do throws(FleetError) {
               try await self.perform(change, fleet, progress)
               return nil
-            } catch { return (change, error) }
+            } catch {
+              return ChangeFailure(
+                change: change, error: .failed("cannot \(change.effect.rawValue) \(change.name): \(error)"))
+            }
           }
         }
-        var failures: [(Change, FleetError)] = []
+        var failures: [ChangeFailure] = []
         for await failure in group { if let failure { failures.append(failure) } }
         return failures
       }
+      for failure in failed.sorted(by: { $0.change.name < $1.change.name }) { await note(failure, fleet, &undone) }
       try await observe()
-      guard let (change, error) = failed.min(by: { $0.0.name < $1.0.name }) else { continue }
-      for (change, error) in failed {
-        await events.add("zone.failed", fleet: fleet.name, zone: change.name, error.description)
-      }
-      throw .failed("cannot \(change.effect.rawValue) \(change.name): \(error)")
     }
+    return undone
+  }
+
+  private func note(_ failure: ChangeFailure, _ fleet: FleetSpec, _ undone: inout Undone) async {
+    undone.add(failure)
+    // One that heals has been counted when it was tried.
+    if !failure.change.heals { noteHealing(failure.change.name) }
+    await events.add("zone.failed", fleet: fleet.name, zone: failure.change.name, failure.error.description)
   }
 
   private func perform(_ change: Change, _ fleet: FleetSpec, _ progress: ProgressReport) async throws(FleetError) {
     let name = change.name
     working.insert(name)
     defer { working.remove(name) }
-    if case .start = change.action { noteHealing(name) }
-    if case .restart = change.action, health[name]?.state == .unhealthy { noteHealing(name) }
+    if change.heals { noteHealing(name) }
     switch change.action {
     case .create(let zone):
       await progress(Progress(name: name, text: "creating"))
-      try await put(ZoneRecord(zone))
+      try await noteStart(of: zone, nil)
       try await node.call { driver in
         try driver.create(zone.spec)
-        try driver.start(zone.spec.name)
+        try driver.start(name)
       }
       try await started(zone, fleet, "zone.created", progress)
     case .start(let zone, let haltFirst):
       await progress(Progress(name: name, text: "starting"))
-      try await node.call { driver in
+      try await noteOwed(zone)
+      let there = try await node.call { driver in
         if haltFirst { try driver.halt(name) }
-        if try driver.status(name)?.spec != zone.spec { _ = try driver.set(name, to: zone.spec) }
+        return try driver.status(name)
+      }
+      try await noteStart(of: zone, there)
+      try await node.call { driver in
+        if there?.spec != zone.spec { _ = try driver.set(name, to: zone.spec) }
         do { try driver.start(name) } catch {
           // Its keeper was quicker: it runs, and must not be started twice.
           guard try driver.status(name)?.isLive == true else { throw error }
@@ -76,9 +96,13 @@ extension Conductor {
       try await started(zone, fleet, "zone.restarted", progress)
     case .recreate(let zone):
       await progress(Progress(name: name, text: "recreating"))
+      try await noteOwed(zone)
       try await node.call { driver in
         if try driver.status(name)?.isLive == true { try driver.stop(name) }
         try driver.delete(name)
+      }
+      try await noteStart(of: zone, nil)
+      try await node.call { driver in
         try driver.create(zone.spec)
         try driver.start(name)
       }
@@ -91,6 +115,7 @@ extension Conductor {
       let backends = backends(of: balancer)
       let control = balancers
       try await node.call { _ in try control.start(balancer, backends) }
+      healing[name] = nil
       await tell(
         "balancer.started", fleet, nil, "\(balancer.name): \(change.reasons.joined(separator: ", "))", "started",
         progress, name)
@@ -106,13 +131,35 @@ extension Conductor {
 
   private func restart(_ zone: DesiredZone) async throws(FleetError) {
     let name = zone.spec.name
-    try await node.call { driver in
+    try await noteOwed(zone)
+    let there = try await node.call { driver in
       let there = try driver.status(name)
       if there?.isLive == true { try driver.stop(name) }
       if there?.state == .unavailable { try driver.halt(name) }
+      return try driver.status(name)
+    }
+    try await noteStart(of: zone, there)
+    try await node.call { driver in
       if there?.spec != zone.spec { _ = try driver.set(name, to: zone.spec) }
       try driver.start(name)
     }
+  }
+
+  /// Written down before a zone is taken down to be started again: from then on a start is owed, also by the next daemon.
+  private func noteOwed(_ zone: DesiredZone) async throws(FleetError) {
+    var record = zoneRecords[zone.spec.name] ?? ZoneRecord(zone)
+    record.owesStart = true
+    record.endBefore = nil
+    try await put(record)
+  }
+
+  /// Written down before each start of ours, so that an end which is there already is not taken for what came of it.
+  /// - Parameter there: the zone at rest; nil: it is made anew.
+  private func noteStart(of zone: DesiredZone, _ there: ObservedZone?) async throws(FleetError) {
+    var record = (there == nil ? nil : zoneRecords[zone.spec.name]) ?? ZoneRecord(zone)
+    record.owesStart = true
+    record.endBefore = there?.exit?.at ?? 0
+    try await put(record)
   }
 
   func remove(_ zone: String) async throws(FleetError) {
@@ -140,6 +187,7 @@ extension Conductor {
     var record = ZoneRecord(zone)
     record.startId = there?.startId
     record.everStarted = true
+    record.endBefore = zoneRecords[name]?.endBefore
     try await put(record)
     let words = kind == "zone.created" ? "created and started" : "started"
     await tell(kind, fleet, name, words, "started", progress)
@@ -160,58 +208,26 @@ extension Conductor {
   // MARK: waiting
 
   private func waitUntilReady(
-    _ change: Change, _ fleet: FleetSpec, _ patience: Double?, _ progress: ProgressReport
+    _ change: Change, _ fleet: FleetSpec, _ deadline: UInt64?, _ progress: ProgressReport
   ) async throws(FleetError) -> Bool {
     let start = Clock.monotonicNanoseconds()
     var told = false
     while true {
       var missing: Wait?
       for wait in change.waits where missing == nil {
-        if try !isMet(wait, fleet) { missing = wait }
+        if try !observed.isMet(wait, in: fleet) { missing = wait }
       }
       guard let missing else { return true }
-      guard let patience else { return false }
-      if Double(Clock.monotonicNanoseconds() - start) / 1e9 > patience {
-        throw .timedOut("\(change.name) waited \(Units.text(seconds: patience)) in vain for \(words(missing))")
+      guard let deadline else { return false }
+      let now = Clock.monotonicNanoseconds()
+      if now > deadline {
+        let waited = Units.text(seconds: Double(now - start) / 1e9)
+        throw .timedOut("\(change.name) waited \(waited) in vain for \(missing.words)")
       }
-      if !told { await progress(Progress(name: change.name, text: "waiting for \(words(missing))")) }
+      if !told { await progress(Progress(name: change.name, text: "waiting for \(missing.words)")) }
       told = true
       do { try await Task.sleep(nanoseconds: 100_000_000) } catch { throw .failed("interrupted") }
       try await observe()
-    }
-  }
-
-  private func isMet(_ wait: Wait, _ fleet: FleetSpec) throws(FleetError) -> Bool {
-    switch wait {
-    case .zone(let name): return isUp(name)
-    case .service(let service, let condition):
-      let names = (0..<(fleet.services[service]?.replicas ?? 0)).map { fleet.zoneName(service, $0 + 1) }
-      switch condition {
-      case .started: return names.allSatisfy { zones[$0].map { $0.state == .running || $0.exit != nil } ?? false }
-      case .healthy: return names.allSatisfy { isUp($0) }
-      case .completed:
-        for name in names {
-          guard let zone = zones[name], !zone.isLive, let exit = zone.exit else { return false }
-          guard exit.shellCode != 0 else { continue }
-          guard zone.spec.restart == .no else { return false }
-          throw .failed("\(name), which others depend on, ended with \(exit.shellCode)")
-        }
-        return true
-      }
-    }
-  }
-
-  private func isUp(_ zone: String) -> Bool {
-    guard zones[zone]?.state == .running, let state = health[zone]?.state else { return false }
-    return state == .healthy || state == .unchecked
-  }
-
-  private func words(_ wait: Wait) -> String {
-    switch wait {
-    case .zone(let name): "\(name) to serve again"
-    case .service(let service, .started): "\(service) to start"
-    case .service(let service, .healthy): "\(service) to be healthy"
-    case .service(let service, .completed): "\(service) to complete"
     }
   }
 
@@ -219,18 +235,17 @@ extension Conductor {
   func settle(_ fleet: FleetSpec, deadline: UInt64, progress: ProgressReport) async throws(FleetError) {
     var told: Set<String> = []
     // What is up already is no news.
-    for name in zones.keys where isUp(name) { told.insert(name) }
+    for name in zones.keys where observed.isUp(name) { told.insert(name) }
     while true {
       try await observe()
+      let now = observed
       var missing: [String] = []
       for (service, spec) in fleet.services.sorted(by: { $0.key < $1.key }) {
         for name in (0..<spec.replicas).map({ fleet.zoneName(service, $0 + 1) }) {
           let zone = zones[name]
-          if isUp(name) {
+          if now.isUp(name) {
             if told.insert(name).inserted, spec.health != nil { await progress(Progress(name: name, text: "healthy")) }
-          } else if let zone, !zone.isLive, zone.keeper == nil, let exit = zone.exit,
-            spec.restart == .no || exit.shellCode == 0
-          {
+          } else if let exit = now.lastEnd(of: name) {
             guard exit.shellCode == 0 else {
               throw .failed("\(name) ended, \(exit.why) (see orchestrator logs \(service))")
             }

@@ -27,6 +27,8 @@ public struct Change: Equatable, Sendable {
   public var downtime: Double
   /// What must hold before it is done.
   public var waits: [Wait] = []
+  /// It brings back what does not serve, so nothing is taken away by it.
+  public var heals = false
   /// Changes of one wave are done side by side, waves one after the other.
   public var wave = 0
 
@@ -41,11 +43,21 @@ public struct Change: Equatable, Sendable {
   }
 }
 
-/// A condition on another service, or on the replica that was changed before.
+/// A condition on another service, or on another replica of the same.
 public enum Wait: Equatable, Sendable {
   case service(String, DependencyCondition)
-  /// The zone runs and, where it has a check, is healthy.
+  /// The zone serves: it runs and, where it has a check, is healthy; or its work is done.
   case zone(String)
+
+  /// As in `waiting for …`.
+  var words: String {
+    switch self {
+    case .zone(let name): "\(name) to serve again"
+    case .service(let service, .started): "\(service) to start"
+    case .service(let service, .healthy): "\(service) to be healthy"
+    case .service(let service, .completed): "\(service) to complete"
+    }
+  }
 }
 
 /// A change in the words of the API and the table that `plan` prints.

@@ -13,6 +13,12 @@ public struct ZoneRecord: Codable, Equatable, Sendable {
   public var startId: String?
   /// The first process ran at least once.
   public var everStarted = false
+  /// When the end was that it had had before we last started it, nanoseconds since 1970; 0: it had had none. An end of that
+  /// very time says nothing of what we started. nil in what earlier releases kept.
+  public var endBefore: UInt64?
+  /// We make it, or take it down, to start it, and have not done so yet: owed whatever its policy says. nil: no, and in what
+  /// earlier releases kept.
+  public var owesStart: Bool?
 
   public init(_ zone: DesiredZone) {
     name = zone.spec.name
@@ -43,7 +49,7 @@ public struct Health: Codable, Equatable, Sendable {
   }
 }
 
-/// How often a zone was brought back by us, and when last.
+/// How often a zone was brought back by us, or a change failed, and when last.
 public struct Healing: Equatable, Sendable {
   public var attempts: Int
   /// Nanoseconds since 1970.

@@ -10,6 +10,8 @@ public struct Planner: Sendable {
   public var observed: Observation
   /// Nanoseconds since 1970.
   public var now: UInt64
+  /// A person asks: what was tried just now is tried again at once, and what rests is started. Otherwise it has its time.
+  public var isAsked = false
 
   public init(fleet: FleetSpec, previous: FleetSpec?, placement: Placement, observed: Observation, now: UInt64) {
     self.fleet = fleet
@@ -53,11 +55,14 @@ public struct Planner: Sendable {
         return change
       }
       add(deep.filter { $0.effect == .create || $0.effect == .start })
-      // One replica after the other, each only when the one before serves again.
-      var before: String?
-      for var change in deep where change.effect == .restart || change.effect == .recreate {
-        if let before { change.waits.append(.zone(before)) }
-        before = change.name
+      // One replica after the other, each only when all others serve but those whose turn has not come. That counts those
+      // which an earlier plan changed: where one came to nothing no other follows, whoever plans next.
+      let turns = deep.filter { $0.effect == .restart || $0.effect == .recreate }
+      let waiting = Set(turns.map(\.name))
+      var others = (desired[service] ?? []).map(\.spec.name).filter { !waiting.contains($0) }
+      for var change in turns {
+        if !change.heals { change.waits += others.map(Wait.zone) }
+        others.append(change.name)
         add([change])
       }
       add(balancerToStart(service))
@@ -79,7 +84,9 @@ public struct Planner: Sendable {
 
   private func removals(_ desired: [String: [DesiredZone]]) -> [[Change]] {
     let kept = Set(desired.values.joined().map(\.spec.name))
-    let gone = observed.zones.values.filter { $0.spec.fleet == fleet.name && !kept.contains($0.name) }
+    let gone = observed.zones.values.filter {
+      $0.spec.fleet == fleet.name && !kept.contains($0.name) && isDue($0.name)
+    }
     let byService = Dictionary(grouping: gone) { $0.spec.labels[FleetSpec.serviceLabel] ?? "" }
     // Users go before what they use.
     let order = (previous ?? fleet).servicesInOrder.reversed() + byService.keys.sorted()
@@ -102,32 +109,33 @@ public struct Planner: Sendable {
     observed.balancers.sorted { $0.key < $1.key }.compactMap { service, running in
       let wanted = fleet.balancer(of: service)
       guard wanted != running else { return nil }
-      return Change(
+      let stop = Change(
         effect: wanted == nil ? .remove : .restart, action: .stopBalancer(running), service: service,
         reasons: [wanted == nil ? "no port is shared by replicas" : "ports"], downtime: wanted == nil ? 0 : 1)
+      return isDue(stop.name) ? stop : nil
     }
   }
 
   private func balancerToStart(_ service: String) -> [Change] {
     guard let wanted = fleet.balancer(of: service), observed.balancers[service] != wanted else { return [] }
     let ports = wanted.listeners.map { String($0.hostPort) }.joined(separator: ", ")
-    return [
-      Change(
-        effect: .create, action: .startBalancer(wanted), service: service,
-        reasons: ["port \(ports) is shared by its replicas"], downtime: 0)
-    ]
+    let start = Change(
+      effect: .create, action: .startBalancer(wanted), service: service,
+      reasons: ["port \(ports) is shared by its replicas"], downtime: 0)
+    return isDue(start.name) ? [start] : []
   }
 
   // MARK: what differs
 
   private func changed(_ zones: [DesiredZone]) -> [Change] {
     zones.compactMap { zone in
+      guard isDue(zone.spec.name) else { return nil }
       guard let there = observed.zones[zone.spec.name] else {
         return Change(
           effect: .create, action: .create(zone), service: zone.service, reasons: ["it is not there"], downtime: 0)
       }
       if there.state == .incomplete || there.state == .configured {
-        return deep(.recreate, .recreate(zone), ["its creation was cut short"], zone, of: zones.count)
+        return deep(.recreate, ["its creation was cut short"], zone, there)
       }
       let record = observed.records[zone.spec.name]
       var differences = SpecDifference.between(there.spec, zone.spec)
@@ -137,25 +145,30 @@ public struct Planner: Sendable {
       }
       let reasons = differences.map(\.field)
       if differences.contains(where: { $0.effect == .recreate }) {
-        return deep(.recreate, .recreate(zone), reasons, zone, of: zones.count)
+        return deep(.recreate, reasons, zone, there)
       }
       if differences.contains(where: { $0.effect == .restart }) {
-        return deep(.restart, .restart(zone), reasons, zone, of: zones.count)
+        return deep(.restart, reasons, zone, there)
       }
       // A zone that must be started anyway is given its spec on the way.
-      if let start = Mending(zone: zone, there: there, record: record, in: observed, now: now).change() { return start }
+      if let start = Mending(zone: zone, there: there, in: observed, now: now, isAsked: isAsked).change() {
+        return start
+      }
       return differences.isEmpty
         ? nil : Change(effect: .live, action: .set(zone), service: zone.service, reasons: reasons, downtime: 0)
     }
   }
 
+  /// - Parameter name: a change's.
+  private func isDue(_ name: String) -> Bool { isAsked || observed.healing[name]?.isDue(at: now) ?? true }
+
   /// A change that stops a zone: where others serve meanwhile, the service is not away.
-  private func deep(
-    _ effect: Change.Effect, _ action: Change.Action, _ reasons: [String], _ zone: DesiredZone, of replicas: Int
-  ) -> Change {
-    Change(
-      effect: effect, action: action, service: zone.service, reasons: reasons,
-      downtime: replicas > 1 ? 0 : zone.spec.stopGrace + 1)
+  private func deep(_ effect: Change.Effect, _ reasons: [String], _ zone: DesiredZone, _ there: ObservedZone) -> Change
+  {
+    let hasOthers = (fleet.services[zone.service]?.replicas ?? 0) > 1
+    return Change(
+      effect: effect, action: effect == .recreate ? .recreate(zone) : .restart(zone), service: zone.service,
+      reasons: reasons, downtime: hasOthers ? 0 : zone.spec.stopGrace + 1, heals: !there.isLive)
   }
 
   /// What only the orchestrator acts on.

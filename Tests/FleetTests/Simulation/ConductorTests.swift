@@ -133,6 +133,109 @@ private let two =
     #expect(try await next.plan(try read(two)).changes.isEmpty)
   }
 
+  @Test func whoCannotStartKeepsNobodyElseFromIt() async throws {
+    let text =
+      WrongManifest.header + """
+          services:
+            backup: {restart: always}
+            db: {restart: always}
+            report: {restart: always, depends_on: [backup]}
+            web: {restart: always}
+
+        """
+    let conductor = try await stand.conductor()
+    stand.driver.look { $0.failing = ["start f-backup-1"] }
+    await #expect(throws: FleetError.failed("cannot create f-backup-1: cannot start f-backup-1: told to fail")) {
+      try await conductor.apply(text)
+    }
+    #expect(["f-db-1", "f-web-1"].map(stand.driver.starts) == [1, 1])
+    #expect(!stand.driver.calls.contains("create f-report-1"), "what needs it was made")
+    stand.driver.loseKeeper("f-web-1")
+    await conductor.tick()
+    #expect(stand.driver.starts("f-web-1") == 2, "mended though another cannot be")
+    // A daemon that finds it so.
+    stand.driver.loseKeeper("f-db-1")
+    await (try await stand.conductor()).tick()
+    #expect(stand.driver.starts("f-db-1") == 2)
+    #expect(stand.driver.starts("f-backup-1") == 0 && stand.driver.starts("f-report-1") == 0)
+  }
+
+  @Test func whatWasTakenDownAndNotStartedIsStartedLater() async throws {
+    func text(_ command: String) -> String {
+      WrongManifest.header + "  services: {web: {command: [\(command)]}}\n"
+    }
+    let conductor = try await stand.conductor()
+    try await conductor.apply(text("one"))
+    stand.driver.look { $0.failing = ["start f-web-1"] }
+    await #expect(throws: FleetError.self) { try await conductor.apply(text("two")) }
+    stand.driver.look { $0.failing = [] }
+    try await conductor.apply(text("two"))
+    #expect(stand.driver.starts("f-web-1") == 2, "by who asks again")
+
+    stand.driver.look { $0.failing = ["start f-web-1"] }
+    await #expect(throws: FleetError.self) { try await conductor.apply(text("three")) }
+    stand.driver.look { $0.failing = [] }
+    let next = try await stand.conductor()
+    await next.tick()
+    #expect(stand.driver.starts("f-web-1") == 3, "by the next daemon")
+    stand.driver.finish("f-web-1", code: 1)
+    for _ in 0..<3 { await next.tick() }
+    #expect(stand.driver.starts("f-web-1") == 3, "what ended by itself has its policy")
+  }
+
+  @Test func aZoneThatWasMadeAnewHalfwayIsStartedByTheNext() async throws {
+    let conductor = try await stand.conductor()
+    try await conductor.apply(WrongManifest.header + "  services: {web: {}}\n")
+    stand.driver.look { $0.failing = ["start f-web-1"] }
+    let other = WrongManifest.header + "  services: {web: {image: \"dir:/t\"}}\n"
+    await #expect(throws: FleetError.self) { try await conductor.apply(other) }
+    stand.driver.look { $0.failing = [] }
+    let next = try await stand.conductor()
+    await next.tick()
+    #expect(stand.driver.starts("f-web-1") == 2)
+    #expect(try await next.plan(try read(other)).changes.isEmpty)
+  }
+
+  private func three(_ command: String) -> String {
+    WrongManifest.header
+      + "  services: {web: {restart: always, command: [\(command)], deploy: {replicas: 3}}}\n"
+  }
+
+  @Test func aRolloutThatFailedIsNotFinishedByTheDaemon() async throws {
+    let conductor = try await stand.conductor()
+    try await conductor.apply(three("right"))
+    stand.driver.look { $0.failing = ["start f-web-1"] }
+    await #expect(throws: FleetError.self) { try await conductor.apply(three("wrong")) }
+    for _ in 0..<5 { await conductor.tick() }
+    let next = try await stand.conductor()
+    for _ in 0..<5 { await next.tick() }
+    #expect(stand.driver.starts("f-web-2") == 1 && stand.driver.starts("f-web-3") == 1)
+    stand.driver.look { $0.failing = [] }
+    try await next.apply(three("mended"))
+    #expect(["f-web-1", "f-web-2", "f-web-3"].map(stand.driver.starts) == [2, 2, 2])
+  }
+
+  @Test func aJobThatCouldNotBeStartedAgainIsNotDone() async throws {
+    func text(_ command: String) -> String {
+      WrongManifest.header + """
+          services:
+            migrate: {restart: no, command: [\(command)]}
+            app: {restart: always, command: [\(command)], depends_on: {migrate: {condition: service_completed_successfully}}}
+
+        """
+    }
+    let conductor = try await stand.conductor()
+    async let applied: Void = conductor.apply(text("one"))
+    let driver = stand.driver
+    #expect(try await eventually(5) { () async in driver.starts("f-migrate-1") > 0 })
+    driver.finish("f-migrate-1", code: 0)
+    try await applied
+    driver.look { $0.failing = ["start f-migrate-1"] }
+    await #expect(throws: FleetError.self) { try await conductor.apply(text("two")) }
+    for _ in 0..<5 { await conductor.tick() }
+    #expect(driver.starts("f-app-1") == 1, "rolled out without the migration")
+  }
+
   @Test func downGoesInReverseAndKeepsVolumes() async throws {
     let conductor = try await stand.conductor()
     try await conductor.apply(two)
@@ -169,6 +272,21 @@ private let two =
     #expect(stand.driver.starts("g-b-1") == 0)
     try await conductor.apply(other + "  services: {b: {ports: [\"81:81\"]}}\n")
     #expect(try await conductor.rows(fleet: nil).map(\.name) == ["f-a-1", "g-b-1"])
+  }
+
+  @Test func twoFleetsShareNoVolumeByAccident() async throws {
+    let conductor = try await stand.conductor()
+    func text(_ name: String, _ volume: String) -> String {
+      WrongManifest.header.replacingOccurrences(of: "name: f", with: "name: \(name)")
+        + "  services: {a: {network_mode: none, volumes: [\"\(volume):/d\"]}}\n  volumes: {\(volume): }\n"
+    }
+    try await conductor.apply(text("f", "db-data"))
+    try await conductor.down("f", volumes: false) { _ in }
+    await #expect(throws: FleetError.self) { try await conductor.apply(text("f-db", "data")) }
+    #expect(stand.driver.starts("f-db-a-1") == 0)
+    try await conductor.down("f", volumes: true) { _ in }
+    try await conductor.apply(text("f-db", "data"))
+    #expect(stand.driver.starts("f-db-a-1") == 1)
   }
 
   @Test func whoDidItsWorkIsNotStartedAgain() async throws {

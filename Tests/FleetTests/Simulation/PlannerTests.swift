@@ -46,15 +46,16 @@ struct Machine {
 
 func plan(
   _ fleet: FleetSpec, after previous: FleetSpec? = nil, on machine: Machine, now: UInt64 = 1 << 40,
-  digests: [String: String] = [:]
+  digests: [String: String] = [:], isAsked: Bool = false
 )
   throws -> Plan
 {
-  try Planner(
+  var planner = Planner(
     fleet: fleet, previous: previous,
     placement: Placement(zonesAreReachable: true, secretsDirectory: "/run/s", secretDigests: digests),
-    observed: machine.observed, now: now
-  ).plan()
+    observed: machine.observed, now: now)
+  planner.isAsked = isAsked
+  return try planner.plan()
 }
 
 @Suite struct PlannerTests {
@@ -200,11 +201,71 @@ func plan(
     machine.carryOut(try plan(web(3), on: machine))
     let changes = try plan(web(3) { $0.command = ["x"] }, after: web(3), on: machine).changes
     #expect(changes.map(\.wave) == [0, 1, 2])
-    #expect(changes[2].waits == [.zone("f-web-2")])
+    #expect(changes.map(\.waits) == [[], [.zone("f-web-1")], [.zone("f-web-1"), .zone("f-web-2")]])
     #expect(changes.allSatisfy { $0.downtime == 0 })
     var one = Machine()
     one.carryOut(try plan(web(1), on: one))
     #expect(try plan(web(1) { $0.command = ["x"] }, after: web(1), on: one).changes.map(\.downtime) == [11])
+  }
+
+  /// What a machine is like after a rollout whose first replica was changed and serves no more.
+  private func brokenOff(_ wanted: FleetSpec) throws -> Machine {
+    var machine = Machine()
+    machine.carryOut(try plan(web(3), on: machine))
+    let first = try plan(wanted, after: web(3), on: machine).changes[0]
+    machine.carryOut(Plan(fleet: "f", changes: [first]))
+    machine.observed.zones["f-web-1"]!.state = .installed
+    machine.observed.zones["f-web-1"]!.startId = nil
+    return machine
+  }
+
+  @Test func aRolloutThatFailedGoesNoFurther() throws {
+    let wrong = web(3) { $0.command = ["wrong"] }
+    let machine = try brokenOff(wrong)
+    let left = try plan(wrong, after: wrong, on: machine).changes
+    #expect(left.map(\.name) == ["f-web-2", "f-web-3"])
+    #expect(left.allSatisfy { $0.waits.contains(.zone("f-web-1")) })
+    #expect(try left.allSatisfy { try !$0.waits.allSatisfy { try machine.observed.isMet($0, in: wrong) } })
+    // The manifest that puts it right begins with the very one.
+    let right = try plan(web(3) { $0.command = ["right"] }, after: wrong, on: machine).changes
+    #expect(right.first?.name == "f-web-1" && right.first?.waits == [])
+  }
+
+  @Test func newReplicasServeBeforeOldOnesAreTaken() throws {
+    var machine = Machine()
+    machine.carryOut(try plan(web(2), on: machine))
+    let changes = try plan(web(3) { $0.command = ["x"] }, after: web(2), on: machine).changes
+    let restarts = changes.filter { $0.effect == .restart }
+    #expect(restarts.map(\.name) == ["f-web-1", "f-web-2"])
+    #expect(restarts[0].waits == [.zone("f-web-3")])
+  }
+
+  @Test func aSickReplicaIsMendedThoughAnotherStaysSick() throws {
+    let fleet = web(2)
+    var machine = Machine()
+    machine.carryOut(try plan(fleet, on: machine))
+    for name in ["f-web-1", "f-web-2"] { machine.observed.health[name] = Health(.unhealthy) }
+    machine.observed.healing["f-web-1"] = Healing(attempts: 3, last: 1 << 40)
+    let changes = try plan(fleet, after: fleet, on: machine).changes
+    #expect(changes.map(\.name) == ["f-web-2"] && changes[0].waits == [])
+  }
+
+  @Test func anEndBeforeOurStartSaysNothing() throws {
+    var fleet = FleetSpec(name: "f")
+    fleet.services = ["migrate": Service(), "app": Service()]
+    fleet.services["app"]!.dependsOn = ["migrate": .completed]
+    var machine = Machine()
+    machine.carryOut(try plan(fleet, on: machine))
+    machine.observed.zones["f-migrate-1"]!.state = .installed
+    machine.observed.zones["f-migrate-1"]!.exit = .init(shellCode: 0, why: "exit code 0", at: 7)
+    let completed = Wait.service("migrate", .completed)
+    #expect(try machine.observed.isMet(completed, in: fleet))
+    #expect(try machine.observed.isMet(.service("migrate", .started), in: fleet))
+    machine.observed.records["f-migrate-1"]!.endBefore = 7
+    #expect(try !machine.observed.isMet(completed, in: fleet))
+    #expect(try !machine.observed.isMet(.service("migrate", .started), in: fleet))
+    machine.observed.zones["f-migrate-1"]!.exit!.at = 6  // its clock was set back meanwhile
+    #expect(try machine.observed.isMet(completed, in: fleet))
   }
 
   @Test func anotherSecretRestartsWhoUsesIt() throws {
@@ -235,7 +296,8 @@ func plan(
   // MARK: mending
 
   private func mended(
-    _ policy: RestartPolicy, now: UInt64 = 100_000_000_000, _ befall: (inout ObservedZone, inout Observation) -> Void
+    _ policy: RestartPolicy, now: UInt64 = 100_000_000_000, isAsked: Bool = false,
+    _ befall: (inout ObservedZone, inout Observation) -> Void
   ) throws -> [String] {
     let fleet = web(1) { $0.restart = policy }
     var machine = Machine()
@@ -244,7 +306,7 @@ func plan(
     var zone = machine.observed.zones["f-web-1"]!
     befall(&zone, &machine.observed)
     machine.observed.zones["f-web-1"] = zone
-    return try plan(fleet, after: fleet, on: machine, now: now).changes.map { "\($0.effect)" }
+    return try plan(fleet, after: fleet, on: machine, now: now, isAsked: isAsked).changes.map { "\($0.effect)" }
   }
 
   @Test func whoEndedAndRestsIsStartedByItsPolicy() throws {
@@ -264,6 +326,59 @@ func plan(
         ended(1)(&zone, &observed)
         zone.restarts = 2
       } == [])
+  }
+
+  @Test func aStartThatIsOwedIsDoneWhateverThePolicy() throws {
+    /// - Parameters:
+    ///   - before: when it had ended before the start that is owed; nil: its stop was cut.
+    ///   - code: how it ended, at 2.
+    func owed(_ before: UInt64?, _ code: Int) -> (inout ObservedZone, inout Observation) -> Void {
+      { zone, observed in
+        zone.state = .installed
+        zone.startId = nil
+        zone.exit = .init(shellCode: code, why: "exit code \(code)", at: 2)
+        observed.records["f-web-1"]!.owesStart = true
+        observed.records["f-web-1"]!.endBefore = before
+      }
+    }
+    for policy in [RestartPolicy.no, .onFailure(limit: nil), .always] {
+      // At once: nobody else will.
+      #expect(try mended(policy, now: 2, owed(nil, 0)) == ["start"], "\(policy) whose stop was cut")
+      #expect(try mended(policy, now: 2, owed(2, 143)) == ["start"], "\(policy) whose start failed")
+      #expect(try mended(policy, now: 2, owed(1, 1)) == ["start"], "\(policy) that failed at once")
+    }
+    #expect(try mended(.no, owed(1, 0)) == [], "its work was done before anybody could note its start")
+    #expect(
+      try mended(.no) { zone, observed in
+        owed(nil, 0)(&zone, &observed)
+        zone.state = .unavailable
+      } == ["start"])
+  }
+
+  @Test func whoAsksStartsWhatHasStopped() throws {
+    func ended(_ code: Int?, before: UInt64? = nil) -> (inout ObservedZone, inout Observation) -> Void {
+      { zone, observed in
+        zone.state = .installed
+        zone.startId = nil
+        zone.exit = code.map { .init(shellCode: $0, why: "exit code \($0)", at: 2) }
+        observed.records["f-web-1"]!.endBefore = before
+        observed.restingSince = [:]
+      }
+    }
+    for isAsked in [false, true] {
+      let start = isAsked ? ["start"] : []
+      func planned(_ policy: RestartPolicy, _ befall: (inout ObservedZone, inout Observation) -> Void) throws
+        -> [String]
+      { try mended(policy, isAsked: isAsked, befall) }
+      #expect(try planned(.no, ended(143)) == start)
+      #expect(try planned(.no, ended(nil)) == start, "the machine went down with it")
+      #expect(try planned(.no, ended(0, before: 2)) == start, "its end is that of an earlier run")
+      #expect(try planned(.always, ended(0)) == start)
+      #expect(try planned(.onFailure(limit: 1), ended(1)) == start)
+      #expect(try planned(.no) { zone, _ in zone.state = .unavailable } == start)
+      #expect(try planned(.no, ended(0)) == [], "its work is done")
+      #expect(try planned(.onFailure(limit: nil), ended(0)) == [], "its work is done")
+    }
   }
 
   @Test func aKeeperIsGivenItsTime() throws {
@@ -290,6 +405,38 @@ func plan(
         } == expected)
     }
     #expect(Healing(attempts: 100, last: 0).delay == 60)
+  }
+
+  @Test func whatFailedHasItsTimeUnlessAPersonAsks() throws {
+    let fleet = web(2)
+    var machine = Machine()
+    for name in ["f-web-1", "f-web (balancer)"] {
+      machine.observed.healing[name] = Healing(attempts: 3, last: 1 << 40)
+    }
+    func names(after seconds: UInt64, isAsked: Bool = false) throws -> [String] {
+      try plan(fleet, on: machine, now: (1 << 40) + seconds * 1_000_000_000, isAsked: isAsked).changes.map(\.name)
+    }
+    #expect(try names(after: 3) == ["f-web-2"])
+    #expect(try names(after: 3, isAsked: true) == ["f-web-1", "f-web-2", "f-web (balancer)"])
+    #expect(try names(after: 4) == ["f-web-1", "f-web-2", "f-web (balancer)"])
+  }
+
+  @Test func whatWaitsForWhatFailedIsLeftAndNothingElse() {
+    func change(_ name: String, _ service: String, _ waits: [Wait]) -> Change {
+      Change(
+        effect: .remove, action: .remove(zone: name), service: service, reasons: [], downtime: 0, waits: waits)
+    }
+    var undone = Undone()
+    undone.add(ChangeFailure(change: change("f-db-1", "db", []), error: .failed("first")))
+    #expect(undone.cause(of: change("f-db-2", "db", [.zone("f-db-1")])) == "f-db-1")
+    #expect(undone.cause(of: change("f-mail-1", "mail", [.service("cache", .started)])) == nil)
+    let app = change("f-app-1", "app", [.service("cache", .started), .service("db", .healthy)])
+    #expect(undone.cause(of: app) == "db")
+    undone.leave(app)
+    #expect(undone.cause(of: change("f-web-1", "web", [.service("app", .started)])) == "app")
+    #expect(throws: FleetError.failed("first")) { try undone.check() }
+    undone.add(ChangeFailure(change: change("f-x-1", "x", []), error: .timedOut("second")))
+    #expect(throws: FleetError.failed("first (and 1 more, see orchestrator events)")) { try undone.check() }
   }
 
   @Test func everyFieldOfASpecIsCompared() {

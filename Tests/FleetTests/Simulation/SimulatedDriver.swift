@@ -62,12 +62,20 @@ final class SimulatedDriver: ZoneDriver {
 
   private func end(_ verb: String, _ name: String) throws(DriverError) {
     try change(verb, name) { state in
-      guard state.zones[name] != nil else { return "no zone is named '\(name)'" }
-      state.zones[name]!.state = .installed
-      state.zones[name]!.keeper = nil
-      state.zones[name]!.startId = nil
+      guard let zone = state.zones[name] else { return "no zone is named '\(name)'" }
+      Self.rest(name, zone.isLive ? (143, "signal TERM") : nil, &state)
       return nil
     }
+  }
+
+  /// - Parameter end: of the first process, where it ran.
+  private static func rest(_ name: String, _ end: (code: Int, why: String)?, _ state: inout State) {
+    state.zones[name]?.state = .installed
+    state.zones[name]?.keeper = nil
+    state.zones[name]?.startId = nil
+    guard let end else { return }
+    state.zones[name]?.exit = .init(shellCode: end.code, why: end.why, at: UInt64(state.next))
+    state.next += 1
   }
 
   func set(_ name: String, to spec: ZoneSpec) throws(DriverError) -> [String] {
@@ -110,7 +118,7 @@ final class SimulatedDriver: ZoneDriver {
     look { state in
       guard var zone = state.zones[name] else { return }
       zone.restarts += 1
-      zone.exit = .init(shellCode: 137, why: "signal KILL", at: 1)
+      zone.exit = .init(shellCode: 137, why: "signal KILL", at: UInt64(state.next))
       Self.run(&zone, &state)
       state.zones[name] = zone
     }
@@ -128,11 +136,6 @@ final class SimulatedDriver: ZoneDriver {
 
   /// The first process ends and nothing starts it again.
   func finish(_ name: String, code: Int) {
-    look { state in
-      state.zones[name]?.state = .installed
-      state.zones[name]?.keeper = nil
-      state.zones[name]?.startId = nil
-      state.zones[name]?.exit = .init(shellCode: code, why: "exit code \(code)", at: 1)
-    }
+    look { Self.rest(name, (code, "exit code \(code)"), &$0) }
   }
 }

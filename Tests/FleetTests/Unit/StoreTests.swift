@@ -130,6 +130,15 @@ final class Folder: Sendable {
   }
 }
 
+@Suite struct RecordTests {
+  @Test func aZonesRecordOfAnEarlierReleaseIsRead() throws {
+    let old =
+      #"{"version":1,"name":"f-a-1","fleet":"f","service":"a","ordinal":1,"secretsDigest":"","everStarted":true}"#
+    let record = try JSONDecoder().decode(ZoneRecord.self, from: Data(old.utf8))
+    #expect(record.everStarted && record.owesStart == nil && record.endBefore == nil)
+  }
+}
+
 @Suite struct SecretTests {
   let folder = Folder()
 
