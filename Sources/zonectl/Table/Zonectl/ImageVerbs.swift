@@ -143,14 +143,9 @@ let imageVerbs: [Verb] = [
       one moment: a running zone is frozen meanwhile. zonectl import makes the zone again; podman and docker load the \
       archive as an image that they run.
 
-<<<<<<< HEAD
       With --bootable it is the disk of a machine that boots by a BIOS (QEMU, amd64): a clone of the zone, which has \
-      to be Debian's, gets a kernel and GRUB by its own apt. Volumes are not in it.
-=======
-      With --bootable it is the disk of a machine that boots by a BIOS (QEMU, amd64): a clone of the zone, which has to be \
-      Debian's, gets a kernel and GRUB by its own apt, within the zone's limits. One without a network wants --network \
-      for that. Volumes are not in it.
->>>>>>> b249d1fe83d4608c42bbd97b0d8eafaf3ce8e5b1
+      to be Debian's, gets a kernel and GRUB by its own apt, within the zone's limits. One without a network wants \
+      --network for that. Volumes are not in it.
       """,
     examples: [
       Example("zonectl export web web.tar", "to a file"),
@@ -167,15 +162,9 @@ let imageVerbs: [Verb] = [
     details: """
       An archive of zonectl export becomes the zone again, as ZONE or as it was called.
 
-<<<<<<< HEAD
       With --machine it is the tree of a Debian machine, which becomes an image, and a zone of it that starts the \
-      machine's init. What is the hardware's is changed in the zone: zonectl diff shows it. The machine's services are \
-      told.
-=======
-      With --machine it is the tree of a Debian machine, which becomes an image, and a zone of it that starts the machine's \
-      init. Of a FOLDER what is mounted in it from disks is taken as well. What is the hardware's is changed in the zone: \
-      zonectl diff shows it. The machine's services are told.
->>>>>>> b249d1fe83d4608c42bbd97b0d8eafaf3ce8e5b1
+      machine's init. Of a FOLDER what is mounted in it from disks is taken as well. What is the hardware's is changed \
+      in the zone: zonectl diff shows it. The machine's services are told.
       """,
     examples: [
       Example("zonectl import web.tar", "on another machine"),
