@@ -371,7 +371,8 @@ struct VolumeTests {
     try stand.ok("volume", "create", "disk", "--file", "--size", "32M")
     try place.create("v", ["disk:/vol"])
     try stand.ok("start", "v")
-    try place.exec("v", "for at in / /vol; do /bin/busybox truncate -s 1G $at/large; done")
+    let large = words.hasPrefix("volume") ? "/vol/large" : "/large"
+    try place.exec("v", "/bin/busybox truncate -s 1G \(large)")
     let said = try stand.sh(
       """
       z="'\(Command.zonectl)' --root '\(stand.place)'"
@@ -385,7 +386,7 @@ struct VolumeTests {
     #expect(try !stand.ok("image", "list", "-q").contains("localhost/x"))
     // Once more, of what is at rest.
     try stand.ok("start", "v")
-    try place.exec("v", "rm /large /vol/large")
+    try place.exec("v", "rm \(large)")
     try stand.ok("halt", "v")
     try stand.sh("'\(Command.zonectl)' --root '\(stand.place)' \(words)")
   }
