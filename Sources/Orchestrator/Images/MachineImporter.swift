@@ -1,3 +1,4 @@
+internal import Dispatch
 internal import Glibc
 internal import LinuxNS
 public import ZoneRuntime

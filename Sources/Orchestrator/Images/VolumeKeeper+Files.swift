@@ -1,4 +1,5 @@
 internal import CLinuxNS
+internal import Dispatch
 internal import Glibc
 internal import LayerUnpacking
 internal import LinuxNS

@@ -74,10 +74,11 @@ struct BundleHooks: Sendable {
   var poststart: [BundleHook] = []
   var poststop: [BundleHook] = []
 
+  /// None is to run before the container is made.
+  var isEmptyUntilCreated: Bool { [prestart, createRuntime, createContainer].allSatisfy { $0.isEmpty } }
+
   /// None is to run before the process was executed, or right after.
-  var isEmptyUntilStarted: Bool {
-    [prestart, createRuntime, createContainer, startContainer, poststart].allSatisfy { $0.isEmpty }
-  }
+  var isEmptyUntilStarted: Bool { isEmptyUntilCreated && startContainer.isEmpty && poststart.isEmpty }
 
   init(_ node: BundleNode?) throws(ZoneError) {
     guard let node else { return }

@@ -29,6 +29,13 @@ extension Containers {
     for hook in hooks { try run(hook, kind, try stateFile(state, config, record)) }
   }
 
+  /// After the container's end. One that fails is told of, and those behind it run (runtime.md, "Lifecycle").
+  func runPoststop(_ config: BundleConfig, _ record: ContainerRecord) {
+    for hook in config.hooks.poststop {
+      do throws(ZoneError) { try run([hook], "poststop", .stopped, config, record) } catch { warn("\(error)") }
+    }
+  }
+
   private func run(_ hook: BundleHook, _ kind: String, _ state: consuming OwnedFD) throws(ZoneError) {
     let doing = "run the \(kind) hook \(hook.path)"
     let end = try attempt(doing) { () throws(SyscallError) -> ExitStatus? in

@@ -26,6 +26,17 @@ struct MadeContainer: ~Copyable {
   let config: BundleConfig
 }
 
+/// What has come about of a container that is being made, for whoever has to undo it.
+struct MadeSoFar: ~Copyable {
+  var record: ContainerRecord
+  /// Network devices that are the container's from here on.
+  var devices: DeviceMove?
+  /// Its hooks have begun to run: what they made is theirs to take away again, as poststop.
+  var hooksBegun = false
+
+  init(_ record: ContainerRecord) { self.record = record }
+}
+
 /// A container's process that waits for its start, or one that was executed in a container; a child of ours.
 public struct ContainerProcess: ~Copyable {
   public let pid: Int32
@@ -104,22 +115,24 @@ extension Containers {
       if error == EEXIST { throw .refused("container with id exists already: '\(id)' (delete it, or take another id)") }
       throw .call("make the container's directory", SyscallError(call: "mkdir", errno: error, path: files.directory))
     }
-    var record = ContainerRecord(
-      id: id, bundle: bundle, rootfs: rootfs, bootId: "", owner: geteuid(), newKeyring: !request.noNewKeyring)
+    var made = MadeSoFar(
+      ContainerRecord(
+        id: id, bundle: bundle, rootfs: rootfs, bootId: "", owner: geteuid(), newKeyring: !request.noNewKeyring))
     // Held until it is made: who deletes it meanwhile waits.
     let lock = try lock(files)
     defer { withExtendedLifetime(lock) {} }
     do throws(ZoneError) {
-      record.bootId = try attempt("read the boot id") { () throws(SyscallError) in try RunRecord.bootId() }
+      made.record.bootId = try attempt("read the boot id") { () throws(SyscallError) in try RunRecord.bootId() }
       let now = Clock.realtimeNanoseconds()
-      record.createdSeconds = Int64(now / 1_000_000_000)
-      record.createdNanoseconds = Int64(now % 1_000_000_000)
+      made.record.createdSeconds = Int64(now / 1_000_000_000)
+      made.record.createdNanoseconds = Int64(now % 1_000_000_000)
       try attempt("save \(files.config)") { () throws(SyscallError) in try FileSystem.replace(files.config, with: text)
       }
-      let process = try launch(files, config, request, stage, &record, foreground: foreground)
-      return MadeContainer(process: process, files: files, record: record, config: config)
+      let process = try launch(files, config, request, stage, &made, foreground: foreground)
+      return MadeContainer(process: process, files: files, record: made.record, config: config)
     } catch {
-      undo(files, record)
+      undo(files, made.record)
+      if made.hooksBegun { runPoststop(config, made.record) }
       throw error
     }
   }
@@ -166,15 +179,15 @@ extension Containers {
 
   private func launch(
     _ files: ContainerFiles, _ config: BundleConfig, _ request: ContainerRequest, _ process: consuming StageProcess,
-    _ record: inout ContainerRecord, foreground: Bool
+    _ made: inout MadeSoFar, foreground: Bool
   ) throws(ZoneError) -> ContainerProcess {
     let trees: CgroupTrees
     do throws(CgroupError) { trees = try CgroupTrees.detect() } catch { throw .refused("\(error)") }
-    let deviceRules = try makeGroups(config, trees, for: process.pid, files, &record)
+    let deviceRules = try makeGroups(config, trees, for: process.pid, files, &made.record)
     // Written before anything runs: whoever cleans up finds the groups.
-    try files.writeRecord(record)
+    try files.writeRecord(made.record)
 
-    let facts = try facts(config, trees, record)
+    let facts = try facts(config, trees, made.record)
     let plan = try ContainerPlanner.plan(config, facts)
     var stage = try stagePlan(config, plan, facts)
     let sources = try ContainerSources(plan)
@@ -183,7 +196,7 @@ extension Containers {
     stage.descriptors.joinNamespaces = spaces.numbers
     stage.descriptors.cgroupNamespace = spaces.cgroup
     stage.descriptors.preserved = (0..<request.preservedDescriptors).map { CInt(3 + $0) }
-    let group = try openGroups(record)
+    let group = try openGroups(made.record)
     stage.descriptors.cgroup = group.directory
     stage.descriptors.tasks = group.tasks.raw
     let gate: CInt = foreground ? -1 : try listen(files)
@@ -198,17 +211,16 @@ extension Containers {
     }
     do throws(SyscallError) { try process.send(stage) } catch {
       // One that does not listen any more has said why.
-      guard error.errno == EPIPE else { throw .call("make container \(record.id)", error) }
+      guard error.errno == EPIPE else { throw .call("make container \(made.record.id)", error) }
     }
-    do throws(CgroupError) { try record.cgroup.attach(deviceRules) } catch { throw .refused("\(error)") }
-    var devices: DeviceMove?
+    do throws(CgroupError) { try made.record.cgroup.attach(deviceRules) } catch { throw .refused("\(error)") }
     do throws(ZoneError) {
-      var made = try awaitReady(process, config, plan, files, &record, &devices, through: stage.openGate)
-      if let socket = request.consoleSocket { try Self.send(&made, to: socket) }
-      if let path = request.pidFile { try Self.write(made.pid, to: path) }
-      return made
+      var ready = try awaitReady(process, config, plan, files, &made, through: stage.openGate)
+      if let socket = request.consoleSocket { try Self.send(&ready, to: socket) }
+      if let path = request.pidFile { try Self.write(ready.pid, to: path) }
+      return ready
     } catch {
-      if var devices = devices.take() { for failure in devices.giveBack() { warn("\(failure)") } }
+      if var devices = made.devices.take() { for failure in devices.giveBack() { warn("\(failure)") } }
       throw error
     }
   }
@@ -274,9 +286,7 @@ extension Containers {
     let environment = ContainerEnvironment(process?.environment ?? [])
     stage.environment = environment.variables
     stage.searchPath = environment.searchPath
-    stage.outerHooks =
-      !config.hooks.prestart.isEmpty || !config.hooks.createRuntime.isEmpty || !config.hooks.createContainer.isEmpty
-      || !config.linux.networkDevices.isEmpty
+    stage.outerHooks = !config.hooks.isEmptyUntilCreated || !config.linux.networkDevices.isEmpty
     stage.createHooks = config.hooks.createContainer.map { $0.stageHook }
     stage.startHooks = config.hooks.startContainer.map { $0.stageHook }
     return stage
@@ -284,14 +294,14 @@ extension Containers {
 
   // MARK: the stage's words
 
-  /// - Parameters:
-  ///   - devices: network devices that are the container's from here on.
-  ///   - through: the process may go on as soon as it is known, and is all that is waited for.
+  /// - Parameter through: the process may go on as soon as it is known, and is all that is waited for.
   private func awaitReady(
     _ stage: consuming StageProcess, _ config: BundleConfig, _ plan: ContainerPlan, _ files: ContainerFiles,
-    _ record: inout ContainerRecord, _ devices: inout DeviceMove?, through: Bool
+    _ made: inout MadeSoFar, through: Bool
   ) throws(ZoneError) -> ContainerProcess {
-    let link = try attempt("make container \(record.id)") { () throws(SyscallError) in try stage.control.duplicate() }
+    let link = try attempt("make container \(made.record.id)") { () throws(SyscallError) in
+      try stage.control.duplicate()
+    }
     let helper = stage.split { (process, _) in process }
     var pid: Int32 = 0
     var process: Pidfd?
@@ -303,7 +313,7 @@ extension Containers {
       if pid != 0, through {
         _ = try? helper.reap()  // it ends by itself
         guard let process = process.take() else {
-          throw .refused("cannot make container \(record.id): it has no process")
+          throw .refused("cannot make container \(made.record.id): it has no process")
         }
         return ContainerProcess(pid: pid, process: process, terminal: nil, control: link, through: held)
       }
@@ -311,7 +321,7 @@ extension Containers {
         let early = held.removeFirst()
         (message, fds) = (early.message, early.fds)
       } else {
-        message = try attempt("make container \(record.id)") { () throws(SyscallError) in
+        message = try attempt("make container \(made.record.id)") { () throws(SyscallError) in
           try KeeperLink.receive(from: link, timeout: -1, descriptors: &fds)
         }
       }
@@ -322,29 +332,30 @@ extension Containers {
         // A child of ours that nobody has waited for: the number is its own.
         pid = number
         process = try attempt("look at the container's process") { () throws(SyscallError) in try Pidfd.open(number) }
-        record.process = try attempt("look at the container's process") { () throws(SyscallError) in
+        made.record.process = try attempt("look at the container's process") { () throws(SyscallError) in
           try ProcessIdentity.of(number)
         }
-        try files.writeRecord(record)
+        try files.writeRecord(made.record)
         if through {
           do throws(SyscallError) { try Self.say(.go, to: link) } catch {
             // One that has failed already does not hear it, and has said why.
-            guard error.errno == EPIPE else { throw .call("start container \(record.id)", error) }
+            guard error.errno == EPIPE else { throw .call("start container \(made.record.id)", error) }
           }
         }
       case .map(let number):
-        try attempt("map the ids of container \(record.id)") { () throws(SyscallError) in
+        try attempt("map the ids of container \(made.record.id)") { () throws(SyscallError) in
           try UserIdMaps(uids: config.linux.uidMappings, gids: config.linux.gidMappings).write(to: number)
           try Self.say(StageRequest.mapped, to: link)
         }
       case .mounted:
-        try moveNetworkDevices(config, to: pid, &devices)
-        try runCreateHooks(config, files, record)
-        try say(go: link, state: .creating, config, files, record)
+        try moveNetworkDevices(config, to: pid, &made.devices)
+        made.hooksBegun = !config.hooks.isEmptyUntilCreated
+        try runCreateHooks(config, files, made.record)
+        try say(go: link, state: .creating, config, files, made.record)
       case .ready:
         _ = try? helper.reap()  // it ends by itself
         guard let process = process.take() else {
-          throw .refused("cannot make container \(record.id): it has no process")
+          throw .refused("cannot make container \(made.record.id): it has no process")
         }
         return ContainerProcess(
           pid: pid, process: process, terminal: fds.first.map { OwnedFD(raw: $0) }, control: link)
@@ -353,11 +364,11 @@ extension Containers {
           try? process.signal(SIGKILL)  // best effort: it is about to end by itself
           _ = try? process.waitUntilEnd(timeout: 5000)
           _ = try? process.reap()
-          record.process = nil
+          made.record.process = nil
         }
         throw failure(config, plan, section, step, number)
       case nil:
-        throw .refused("cannot make container \(record.id): its process was killed")
+        throw .refused("cannot make container \(made.record.id): its process was killed")
       default: continue
       }
     }

@@ -211,10 +211,7 @@ extension Containers {
     if !ended, !record.cgroup.paths.isEmpty { try killGroups(record) }
     try removeGroups(record)
     try remove(files)
-    guard let config else { return }
-    do throws(ZoneError) { try run(config.hooks.poststop, "poststop", .stopped, config, record) } catch {
-      warn("\(error)")
-    }
+    if let config { runPoststop(config, record) }
   }
 
   func end(_ record: ContainerRecord) throws(ZoneError) {

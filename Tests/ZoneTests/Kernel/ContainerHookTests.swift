@@ -81,6 +81,57 @@ struct ContainerHookTests {
     }
   }
 
+  /// runtime.md, "Lifecycle": what the hooks of the beginning have made, poststop takes away.
+  @Test(arguments: ["prestart", "createRuntime", "createContainer"]) func poststopFollowsWhatFailed(kind: String) throws
+  {
+    try OCIBundle.with { (bundle) throws in
+      bundle["root.readonly"] = false
+      let log = bundle.folder + "/rootfs/log"
+      func seen() -> [String] {
+        defer { unlink(log) }
+        return (contents(log) ?? "").split(separator: "\n").map {
+          $0.split(separator: " ").prefix(2).joined(separator: " ")
+        }
+      }
+      let after = [hook("one", bundle), hook("two", bundle)]
+      bundle["hooks"] = [kind: [hook(kind, bundle, end: "exit 3")], "poststop": after]
+      #expect(try bundle.refusal().contains("cannot run the \(kind) hook"))
+      #expect(seen() == ["\(kind) creating", "one stopped", "two stopped"])
+      // What fails later, too.
+      bundle["hooks"] = [kind: [hook(kind, bundle)], "poststop": after]
+      bundle["process.args"] = ["/nosuch"]
+      #expect(try bundle.refusal().contains("/nosuch"))
+      #expect(seen() == ["\(kind) creating", "one stopped", "two stopped"])
+      // And nothing of hooks that had not begun.
+      bundle["linux.sysctl"] = ["kernel.panic": "1"]
+      #expect(try bundle.refusal().contains("kernel.panic"))
+      bundle["linux.sysctl"] = nil
+      bundle.add("mounts", ["destination": "/x", "type": "nosuch", "source": "x"])
+      #expect(try bundle.refusal().contains("nosuch"))
+      #expect(seen() == [])
+    }
+  }
+
+  @Test func aPoststopThatFailsKeepsNoOtherFromRunning() throws {
+    try OCIBundle.with { (bundle) throws in
+      bundle["root.readonly"] = false
+      bundle["hooks"] = [
+        "createRuntime": [hook("made", bundle)],
+        "poststop": [hook("one", bundle, end: "exit 3"), ["path": "/nosuch"], hook("two", bundle)],
+      ]
+      for (command, status) in [("true", 0), ("/nosuch", 1)] {
+        bundle["process.args"] = [command]
+        let outcome = try bundle.start()
+        let log = contents(bundle.folder + "/rootfs/log") ?? ""
+        unlink(bundle.folder + "/rootfs/log")
+        #expect(outcome.status == Int32(status) && outcome.err.contains("exit status 3"), "\(outcome)")
+        #expect(outcome.err.split(separator: "\n").count == 2 + status, "\(outcome)")
+        #expect(log.contains("one stopped") && log.contains("two stopped"), "\(log)")
+        #expect(try bundle.left().isEmpty)
+      }
+    }
+  }
+
   @Test func aFailureAfterTheProcessStopsIt() throws {
     try OCIBundle.with { (bundle) throws in
       bundle["hooks"] = ["poststart": [hook("poststart", bundle, end: "exit 1")]]

@@ -29,7 +29,8 @@ public let ociTable = CommandTable(
     CommandTable.Section(
       "files",
       [
-        Example("/run/zone-oci", "the state of root's containers; $XDG_RUNTIME_DIR/zone-oci of an ordinary user's")
+        Example("/run/zone-oci", "the state of root's containers"),
+        Example("$XDG_RUNTIME_DIR/zone-oci", "of an ordinary user's; /tmp/zone-oci-UID where that is not set"),
       ]),
   ])
 
