@@ -95,6 +95,7 @@ public actor Conductor {
         await events.add("zone.adopted", fleet: record.fleet, zone: zone.name, "it was running all the time")
       }
     }
+    adoptServing(found)
     await note(found)
   }
 

@@ -11,8 +11,9 @@ struct Stand: Sendable {
   let folder = Folder()
   let driver = SimulatedDriver()
 
+  var directories: FleetDirectories { FleetDirectories(data: "\(folder.path)/data", run: "\(folder.path)/run") }
+
   func conductor() async throws -> Conductor {
-    let directories = FleetDirectories(data: "\(folder.path)/data", run: "\(folder.path)/run")
     try directories.make()
     let conductor = try await Conductor(
       ConductorSetup(
@@ -131,6 +132,48 @@ private let two =
     #expect(try await next.tick { self.stand.driver.starts("f-web-1") == 1 })
     #expect(stand.driver.starts("f-db-1") == 1)
     #expect(try await next.plan(try read(two)).changes.isEmpty)
+  }
+
+  private func checked(_ interval: String, ports: String = "") -> String {
+    WrongManifest.header + """
+        services:
+          web: {deploy: {replicas: 2}, healthcheck: {test: [CMD, ok], interval: \(interval), retries: 1000}\(ports)}
+
+      """
+  }
+  private let shared = Balancer(fleet: "f", service: "web", listeners: [.init(hostPort: 18096, zonePort: 80)])
+  private func sicken() { stand.driver.look { $0.sick = ["f-web-1", "f-web-2"] } }
+
+  @Test func anotherCheckTakesNobodyOutOfTheBalancer() async throws {
+    let conductor = try await stand.conductor()
+    try await conductor.apply(checked("1m"))
+    #expect(await conductor.backends(of: shared)[0].count == 2)
+    // No check succeeds any more, and for a minute no failure counts.
+    sicken()
+    try await conductor.apply(checked("2m"), wait: false)
+    #expect(await conductor.backends(of: shared)[0].count == 2)
+    #expect(await conductor.observed.isUp("f-web-1") == false, "apply waits for the new check")
+    try await conductor.apply(checked("50ms"), wait: false)
+    #expect(try await conductor.tick { await conductor.backends(of: self.shared)[0].isEmpty })
+  }
+
+  @Test func anotherDaemonTakesNobodyOutOfTheBalancer() async throws {
+    let first = try await stand.conductor()
+    // Its balancer is no program; the rest is there.
+    await #expect(throws: FleetError.self) { try await first.apply(checked("1m", ports: ", ports: [\"18096:80\"]")) }
+    #expect(["f-web-1", "f-web-2"].map(stand.driver.starts) == [1, 1])
+    sicken()
+    let addresses = stand.driver.look { state in ["f-web-1", "f-web-2"].compactMap { state.zones[$0]?.addresses.first }
+    }
+    for folder in ["\(stand.directories.runDirectory)/balance", stand.directories.balancers("f")] {
+      try FleetDirectories.makePrivate(folder)
+    }
+    try BalancerFile(balancer: shared, backends: [addresses.map { Endpoint(host: $0, port: 80) }]).write(
+      "\(stand.directories.balancers("f"))/web.json")
+    // One was started again while no daemon lived: nobody knows of it yet.
+    stand.driver.restartByKeeper("f-web-2")
+    let next = try await stand.conductor()
+    #expect(await next.backends(of: shared) == [[Endpoint(host: addresses[0], port: 80)]])
   }
 
   @Test func whoCannotStartKeepsNobodyElseFromIt() async throws {
