@@ -76,7 +76,8 @@ actor HealthKeeper {
       } else {
         pause = check.interval
       }
-      do { try await Task.sleep(nanoseconds: UInt64(pause * 1e9)) } catch { return }
+      // A record of an earlier release may hold any time.
+      do { try await Task.sleep(nanoseconds: UInt64(min(pause, Units.longest) * 1e9)) } catch { return }
     }
   }
 }

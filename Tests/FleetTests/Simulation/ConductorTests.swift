@@ -348,6 +348,68 @@ private let two =
     #expect(stand.driver.starts("f-after-1") == 1)
   }
 
+  private let secretive =
+    WrongManifest.header + """
+        services: {a: {restart: always, secrets: [k]}}
+        secrets: {k: {environment: K}}
+
+      """
+  private let plain =
+    WrongManifest.header.replacingOccurrences(of: "name: f", with: "name: g") + "  services: {b: {restart: always}}\n"
+
+  private func applySecretive(_ conductor: Conductor) async throws {
+    try await conductor.apply(
+      try read(secretive, environment: ["K": "unusual-4711"]), ApplyOptions(), shown: { _ in }, progress: { _ in })
+  }
+
+  @Test func secretsThatCannotBeOpenedFailTheirFleetAlone() async throws {
+    let first = try await stand.conductor()
+    try await applySecretive(first)
+    try await first.apply(plain)
+    try FileManager.default.removeItem(atPath: stand.directories.key)
+    for zone in ["f-a-1", "g-b-1"] { stand.driver.loseKeeper(zone) }
+    let next = try await stand.conductor()
+    for _ in 0..<3 { await next.tick() }
+    #expect(stand.driver.starts("g-b-1") == 2, "the other fleet is mended")
+    #expect(stand.driver.starts("f-a-1") == 1, "started without its secrets")
+    let told = try await next.allEvents().filter { $0.kind == "fleet.failed" }
+    #expect(told.map(\.fleet) == ["f"] && told[0].text.contains("apply the manifest again"), "\(told)")
+    // What it says helps.
+    try await applySecretive(next)
+    #expect(stand.driver.starts("f-a-1") == 2)
+    let last = try await stand.conductor()
+    await last.tick()
+    #expect(try await last.allEvents().filter { $0.kind == "fleet.failed" }.count == 1)
+    try FileManager.default.removeItem(atPath: stand.directories.key)
+    try await (try await stand.conductor()).down("f", volumes: true) { _ in }
+    #expect(stand.driver.look { $0.zones["f-a-1"] == nil })
+  }
+
+  @Test func aRecordThatCannotBeReadIsSetAside() async throws {
+    let first = try await stand.conductor()
+    try await first.apply(two)
+    try await first.apply(plain)
+    let store = try SQLiteStore(path: stand.directories.database)
+    for key in ["fleets/f", "zones/f/f-web-1", "events/99999999999999999999"] {
+      try await store.commit([.put(key, [0])])
+    }
+    let next = try await stand.conductor()
+    #expect(await next.names == ["g"])
+    let told = try await next.allEvents().filter { $0.kind == "fleet.failed" }
+    #expect(
+      told.map(\.fleet) == ["f", "f"] && told[0].text.hasPrefix("cannot read fleets/f from the state: "), "\(told)")
+    #expect(try await store.list("aside/").map(\.key).contains("aside/fleets/f"))
+    await #expect(throws: FleetError.self) { try await next.down("f", volumes: false) { _ in } }
+    let calls = stand.driver.calls
+    try await next.apply(two)
+    #expect(stand.driver.calls == calls, "its zones were there all the time")
+    try await next.down("g", volumes: true) { _ in }
+    #expect(await !next.isEmpty)
+    try await next.down("f", volumes: true) { _ in }
+    #expect(await next.isEmpty)
+    #expect(try await store.list("aside/").map(\.key) == ["aside/events/99999999999999999999"])
+  }
+
   @Test func secretsAreFilesOfTheOwnerInMemoryAndGoWithTheFleet() async throws {
     let conductor = try await stand.conductor()
     let text = WrongManifest.header + "  services: {a: {secrets: [k]}}\n  secrets: {k: {environment: K}}\n"
