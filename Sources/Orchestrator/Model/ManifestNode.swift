@@ -97,9 +97,13 @@ struct ManifestNode {
     return value
   }
 
+  /// A span of time, of less than `Units.longest` seconds.
   func seconds() throws(ManifestProblem) -> Double {
     guard let scalar = node.scalar, let value = Units.seconds(scalar.string) else {
       throw wrong("a time such as 30s or 1m30s")
+    }
+    guard value < Units.longest else {
+      throw problem("\(name) is \(scalar.string); it must be shorter than \(Units.text(seconds: Units.longest))")
     }
     return value
   }

@@ -3,6 +3,10 @@ public func durationText(_ seconds: Double) -> String { Units.text(seconds: seco
 
 /// The spellings of time, sizes and command lines that Compose's specification has.
 enum Units {
+  /// No span of time in a manifest is as long: seconds, as with a zone's stop_grace_period. Whoever counts in milliseconds
+  /// or nanoseconds has room for it.
+  static let longest = 1e6
+
   /// `1h30m`, `1m30s`, `500ms`, `10us`: seconds (compose-spec, "Specifying durations").
   static func seconds(_ text: String) -> Double? {
     let factors = ["h": 3600.0, "m": 60, "s": 1, "ms": 0.001, "us": 0.000_001]

@@ -53,11 +53,14 @@ struct BalancerControl: Sendable {
     }
   }
 
+  /// What a balancer was told last; nil where there is none.
+  func file(of balancer: Balancer) -> BalancerFile? { try? BalancerFile.read(path(balancer.fleet, balancer.service)) }
+
   /// Tells a balancer where its ports lead now; nothing where nothing changed.
   func feed(_ balancer: Balancer, _ backends: [[Endpoint]]) throws(FleetError) {
     let path = path(balancer.fleet, balancer.service)
     let file = BalancerFile(balancer: balancer, backends: backends)
-    guard FileSystem.exists(path), (try? BalancerFile.read(path)) != file else { return }
+    guard FileSystem.exists(path), self.file(of: balancer) != file else { return }
     try file.write(path)
   }
 

@@ -53,8 +53,12 @@ public actor Conductor {
     var record: FleetRecord
     /// The store's revision of the record.
     var revision: Int64
+    /// The files with its secrets were written by this daemon.
+    var hasSecrets = false
   }
   var fleets: [String: Fleet] = [:]
+  /// Fleets of which a record could not be read and is kept until they are applied and taken down.
+  var setAside: Set<String> = []
   var zoneRecords: [String: ZoneRecord] = [:]
   var zones: [String: ObservedZone] = [:]
   var health: [String: Health] = [:]
@@ -79,15 +83,19 @@ public actor Conductor {
     }
   }
 
-  /// Reads what is wanted, and takes over the zones and balancers that are there already.
+  /// Reads what is wanted, and takes over the zones and balancers that are there already. What is wrong with one fleet is told
+  /// of that fleet, and the daemon is there for it to be applied again or taken down.
   public func load() async throws(FleetError) {
-    for (record, revision) in try await records.fleets() {
-      fleets[record.spec.name] = Fleet(record: record, revision: revision)
-      if record.wanted == .running {
-        try writeSecrets(record.spec.name, try await records.secrets(of: record.spec.name))
-      }
+    let (knownFleets, knownZones) = (try await records.fleets(), try await records.zones())
+    for (record, revision) in knownFleets.found { fleets[record.spec.name] = Fleet(record: record, revision: revision) }
+    for (record, _) in knownZones.found { zoneRecords[record.name] = record }
+    setAside = try await records.fleetsSetAside()
+    for aside in knownFleets.aside + knownZones.aside {
+      await events.add("fleet.failed", fleet: aside.fleet, aside.description)
     }
-    for record in try await records.zones() { zoneRecords[record.name] = record }
+    for (name, fleet) in fleets.sorted(by: { $0.key < $1.key }) where fleet.record.wanted == .running {
+      do { try await giveSecrets(name) } catch { await noteFailure(name, error) }
+    }
     let found = try await node.call { try $0.list() }
     for zone in found {
       guard let record = zoneRecords[zone.name], zone.spec.fleet == record.fleet, zone.isLive else { continue }
@@ -95,11 +103,18 @@ public actor Conductor {
         await events.add("zone.adopted", fleet: record.fleet, zone: zone.name, "it was running all the time")
       }
     }
+    adoptServing(found)
     await note(found)
   }
 
   func writeSecrets(_ fleet: String, _ secrets: [String: [UInt8]]) throws(FleetError) {
     try SecretFiles(directories: directories).write(secrets, of: fleet)
+    fleets[fleet]?.hasSecrets = true
+  }
+
+  /// Writes the secrets that the state has: their files go with the machine's memory.
+  private func giveSecrets(_ fleet: String) async throws(FleetError) {
+    try writeSecrets(fleet, try await records.secrets(of: fleet))
   }
 
   /// One look at everything, and one try at whatever is not as it should be.
@@ -122,6 +137,8 @@ public actor Conductor {
     case .volumesOnly: return
     case .down: try await finishDown(name) { _ in }
     case .running:
+      // Without them its zones would be started to find nothing.
+      if !fleet.hasSecrets { try await giveSecrets(name) }
       let plan = try await plan(for: fleet.record, previous: fleet.record.spec, isAsked: false)
       // What failed is told and tried again by itself, later each time; the rest of the fleet is looked at as ever.
       if !plan.changes.isEmpty { _ = try await carryOut(plan, for: fleet.record.spec, deadline: nil) { _ in } }
@@ -139,7 +156,7 @@ public actor Conductor {
   /// No fleet runs or is on its way down.
   public var isIdle: Bool { !fleets.values.contains { $0.record.wanted != .volumesOnly } }
   /// Nothing at all is left to remember.
-  public var isEmpty: Bool { fleets.isEmpty }
+  public var isEmpty: Bool { fleets.isEmpty && setAside.isEmpty }
 
   /// Ends the streams of those who follow.
   func finishEvents() async { await events.finish() }

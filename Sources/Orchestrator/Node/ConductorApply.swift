@@ -53,7 +53,7 @@ extension Conductor {
     let (record, previous) = try await candidate(manifest)
     let plan = try await plan(for: record, previous: previous?.spec, isAsked: true)
     await shown(PlanReply(fleet: name, changes: plan.summary))
-    if record != previous || plan.changes.isEmpty == false {
+    if record != previous || !plan.changes.isEmpty || fleets[name]?.hasSecrets != true {
       let revision = try await records.put(record, secrets: manifest.secrets, after: fleets[name]?.revision)
       fleets[name] = Fleet(record: record, revision: revision)
       failures[name] = nil
@@ -130,6 +130,9 @@ extension Conductor {
   public func down(_ name: String, volumes: Bool, progress: @escaping ProgressReport) async throws(FleetError) {
     try await locks.with(name) { () async throws(FleetError) in
       guard var fleet = await self.fleets[name] else {
+        if await self.setAside.contains(name) {
+          throw .failed("cannot take '\(name)' down: its record could not be read (apply its manifest again first)")
+        }
         throw .notFound("there is no fleet '\(name)'\(hint(for: name, in: await self.fleets.keys))")
       }
       if fleet.record.wanted == .volumesOnly, !volumes {
@@ -177,6 +180,7 @@ extension Conductor {
     if left.isEmpty {
       try await records.remove(fleet: name)
       fleets[name] = nil
+      setAside.remove(name)
     } else {
       fleet.record.wanted = .volumesOnly
       fleet.record.volumes = left

@@ -18,7 +18,7 @@ extension Conductor {
     }
     noteRest(Clock.realtimeNanoseconds())
     calm(Clock.realtimeNanoseconds())
-    await keepChecks()
+    await keepChecks(before)
     feedBalancers()
   }
 
@@ -90,12 +90,14 @@ extension Conductor {
     if old?.state == .healthy, old?.failures == 0, new.failures == 1 {
       await events.add("zone.check_failed", fleet: record.fleet, zone: zone, new.why ?? "its check fails")
     }
-    if old?.state != new.state { feedBalancers() }
+    if old?.serves != new.serves { feedBalancers() }
   }
 
-  private func keepChecks() async {
+  /// - Parameter before: the zones as they were seen before this look.
+  private func keepChecks(_ before: [String: ObservedZone]) async {
     var subjects: [HealthKeeper.Subject] = []
     var states: [String: Health] = [:]
+    var serving: Set<String> = []
     for (name, record) in zoneRecords {
       guard let fleet = fleets[record.fleet]?.record, fleet.wanted == .running,
         let service = fleet.spec.services[record.service], let zone = zones[name]
@@ -106,8 +108,9 @@ extension Conductor {
       }
       guard zone.state == .running else { continue }
       subjects.append(.init(zone: name, startId: zone.startId, check: check, endpoints: endpoints(zone, service)))
+      if before[name]?.startId == zone.startId, health[name]?.serves == true { serving.insert(name) }
     }
-    await checks.keep(subjects)
+    await checks.keep(subjects, serving: serving)
     let kept = await checks.health
     for subject in subjects { states[subject.zone] = kept[subject.zone] ?? Health(.starting) }
     health = states
@@ -130,18 +133,37 @@ extension Conductor {
 
   // MARK: balancers
 
-  /// For each listener the replicas that serve: running, and healthy where there is a check.
+  /// For each listener the replicas that serve: running, and healthy where there is a check that was made.
   func backends(of balancer: Balancer) -> [[Endpoint]] {
     let replicas = zoneRecords.values.filter { $0.fleet == balancer.fleet && $0.service == balancer.service }
       .sorted { $0.ordinal < $1.ordinal }
     let serving = replicas.compactMap { record -> ObservedZone? in
-      guard let zone = zones[record.name], zone.state == .running else { return nil }
-      switch health[record.name]?.state {
-      case .healthy, .unchecked: return zone
-      case .starting, .unhealthy, nil: return nil
+      guard let zone = zones[record.name], zone.state == .running, health[record.name]?.serves == true else {
+        return nil
       }
+      return zone
     }
     return balancer.listeners.map { listener in serving.compactMap { endpoint($0, listener.zonePort) } }
+  }
+
+  /// What a daemon before this one led clients to goes on serving, as long as it is of the start that it knew.
+  func adoptServing(_ found: [ObservedZone]) {
+    for (zone, service, spec) in found.compactMap({ owned($0) }) where zone.startId == zoneRecords[zone.name]?.startId {
+      guard let balancer = spec.balancer(of: service), let file = balancers.file(of: balancer) else { continue }
+      let served = zip(file.balancer.listeners, file.backends).contains { listener, backends in
+        endpoint(zone, listener.zonePort).map(backends.contains) ?? false
+      }
+      guard served else { continue }
+      zones[zone.name] = zone
+      health[zone.name] = Health(.healthy)
+    }
+  }
+
+  private func owned(_ zone: ObservedZone) -> (ObservedZone, service: String, FleetSpec)? {
+    guard zone.state == .running, let record = zoneRecords[zone.name], zone.spec.fleet == record.fleet,
+      let fleet = fleets[record.fleet]?.record, fleet.wanted == .running
+    else { return nil }
+    return (zone, record.service, fleet.spec)
   }
 
   func feedBalancers() {

@@ -29,15 +29,19 @@ actor HealthKeeper {
 
   var health: [String: Health] { watches.mapValues(\.health) }
 
-  /// Watches exactly these from now on. One that was started anew or has another check begins from the start.
-  func keep(_ subjects: [Subject]) {
+  /// Watches exactly these from now on. One that was started anew or has another check begins from the start; that nobody has
+  /// looked at it yet does not mean that it does not serve.
+  /// - Parameter serving: of these, the ones that have served since their start.
+  func keep(_ subjects: [Subject], serving: Set<String> = []) {
     let wanted = Dictionary(subjects.map { ($0.zone, $0) }) { first, _ in first }
     for (zone, watch) in watches where wanted[zone] != watch.subject {
       watch.task.cancel()
       watches[zone] = nil
     }
     for (zone, subject) in wanted where watches[zone] == nil {
-      watches[zone] = Watch(subject: subject, task: Task { await self.run(subject) }, health: Health(.starting))
+      var health = Health(.starting)
+      if serving.contains(zone) { health.servedBefore = true }
+      watches[zone] = Watch(subject: subject, task: Task { await self.run(subject) }, health: health)
     }
   }
 
@@ -58,6 +62,7 @@ actor HealthKeeper {
         let counts = health.state != .starting || age() >= check.startPeriod + lastCounted + check.interval
         if counts {
           health.failures += 1
+          health.servedBefore = nil
           lastCounted += check.interval
           if health.failures >= check.retries { health.state = .unhealthy }
         }
@@ -71,7 +76,8 @@ actor HealthKeeper {
       } else {
         pause = check.interval
       }
-      do { try await Task.sleep(nanoseconds: UInt64(pause * 1e9)) } catch { return }
+      // A record of an earlier release may hold any time.
+      do { try await Task.sleep(nanoseconds: UInt64(min(pause, Units.longest) * 1e9)) } catch { return }
     }
   }
 }

@@ -37,8 +37,18 @@ public struct Change: Equatable, Sendable {
     switch action {
     case .create(let zone), .start(let zone, _), .set(let zone), .restart(let zone), .recreate(let zone): zone.spec.name
     case .remove(let zone): zone
-    case .startBalancer(let balancer), .stopBalancer(let balancer): "\(balancer.name) (balancer)"
+    case .startBalancer(let balancer), .stopBalancer(let balancer): Self.name(of: balancer)
     case .adopt(let service): service
+    }
+  }
+
+  static func name(of balancer: Balancer) -> String { "\(balancer.name) (balancer)" }
+
+  /// As the zone is to be; nil where it is about no zone, or about its end.
+  var zone: DesiredZone? {
+    switch action {
+    case .create(let zone), .start(let zone, _), .set(let zone), .restart(let zone), .recreate(let zone): zone
+    case .remove, .startBalancer, .stopBalancer, .adopt: nil
     }
   }
 }

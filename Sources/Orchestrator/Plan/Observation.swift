@@ -41,11 +41,22 @@ public struct Health: Codable, Equatable, Sendable {
   public var failures = 0
   /// Why the last failed check failed.
   public var why: String?
+  /// In `starting`: it served before anybody looked at it with this check, and goes on until a failure counts.
+  public var servedBefore: Bool?
 
   public init(_ state: State, failures: Int = 0, why: String? = nil) {
     self.state = state
     self.failures = failures
     self.why = why
+  }
+
+  /// Clients are led to it.
+  var serves: Bool {
+    switch state {
+    case .unchecked, .healthy: true
+    case .starting: servedBefore == true
+    case .unhealthy: false
+    }
   }
 }
 

@@ -38,14 +38,14 @@ public struct Planner: Sendable {
     for service in fleet.services.keys { desired[service] = fleet.zones(of: service, on: placement) }
     try refuseForeign(desired)
 
-    add(balancersToStop())
-    for group in removals(desired) { add(group) }
-
     var changes: [String: [Change]] = [:]
     for service in fleet.servicesInOrder { changes[service] = changed(desired[service] ?? []) }
-    add(
-      fleet.servicesInOrder.flatMap { service in changes[service]!.filter { $0.effect == .live } + policyChange(service)
-      })
+    let gone = gone(desired)
+    // Before anything is stopped, made or removed: a port that goes from one to another is away for a moment.
+    let handover = PortHandover(self, changes, gone: gone)
+    add(handover.drops)
+    add(handover.takes + fleet.servicesInOrder.flatMap { policyChange($0) })
+    for group in removals(gone, desired) { add(group) }
 
     for service in fleet.servicesInOrder {
       let waits = fleet.services[service]!.dependsOn.sorted { $0.key < $1.key }.map { Wait.service($0.key, $0.value) }
@@ -65,7 +65,7 @@ public struct Planner: Sendable {
         others.append(change.name)
         add([change])
       }
-      add(balancerToStart(service))
+      if let balancer = handover.later[service] { add([balancer]) }
     }
     return plan
   }
@@ -82,11 +82,14 @@ public struct Planner: Sendable {
 
   // MARK: what goes
 
-  private func removals(_ desired: [String: [DesiredZone]]) -> [[Change]] {
+  private func gone(_ desired: [String: [DesiredZone]]) -> [ObservedZone] {
     let kept = Set(desired.values.joined().map(\.spec.name))
-    let gone = observed.zones.values.filter {
+    return observed.zones.values.filter {
       $0.spec.fleet == fleet.name && !kept.contains($0.name) && isDue($0.name)
-    }
+    }.sorted { $0.name < $1.name }
+  }
+
+  private func removals(_ gone: [ObservedZone], _ desired: [String: [DesiredZone]]) -> [[Change]] {
     let byService = Dictionary(grouping: gone) { $0.spec.labels[FleetSpec.serviceLabel] ?? "" }
     // Users go before what they use.
     let order = (previous ?? fleet).servicesInOrder.reversed() + byService.keys.sorted()
@@ -94,7 +97,7 @@ public struct Planner: Sendable {
     return order.compactMap { service in
       guard done.insert(service).inserted, let zones = byService[service] else { return nil }
       let isKept = fleet.services[service] != nil
-      return zones.sorted { $0.name < $1.name }.map { zone in
+      return zones.map { zone in
         Change(
           effect: .remove, action: .remove(zone: zone.name), service: service,
           reasons: [
@@ -103,26 +106,6 @@ public struct Planner: Sendable {
           downtime: isKept && !(desired[service] ?? []).isEmpty ? 0 : zone.spec.stopGrace)
       }
     }
-  }
-
-  private func balancersToStop() -> [Change] {
-    observed.balancers.sorted { $0.key < $1.key }.compactMap { service, running in
-      let wanted = fleet.balancer(of: service)
-      guard wanted != running else { return nil }
-      let stop = Change(
-        effect: wanted == nil ? .remove : .restart, action: .stopBalancer(running), service: service,
-        reasons: [wanted == nil ? "no port is shared by replicas" : "ports"], downtime: wanted == nil ? 0 : 1)
-      return isDue(stop.name) ? stop : nil
-    }
-  }
-
-  private func balancerToStart(_ service: String) -> [Change] {
-    guard let wanted = fleet.balancer(of: service), observed.balancers[service] != wanted else { return [] }
-    let ports = wanted.listeners.map { String($0.hostPort) }.joined(separator: ", ")
-    let start = Change(
-      effect: .create, action: .startBalancer(wanted), service: service,
-      reasons: ["port \(ports) is shared by its replicas"], downtime: 0)
-    return isDue(start.name) ? [start] : []
   }
 
   // MARK: what differs
@@ -160,7 +143,7 @@ public struct Planner: Sendable {
   }
 
   /// - Parameter name: a change's.
-  private func isDue(_ name: String) -> Bool { isAsked || observed.healing[name]?.isDue(at: now) ?? true }
+  func isDue(_ name: String) -> Bool { isAsked || observed.healing[name]?.isDue(at: now) ?? true }
 
   /// A change that stops a zone: where others serve meanwhile, the service is not away.
   private func deep(_ effect: Change.Effect, _ reasons: [String], _ zone: DesiredZone, _ there: ObservedZone) -> Change

@@ -38,6 +38,18 @@ public struct FleetEvent: Codable, Equatable, Sendable {
   public var text: String
 }
 
+/// An entry that could not be read, and lies at `aside/KEY` now: in nobody's way, and not lost.
+struct SetAside: Sendable {
+  var key: String
+  var why: String
+
+  /// Whose it is: what follows `fleets/`, `zones/`.
+  var fleet: String { FleetRecords.fleet(ofKey: key) }
+  var description: String {
+    "cannot read \(key) from the state: \(why) (it is kept as aside/\(key); apply the manifest again)"
+  }
+}
+
 /// The fleets' own words over the store's keys.
 struct FleetRecords: Sendable {
   let store: any Store
@@ -47,10 +59,23 @@ struct FleetRecords: Sendable {
 
   // MARK: fleets
 
-  func fleets() async throws(FleetError) -> [(record: FleetRecord, revision: Int64)] {
-    var fleets: [(FleetRecord, Int64)] = []
-    for entry in try await list("fleets/") { fleets.append((try decode(FleetRecord.self, entry), entry.revision)) }
+  func fleets() async throws(FleetError) -> (found: [(value: FleetRecord, revision: Int64)], aside: [SetAside]) {
+    try await readable("fleets/")
+  }
+
+  /// The fleets of which a record was set aside, now or by a daemon before.
+  func fleetsSetAside() async throws(FleetError) -> Set<String> {
+    var fleets: Set<String> = []
+    for prefix in ["fleets/", "zones/"] {
+      for entry in try await list(Self.aside + prefix) {
+        fleets.insert(Self.fleet(ofKey: String(entry.key.dropFirst(Self.aside.count))))
+      }
+    }
     return fleets
+  }
+
+  static func fleet(ofKey key: String) -> String {
+    key.split(separator: "/").dropFirst().first.map(String.init) ?? key
   }
 
   /// Writes a fleet and its secrets in one commit.
@@ -74,7 +99,10 @@ struct FleetRecords: Sendable {
   /// Removes the fleet with its zones' records and its secrets.
   func remove(fleet: String) async throws(FleetError) {
     var keys = ["fleets/\(fleet)"]
-    for prefix in ["zones/\(fleet)/", "secrets/\(fleet)/"] { keys += try await list(prefix).map(\.key) }
+    for prefix in ["zones/\(fleet)/", "secrets/\(fleet)/", "\(Self.aside)zones/\(fleet)/"] {
+      keys += try await list(prefix).map(\.key)
+    }
+    keys.append("\(Self.aside)fleets/\(fleet)")
     _ = try await commit(keys.map { .delete($0) }, if: [])
   }
 
@@ -90,10 +118,8 @@ struct FleetRecords: Sendable {
 
   // MARK: zones
 
-  func zones() async throws(FleetError) -> [ZoneRecord] {
-    var records: [ZoneRecord] = []
-    for entry in try await list("zones/") { records.append(try decode(ZoneRecord.self, entry)) }
-    return records
+  func zones() async throws(FleetError) -> (found: [(value: ZoneRecord, revision: Int64)], aside: [SetAside]) {
+    try await readable("zones/")
   }
 
   func put(_ record: ZoneRecord) async throws(FleetError) {
@@ -107,9 +133,9 @@ struct FleetRecords: Sendable {
   // MARK: events
 
   func events() async throws(FleetError) -> [FleetEvent] {
-    var events: [FleetEvent] = []
-    for entry in try await list("events/") { events.append(try decode(FleetEvent.self, entry)) }
-    return events
+    // One that cannot be read is history that is lost, and no reason to lose the rest.
+    let events: [(value: FleetEvent, revision: Int64)] = try await readable("events/").found
+    return events.map(\.value)
   }
 
   func append(_ event: FleetEvent) async throws(FleetError) {
@@ -139,9 +165,20 @@ struct FleetRecords: Sendable {
     do { return Array(try JSONEncoder().encode(value)) } catch { throw .failed("cannot write the state: \(error)") }
   }
 
-  private func decode<Value: Decodable>(_ type: Value.Type, _ entry: StoreEntry) throws(FleetError) -> Value {
-    do { return try JSONDecoder().decode(type, from: Data(entry.value)) } catch {
-      throw .failed("cannot read \(entry.key) from the state: \(error)")
+  private static let aside = "aside/"
+
+  /// What can be read; the rest is set aside, so that one bad entry is not the end of every daemon.
+  private func readable<Value: Decodable>(_ prefix: String) async throws(FleetError)
+    -> (found: [(value: Value, revision: Int64)], aside: [SetAside])
+  {
+    var found: [(value: Value, revision: Int64)] = []
+    var aside: [SetAside] = []
+    for entry in try await list(prefix) {
+      do { found.append((try JSONDecoder().decode(Value.self, from: Data(entry.value)), entry.revision)) } catch {
+        aside.append(SetAside(key: entry.key, why: "\(error)"))
+        _ = try await commit([.delete(entry.key), .put(Self.aside + entry.key, entry.value)], if: [])
+      }
     }
+    return (found, aside)
   }
 }

@@ -38,10 +38,15 @@ public struct Execution: ~Copyable {
   /// Readable when the command has ended.
   public var socket: CInt { link.socket.raw }
 
+  /// As poll(2) takes them: at most 24 days.
+  static func milliseconds(_ seconds: Double) -> CInt {
+    seconds * 1000 < Double(CInt.max) ? CInt(max(0, seconds * 1000)) : .max
+  }
+
   /// - Parameter timeout: seconds; nil waits for ever.
   /// - Returns: nil where the time ran out.
   public borrowing func wait(timeout: Double? = nil) throws(ZoneError) -> ExitStatus? {
-    let limit = timeout.map { CInt(max(0, $0 * 1000)) } ?? -1
+    let limit = timeout.map { Self.milliseconds($0) } ?? -1
     do throws(SyscallError) {
       while true {
         switch try link.receive(timeout: limit) {

@@ -11,8 +11,9 @@ struct Stand: Sendable {
   let folder = Folder()
   let driver = SimulatedDriver()
 
+  var directories: FleetDirectories { FleetDirectories(data: "\(folder.path)/data", run: "\(folder.path)/run") }
+
   func conductor() async throws -> Conductor {
-    let directories = FleetDirectories(data: "\(folder.path)/data", run: "\(folder.path)/run")
     try directories.make()
     let conductor = try await Conductor(
       ConductorSetup(
@@ -131,6 +132,48 @@ private let two =
     #expect(try await next.tick { self.stand.driver.starts("f-web-1") == 1 })
     #expect(stand.driver.starts("f-db-1") == 1)
     #expect(try await next.plan(try read(two)).changes.isEmpty)
+  }
+
+  private func checked(_ interval: String, ports: String = "") -> String {
+    WrongManifest.header + """
+        services:
+          web: {deploy: {replicas: 2}, healthcheck: {test: [CMD, ok], interval: \(interval), retries: 1000}\(ports)}
+
+      """
+  }
+  private let shared = Balancer(fleet: "f", service: "web", listeners: [.init(hostPort: 18096, zonePort: 80)])
+  private func sicken() { stand.driver.look { $0.sick = ["f-web-1", "f-web-2"] } }
+
+  @Test func anotherCheckTakesNobodyOutOfTheBalancer() async throws {
+    let conductor = try await stand.conductor()
+    try await conductor.apply(checked("1m"))
+    #expect(await conductor.backends(of: shared)[0].count == 2)
+    // No check succeeds any more, and for a minute no failure counts.
+    sicken()
+    try await conductor.apply(checked("2m"), wait: false)
+    #expect(await conductor.backends(of: shared)[0].count == 2)
+    #expect(await conductor.observed.isUp("f-web-1") == false, "apply waits for the new check")
+    try await conductor.apply(checked("50ms"), wait: false)
+    #expect(try await conductor.tick { await conductor.backends(of: self.shared)[0].isEmpty })
+  }
+
+  @Test func anotherDaemonTakesNobodyOutOfTheBalancer() async throws {
+    let first = try await stand.conductor()
+    // Its balancer is no program; the rest is there.
+    await #expect(throws: FleetError.self) { try await first.apply(checked("1m", ports: ", ports: [\"18096:80\"]")) }
+    #expect(["f-web-1", "f-web-2"].map(stand.driver.starts) == [1, 1])
+    sicken()
+    let addresses = stand.driver.look { state in ["f-web-1", "f-web-2"].compactMap { state.zones[$0]?.addresses.first }
+    }
+    for folder in ["\(stand.directories.runDirectory)/balance", stand.directories.balancers("f")] {
+      try FleetDirectories.makePrivate(folder)
+    }
+    try BalancerFile(balancer: shared, backends: [addresses.map { Endpoint(host: $0, port: 80) }]).write(
+      "\(stand.directories.balancers("f"))/web.json")
+    // One was started again while no daemon lived: nobody knows of it yet.
+    stand.driver.restartByKeeper("f-web-2")
+    let next = try await stand.conductor()
+    #expect(await next.backends(of: shared) == [[Endpoint(host: addresses[0], port: 80)]])
   }
 
   @Test func whoCannotStartKeepsNobodyElseFromIt() async throws {
@@ -303,6 +346,68 @@ private let two =
     for _ in 0..<3 { await conductor.tick() }
     #expect(stand.driver.starts("f-job-1") == 1)
     #expect(stand.driver.starts("f-after-1") == 1)
+  }
+
+  private let secretive =
+    WrongManifest.header + """
+        services: {a: {restart: always, secrets: [k]}}
+        secrets: {k: {environment: K}}
+
+      """
+  private let plain =
+    WrongManifest.header.replacingOccurrences(of: "name: f", with: "name: g") + "  services: {b: {restart: always}}\n"
+
+  private func applySecretive(_ conductor: Conductor) async throws {
+    try await conductor.apply(
+      try read(secretive, environment: ["K": "unusual-4711"]), ApplyOptions(), shown: { _ in }, progress: { _ in })
+  }
+
+  @Test func secretsThatCannotBeOpenedFailTheirFleetAlone() async throws {
+    let first = try await stand.conductor()
+    try await applySecretive(first)
+    try await first.apply(plain)
+    try FileManager.default.removeItem(atPath: stand.directories.key)
+    for zone in ["f-a-1", "g-b-1"] { stand.driver.loseKeeper(zone) }
+    let next = try await stand.conductor()
+    for _ in 0..<3 { await next.tick() }
+    #expect(stand.driver.starts("g-b-1") == 2, "the other fleet is mended")
+    #expect(stand.driver.starts("f-a-1") == 1, "started without its secrets")
+    let told = try await next.allEvents().filter { $0.kind == "fleet.failed" }
+    #expect(told.map(\.fleet) == ["f"] && told[0].text.contains("apply the manifest again"), "\(told)")
+    // What it says helps.
+    try await applySecretive(next)
+    #expect(stand.driver.starts("f-a-1") == 2)
+    let last = try await stand.conductor()
+    await last.tick()
+    #expect(try await last.allEvents().filter { $0.kind == "fleet.failed" }.count == 1)
+    try FileManager.default.removeItem(atPath: stand.directories.key)
+    try await (try await stand.conductor()).down("f", volumes: true) { _ in }
+    #expect(stand.driver.look { $0.zones["f-a-1"] == nil })
+  }
+
+  @Test func aRecordThatCannotBeReadIsSetAside() async throws {
+    let first = try await stand.conductor()
+    try await first.apply(two)
+    try await first.apply(plain)
+    let store = try SQLiteStore(path: stand.directories.database)
+    for key in ["fleets/f", "zones/f/f-web-1", "events/99999999999999999999"] {
+      try await store.commit([.put(key, [0])])
+    }
+    let next = try await stand.conductor()
+    #expect(await next.names == ["g"])
+    let told = try await next.allEvents().filter { $0.kind == "fleet.failed" }
+    #expect(
+      told.map(\.fleet) == ["f", "f"] && told[0].text.hasPrefix("cannot read fleets/f from the state: "), "\(told)")
+    #expect(try await store.list("aside/").map(\.key).contains("aside/fleets/f"))
+    await #expect(throws: FleetError.self) { try await next.down("f", volumes: false) { _ in } }
+    let calls = stand.driver.calls
+    try await next.apply(two)
+    #expect(stand.driver.calls == calls, "its zones were there all the time")
+    try await next.down("g", volumes: true) { _ in }
+    #expect(await !next.isEmpty)
+    try await next.down("f", volumes: true) { _ in }
+    #expect(await next.isEmpty)
+    #expect(try await store.list("aside/").map(\.key) == ["aside/events/99999999999999999999"])
   }
 
   @Test func secretsAreFilesOfTheOwnerInMemoryAndGoWithTheFleet() async throws {

@@ -177,9 +177,97 @@ func plan(
     #expect(machine.observed.zones["f-web-1"]?.spec.publish == [PublishedPort(hostPort: 80, zonePort: 8000)])
     #expect(
       try shown(plan(web(2), after: web(1), on: machine)) == [
-        "live f-web-1: ports", "create f-web-2: it is not there",
-        "create f-web (balancer): port 80 is shared by its replicas",
+        "live f-web-1: ports", "create f-web (balancer): port 80 is shared by its replicas",
+        "create f-web-2: it is not there",
       ])
+    #expect(try plan(web(2), after: web(1), on: machine).changes.map(\.downtime) == [1, 0, 0])
+  }
+
+  @Test func fromTwoToOneThePortDoesNotWaitForAStop() throws {
+    var machine = Machine()
+    machine.carryOut(try plan(web(2), on: machine))
+    let back = try plan(web(1), after: web(2), on: machine)
+    #expect(
+      shown(back) == [
+        "remove f-web (balancer): no port is shared by replicas", "live f-web-1: ports",
+        "remove f-web-2: 1 replicas are wanted",
+      ])
+    #expect(back.changes.map(\.wave) == [0, 1, 2] && back.changes.map(\.downtime) == [1, 0, 0])
+  }
+
+  @Test func aBalancerWithAnotherPortDoesNotWaitForARollout() throws {
+    func fleet(_ port: UInt16, _ command: String) -> FleetSpec {
+      var fleet = web(2) { $0.ports = [ServicePort(hostAddress: nil, host: port...port, zone: 1...1, transport: .tcp)] }
+      fleet.services["app"] = Service()
+      fleet.services["app"]!.command = [command]
+      return fleet
+    }
+    var machine = Machine()
+    machine.carryOut(try plan(fleet(80, "x"), on: machine))
+    #expect(
+      try shown(plan(fleet(81, "y"), after: fleet(80, "x"), on: machine)) == [
+        "restart f-web (balancer): ports", "create f-web (balancer): port 81 is shared by its replicas",
+        "restart f-app-1: command",
+      ])
+  }
+
+  /// Two services with a port each, or none.
+  private func pair(_ a: UInt16?, _ b: UInt16?, command: String = "x") -> FleetSpec {
+    var fleet = FleetSpec(name: "f")
+    for (name, port) in [("a", a), ("b", b)] {
+      var service = Service()
+      service.ports = port.map { [ServicePort(hostAddress: nil, host: $0...$0, zone: 80...80, transport: .tcp)] } ?? []
+      fleet.services[name] = service
+    }
+    fleet.services["a"]!.command = [command]
+    return fleet
+  }
+
+  @Test func aPortMovesThoughItsHolderIsToBeRestarted() throws {
+    var machine = Machine()
+    machine.carryOut(try plan(pair(80, nil), on: machine))
+    #expect(
+      try shown(plan(pair(nil, 80, command: "y"), after: pair(80, nil), on: machine)) == [
+        "live f-a-1: ports", "live f-b-1: ports", "restart f-a-1: command, ports",
+      ])
+  }
+
+  @Test func twoSwapTheirPorts() throws {
+    var machine = Machine()
+    machine.carryOut(try plan(pair(80, 81), on: machine))
+    let swap = try plan(pair(81, 80), after: pair(80, 81), on: machine)
+    #expect(swap.waves.map { $0.map(\.name) } == [["f-a-1", "f-b-1"], ["f-a-1", "f-b-1"]])
+    #expect(swap.waves[0].allSatisfy { $0.zone?.spec.publish == [] })
+    // Nobody else wants it: one step, which the runtime does at once.
+    #expect(try plan(pair(82, 81), after: pair(80, 81), on: machine).changes.map(\.name) == ["f-a-1"])
+  }
+
+  @Test(arguments: UInt64(0)..<300) func noPortIsTakenWhileAnotherHasIt(seed: UInt64) throws {
+    var random = Random(state: seed)
+    var machine = Machine()
+    var previous: FleetSpec?
+    for _ in 0..<5 {
+      let wanted = fleet(&random)
+      let whole = try plan(wanted, after: previous, on: machine)
+      for wave in whole.waves {
+        var holders: [UInt16: String] = [:]
+        for (name, zone) in machine.observed.zones where zone.isLive {
+          for port in zone.spec.publish { holders[port.hostPort] = name }
+        }
+        for balancer in machine.observed.balancers.values {
+          for listener in balancer.listeners { holders[listener.hostPort] = Change.name(of: balancer) }
+        }
+        for change in wave {
+          var ports = change.zone?.spec.publish.map(\.hostPort) ?? []
+          if case .startBalancer(let balancer) = change.action { ports = balancer.listeners.map(\.hostPort) }
+          for port in ports {
+            #expect(holders[port] == nil || holders[port] == change.name, "\(change.name) takes \(port)")
+          }
+        }
+        machine.carryOut(Plan(fleet: "f", changes: wave))
+      }
+      previous = wanted
+    }
   }
 
   @Test func whatEachFieldCosts() throws {

@@ -126,6 +126,15 @@ private let wrongs: [WrongManifest] = [
     "bad time", "  services: {a: {stop_grace_period: soon}}\n",
     "fleet.yaml:5:37: spec.services.a.stop_grace_period wants a time such as 30s or 1m30s, not the text 'soon'"),
   .init(
+    "time that is too long", "  services: {a: {stop_grace_period: 277h46m40s}}\n",
+    "fleet.yaml:5:37: spec.services.a.stop_grace_period is 277h46m40s; it must be shorter than 277h46m40s"),
+  .init(
+    "interval that is too long", "  services: {a: {healthcheck: {tcp: 1, interval: 5200000h}}}\n",
+    "fleet.yaml:5:50: spec.services.a.healthcheck.interval is 5200000h; it must be shorter than 277h46m40s"),
+  .init(
+    "timeout that is too long", "  services: {a: {healthcheck: {tcp: 1, timeout: 600h}}}\n",
+    "fleet.yaml:5:49: spec.services.a.healthcheck.timeout is 600h; it must be shorter than 277h46m40s"),
+  .init(
     "bad size", "  services: {a: {mem_limit: 64x}}\n",
     "fleet.yaml:5:29: spec.services.a.mem_limit wants a size such as 64m or 1g, not the text '64x'"),
   .init(
