@@ -1,4 +1,3 @@
-internal import Dispatch
 internal import Glibc
 internal import LinuxNS
 public import ZoneRuntime
@@ -101,7 +100,7 @@ public struct MachineImporter {
 
   private func importTree(_ path: String, as name: ImageReference) throws {
     let importer = ImageImporter(store, notice: notice)
-    let isFolder = try path != "-" && FileSystem.status(path).st_mode & S_IFMT == S_IFDIR
+    let isFolder = path != "-" && (try? OwnedFD.open(path, O_PATH | O_DIRECTORY)) != nil
     guard isFolder else {
       _ = try importer.run(path, .tar, name: name.familiar)
       return

@@ -1,5 +1,4 @@
 internal import CLinuxNS
-internal import Dispatch
 internal import Glibc
 internal import LayerUnpacking
 internal import LinuxNS
@@ -147,7 +146,7 @@ extension VolumeKeeper {
     volume.labels = record?.labels ?? [:]
     let ground = try stored { () throws(ZoneError) in try self.ground(name) }
     if let disk = ground.disk {
-      volume.disk = Int64((try? FileSystem.status(disk))?.st_size ?? 0)
+      volume.disk = ((try? FileFacts.at(disk)) ?? nil)?.size ?? 0
     } else {
       volume.size = record?.size
     }
@@ -346,7 +345,7 @@ extension VolumeKeeper {
   /// A disk that nobody has mounted becomes another one: it may be full.
   private func replaceDisk(_ name: String, from blob: borrowing OwnedFD, force: Bool) throws(ZoneError) {
     if !force, try !isEmpty(try ground(name), name) { throw Self.hasFiles(name) }
-    let size = Int64((try? FileSystem.status(path(name)))?.st_size ?? 0)
+    let size = ((try? FileFacts.at(path(name))) ?? nil)?.size ?? 0
     let new = try begin(name, disk: size)
     do throws(ZoneError) {
       try fill(new, isDisk: true, name, from: blob)
@@ -412,11 +411,10 @@ extension VolumeKeeper {
 
   /// Of a disk, whose own directory our folders are in.
   private func keepingTime(of ground: Ground, _ body: () throws(ZoneError) -> Void) throws(ZoneError) {
-    let before = ground.disk == nil ? nil : try? FileSystem.status(ground.folder)
+    let before = ground.disk == nil ? nil : (try? FileFacts.at(ground.folder)) ?? nil
     try body()
     guard let before else { return }
-    let times = [before.st_atim, before.st_mtim]
-    utimensat(AT_FDCWD, ground.folder, times, 0)
+    try? FileSystem.setModified(ground.folder, before.modified)  // nothing but a time
   }
 
   /// Where a volume's files to be are put, and those that were. In a disk that is within the zones' sight: under names that
