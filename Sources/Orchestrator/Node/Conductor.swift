@@ -132,7 +132,7 @@ public actor Conductor {
 
   private func mend(_ name: String) async throws(FleetError) {
     guard let fleet = fleets[name] else { return }
-    if let failure = failures[name], !failure.healing.isDue(at: Clock.realtimeNanoseconds()) { return }
+    if let failure = failures[name], !failure.healing.isDue(at: now) { return }
     switch fleet.record.wanted {
     case .volumesOnly: return
     case .down: try await finishDown(name) { _ in }
@@ -149,7 +149,7 @@ public actor Conductor {
   private func noteFailure(_ name: String, _ error: FleetError) async {
     let attempts = (failures[name]?.healing.attempts ?? 0) + 1
     let isNews = failures[name]?.text != error.description
-    failures[name] = (Healing(attempts: attempts, last: Clock.realtimeNanoseconds()), error.description)
+    failures[name] = (Healing(attempts: attempts, last: now), error.description)
     if isNews { await events.add("fleet.failed", fleet: name, error.description) }
   }
 
@@ -167,13 +167,16 @@ public actor Conductor {
     await node.shutDown()
   }
 
+  /// What waiting and patience are counted by: a clock that is set back must not stop them. What people read has the date.
+  var now: UInt64 { Clock.monotonicNanoseconds() }
+
   // MARK: planning
 
   /// - Parameter isAsked: by a person, who is not told to wait.
   func plan(for record: FleetRecord, previous: FleetSpec?, isAsked: Bool) async throws(FleetError) -> Plan {
     var planner = Planner(
       fleet: record.spec, previous: previous, placement: placement(of: record),
-      observed: observation(of: record.spec.name), now: Clock.realtimeNanoseconds())
+      observed: observation(of: record.spec.name), now: now)
     planner.isAsked = isAsked
     return try planner.plan()
   }

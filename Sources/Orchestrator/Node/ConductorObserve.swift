@@ -16,8 +16,8 @@ extension Conductor {
       }
       await noteChange(of: zone, before: before[zone.name], record)
     }
-    noteRest(Clock.realtimeNanoseconds())
-    calm(Clock.realtimeNanoseconds())
+    noteRest(now)
+    calm(now)
     await keepChecks(before)
     feedBalancers()
   }

@@ -202,7 +202,7 @@ extension Conductor {
   }
 
   private func noteHealing(_ zone: String) {
-    healing[zone] = Healing(attempts: (healing[zone]?.attempts ?? 0) + 1, last: Clock.realtimeNanoseconds())
+    healing[zone] = Healing(attempts: (healing[zone]?.attempts ?? 0) + 1, last: now)
   }
 
   // MARK: waiting

@@ -239,6 +239,21 @@ private let two =
     #expect(try await next.plan(try read(other)).changes.isEmpty)
   }
 
+  @Test func patienceIsCountedByAClockThatNobodySets() async throws {
+    let conductor = try await stand.conductor()
+    stand.driver.look { $0.failing = ["create f-b-1"] }
+    await #expect(throws: FleetError.self) {
+      try await conductor.apply(WrongManifest.header + "  services: {a: {restart: always}, b: {}}\n")
+    }
+    stand.driver.finish("f-a-1", code: 1)
+    await conductor.tick()
+    let (rest, healing) = (await conductor.restingSince, await conductor.healing)
+    #expect(rest.keys.contains("f-a-1") && healing.keys.contains("f-b-1"))
+    let times = Array(rest.values) + healing.values.map(\.last)
+    #expect(times.allSatisfy { $0 <= Clock.monotonicNanoseconds() }, "\(times)")
+    #expect(await conductor.now <= Clock.monotonicNanoseconds())
+  }
+
   private func three(_ command: String) -> String {
     WrongManifest.header
       + "  services: {web: {restart: always, command: [\(command)], deploy: {replicas: 3}}}\n"
