@@ -67,6 +67,11 @@ public actor Conductor {
   var restingSince: [String: UInt64] = [:]
   /// Zones that a change of ours is about: what happens to them is no news.
   var working: Set<String> = []
+  /// How many looks were begun, and which of them was the last that was noted.
+  var looksBegun = 0
+  var lastLook = 0
+  /// What goes on by itself, by fleet.
+  private var mends: [String: Task<Void, Never>] = [:]
   /// A fleet of which nothing could be tried the last time, and what was said about it.
   var failures: [String: (healing: Healing, text: String)] = [:]
   private(set) var checks: HealthKeeper!
@@ -96,7 +101,7 @@ public actor Conductor {
     for (name, fleet) in fleets.sorted(by: { $0.key < $1.key }) where fleet.record.wanted == .running {
       do { try await giveSecrets(name) } catch { await noteFailure(name, error) }
     }
-    let found = try await node.call { try $0.list() }
+    let found = try await node.look { try $0.list() }
     for zone in found {
       guard let record = zoneRecords[zone.name], zone.spec.fleet == record.fleet, zone.isLive else { continue }
       if zone.startId == record.startId {
@@ -117,22 +122,34 @@ public actor Conductor {
     try writeSecrets(fleet, try await records.secrets(of: fleet))
   }
 
-  /// One look at everything, and one try at whatever is not as it should be.
+  /// One look at everything, and the beginning of one try at whatever is not as it should be. It is not waited for: a zone that
+  /// takes long to stop holds up its own fleet alone.
   public func tick() async {
     do { try await observe() } catch {
       logger.error("cannot look at the zones: \(error)")
       return
     }
-    for name in fleets.keys.sorted() where await !locks.isTaken(name) {
-      do { try await locks.with(name) { () async throws(FleetError) in try await self.mend(name) } } catch {
-        await noteFailure(name, error)
-      }
+    for name in fleets.keys.sorted() {
+      guard await !locks.isTaken(name), mends[name] == nil else { continue }
+      mends[name] = Task { await self.tryMending(name) }
     }
+  }
+
+  private func tryMending(_ name: String) async {
+    defer { mends[name] = nil }
+    do { try await locks.with(name) { () async throws(FleetError) in try await self.mend(name) } } catch {
+      await noteFailure(name, error)
+    }
+  }
+
+  /// Until what the ticks began is done.
+  func mendsEnded() async {
+    while let mend = mends.values.first { await mend.value }
   }
 
   private func mend(_ name: String) async throws(FleetError) {
     guard let fleet = fleets[name] else { return }
-    if let failure = failures[name], !failure.healing.isDue(at: Clock.realtimeNanoseconds()) { return }
+    if let failure = failures[name], !failure.healing.isDue(at: now) { return }
     switch fleet.record.wanted {
     case .volumesOnly: return
     case .down: try await finishDown(name) { _ in }
@@ -149,7 +166,7 @@ public actor Conductor {
   private func noteFailure(_ name: String, _ error: FleetError) async {
     let attempts = (failures[name]?.healing.attempts ?? 0) + 1
     let isNews = failures[name]?.text != error.description
-    failures[name] = (Healing(attempts: attempts, last: Clock.realtimeNanoseconds()), error.description)
+    failures[name] = (Healing(attempts: attempts, last: now), error.description)
     if isNews { await events.add("fleet.failed", fleet: name, error.description) }
   }
 
@@ -165,7 +182,11 @@ public actor Conductor {
     await checks.stop()
     await events.finish()
     await node.shutDown()
+    await mendsEnded()
   }
+
+  /// What waiting and patience are counted by: a clock that is set back must not stop them. What people read has the date.
+  var now: UInt64 { Clock.monotonicNanoseconds() }
 
   // MARK: planning
 
@@ -173,7 +194,7 @@ public actor Conductor {
   func plan(for record: FleetRecord, previous: FleetSpec?, isAsked: Bool) async throws(FleetError) -> Plan {
     var planner = Planner(
       fleet: record.spec, previous: previous, placement: placement(of: record),
-      observed: observation(of: record.spec.name), now: Clock.realtimeNanoseconds())
+      observed: observation(of: record.spec.name), now: now)
     planner.isAsked = isAsked
     return try planner.plan()
   }

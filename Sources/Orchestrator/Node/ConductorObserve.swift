@@ -5,19 +5,28 @@ internal import ZoneRuntime
 
 /// Looking: what the zones do, told as events, and what follows from it for checks and balancers.
 extension Conductor {
-  func observe() async throws(FleetError) { await note(try await node.call { try $0.list() }) }
+  func observe() async throws(FleetError) {
+    looksBegun += 1
+    let (look, busy) = (looksBegun, working)
+    let found = try await node.look { try $0.list() }
+    // One that began before what is known already would tell of the past.
+    guard look > lastLook else { return }
+    lastLook = look
+    await note(found, busy: busy)
+  }
 
-  func note(_ found: [ObservedZone]) async {
+  /// - Parameter busy: zones that a change of ours was about when the look began.
+  func note(_ found: [ObservedZone], busy: Set<String> = []) async {
     let before = zones
     zones = Dictionary(found.map { ($0.name, $0) }) { first, _ in first }
     for zone in found.sorted(by: { $0.name < $1.name }) {
-      guard let record = zoneRecords[zone.name], zone.spec.fleet == record.fleet, !working.contains(zone.name) else {
-        continue
-      }
+      guard let record = zoneRecords[zone.name], zone.spec.fleet == record.fleet,
+        !working.contains(zone.name), !busy.contains(zone.name)
+      else { continue }
       await noteChange(of: zone, before: before[zone.name], record)
     }
-    noteRest(Clock.realtimeNanoseconds())
-    calm(Clock.realtimeNanoseconds())
+    noteRest(now)
+    calm(now)
     await keepChecks(before)
     feedBalancers()
   }

@@ -68,7 +68,7 @@ extension Conductor {
     case .start(let zone, let haltFirst):
       await progress(Progress(name: name, text: "starting"))
       try await noteOwed(zone)
-      let there = try await node.call { driver in
+      let there = try await node.stop { driver in
         if haltFirst { try driver.halt(name) }
         return try driver.status(name)
       }
@@ -97,7 +97,7 @@ extension Conductor {
     case .recreate(let zone):
       await progress(Progress(name: name, text: "recreating"))
       try await noteOwed(zone)
-      try await node.call { driver in
+      try await node.stop { driver in
         if try driver.status(name)?.isLive == true { try driver.stop(name) }
         try driver.delete(name)
       }
@@ -132,7 +132,7 @@ extension Conductor {
   private func restart(_ zone: DesiredZone) async throws(FleetError) {
     let name = zone.spec.name
     try await noteOwed(zone)
-    let there = try await node.call { driver in
+    let there = try await node.stop { driver in
       let there = try driver.status(name)
       if there?.isLive == true { try driver.stop(name) }
       if there?.state == .unavailable { try driver.halt(name) }
@@ -163,7 +163,7 @@ extension Conductor {
   }
 
   func remove(_ zone: String) async throws(FleetError) {
-    try await node.call { driver in
+    try await node.stop { driver in
       guard let there = try driver.status(zone) else { return }
       if there.isLive { try driver.stop(zone) }
       try driver.delete(zone)
@@ -183,7 +183,7 @@ extension Conductor {
     async throws(FleetError)
   {
     let name = zone.spec.name
-    let there = try await node.call { try $0.status(name) }
+    let there = try await node.look { try $0.status(name) }
     var record = ZoneRecord(zone)
     record.startId = there?.startId
     record.everStarted = true
@@ -202,7 +202,7 @@ extension Conductor {
   }
 
   private func noteHealing(_ zone: String) {
-    healing[zone] = Healing(attempts: (healing[zone]?.attempts ?? 0) + 1, last: Clock.realtimeNanoseconds())
+    healing[zone] = Healing(attempts: (healing[zone]?.attempts ?? 0) + 1, last: now)
   }
 
   // MARK: waiting

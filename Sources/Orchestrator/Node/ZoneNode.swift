@@ -1,23 +1,36 @@
 internal import NIOPosix
 
-/// One machine's zones for asynchronous callers: the driver's blocking calls run on threads of their own, so that no
-/// zone that takes long to stop can hold up the daemon. Checks have their own threads: they may wait for a timeout.
+/// One machine's zones for asynchronous callers: the driver's blocking calls run on threads of their own, and each kind
+/// on its own: a stop may take its zone's grace and a check its timeout, while looking must always be possible.
 public struct ZoneNode: Sendable {
   public let driver: any ZoneDriver
-  private let calls: NIOThreadPool
-  private let checks: NIOThreadPool
+  private let looks = NIOThreadPool(numberOfThreads: 2)
+  private let calls = NIOThreadPool(numberOfThreads: 8)
+  private let stops = NIOThreadPool(numberOfThreads: 16)
+  private let checks = NIOThreadPool(numberOfThreads: 16)
+  private var pools: [NIOThreadPool] { [looks, calls, stops, checks] }
 
   public init(_ driver: any ZoneDriver) {
     self.driver = driver
-    calls = NIOThreadPool(numberOfThreads: 8)
-    checks = NIOThreadPool(numberOfThreads: 16)
-    calls.start()
-    checks.start()
+    for pool in pools { pool.start() }
   }
 
   public func shutDown() async {
-    try? await calls.shutdownGracefully()  // fails only where it was shut down already
-    try? await checks.shutdownGracefully()
+    for pool in pools { try? await pool.shutdownGracefully() }  // fails only where it was shut down already
+  }
+
+  /// What only looks.
+  func look<Value: Sendable>(_ body: @escaping @Sendable (any ZoneDriver) throws -> Value) async throws(FleetError)
+    -> Value
+  {
+    try await Self.run(looks, driver, body)
+  }
+
+  /// What may wait for a zone's end.
+  func stop<Value: Sendable>(_ body: @escaping @Sendable (any ZoneDriver) throws -> Value) async throws(FleetError)
+    -> Value
+  {
+    try await Self.run(stops, driver, body)
   }
 
   func call<Value: Sendable>(_ body: @escaping @Sendable (any ZoneDriver) throws -> Value) async throws(FleetError)

@@ -63,7 +63,7 @@ public struct Health: Codable, Equatable, Sendable {
 /// How often a zone was brought back by us, or a change failed, and when last.
 public struct Healing: Equatable, Sendable {
   public var attempts: Int
-  /// Nanoseconds since 1970.
+  /// As `Planner.now`.
   public var last: UInt64
 
   public init(attempts: Int, last: UInt64) {
@@ -85,7 +85,7 @@ public struct Observation: Sendable {
   public var balancers: [String: Balancer] = [:]
   public var health: [String: Health] = [:]
   public var healing: [String: Healing] = [:]
-  /// Since when a zone has been seen at rest without a break; nanoseconds since 1970.
+  /// Since when a zone has been seen at rest without a break; as `Planner.now`.
   public var restingSince: [String: UInt64] = [:]
 
   public init() {}

@@ -8,7 +8,7 @@ public struct Planner: Sendable {
   public var previous: FleetSpec?
   public var placement: Placement
   public var observed: Observation
-  /// Nanoseconds since 1970.
+  /// Nanoseconds by a clock that nobody sets (CLOCK_MONOTONIC): what is counted from it ends with the daemon.
   public var now: UInt64
   /// A person asks: what was tried just now is tried again at once, and what rests is started. Otherwise it has its time.
   public var isAsked = false

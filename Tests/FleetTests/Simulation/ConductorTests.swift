@@ -42,9 +42,15 @@ extension Conductor {
   /// Looks again and again until it is so, or 10 s have gone by.
   func tick(until isSo: () async throws -> Bool) async throws -> Bool {
     try await eventually(10) {
-      await tick()
+      await turn()
       return try await isSo()
     }
+  }
+
+  /// A tick, and what it began.
+  func turn() async {
+    await tick()
+    await mendsEnded()
   }
 }
 
@@ -86,7 +92,7 @@ private let two =
     try await stand.conductor().apply(two)
     let calls = stand.driver.calls
     let next = try await stand.conductor()
-    for _ in 0..<5 { await next.tick() }
+    for _ in 0..<5 { await next.turn() }
     try await next.apply(two)
     #expect(stand.driver.calls == calls)
     #expect(try await next.allEvents().filter { $0.kind == "zone.adopted" }.count == 3)
@@ -96,8 +102,8 @@ private let two =
     let conductor = try await stand.conductor()
     try await conductor.apply(two)
     stand.driver.restartByKeeper("f-web-1")
-    await conductor.tick()
-    await conductor.tick()
+    await conductor.turn()
+    await conductor.turn()
     let told = try await conductor.allEvents().filter { $0.kind == "zone.restarted" }
     #expect(told.map(\.zone) == ["f-web-1"])
     #expect(told.first?.text.contains("signal KILL") == true)
@@ -108,7 +114,7 @@ private let two =
     let conductor = try await stand.conductor()
     try await conductor.apply(two)
     stand.driver.loseKeeper("f-web-2")
-    for _ in 0..<5 { await conductor.tick() }
+    for _ in 0..<5 { await conductor.turn() }
     #expect(stand.driver.starts("f-web-2") == 2)
     #expect(stand.driver.calls.suffix(2) == ["halt f-web-2", "start f-web-2"])
   }
@@ -194,11 +200,11 @@ private let two =
     #expect(["f-db-1", "f-web-1"].map(stand.driver.starts) == [1, 1])
     #expect(!stand.driver.calls.contains("create f-report-1"), "what needs it was made")
     stand.driver.loseKeeper("f-web-1")
-    await conductor.tick()
+    await conductor.turn()
     #expect(stand.driver.starts("f-web-1") == 2, "mended though another cannot be")
     // A daemon that finds it so.
     stand.driver.loseKeeper("f-db-1")
-    await (try await stand.conductor()).tick()
+    await (try await stand.conductor()).turn()
     #expect(stand.driver.starts("f-db-1") == 2)
     #expect(stand.driver.starts("f-backup-1") == 0 && stand.driver.starts("f-report-1") == 0)
   }
@@ -219,10 +225,10 @@ private let two =
     await #expect(throws: FleetError.self) { try await conductor.apply(text("three")) }
     stand.driver.look { $0.failing = [] }
     let next = try await stand.conductor()
-    await next.tick()
+    await next.turn()
     #expect(stand.driver.starts("f-web-1") == 3, "by the next daemon")
     stand.driver.finish("f-web-1", code: 1)
-    for _ in 0..<3 { await next.tick() }
+    for _ in 0..<3 { await next.turn() }
     #expect(stand.driver.starts("f-web-1") == 3, "what ended by itself has its policy")
   }
 
@@ -234,9 +240,70 @@ private let two =
     await #expect(throws: FleetError.self) { try await conductor.apply(other) }
     stand.driver.look { $0.failing = [] }
     let next = try await stand.conductor()
-    await next.tick()
+    await next.turn()
     #expect(stand.driver.starts("f-web-1") == 2)
     #expect(try await next.plan(try read(other)).changes.isEmpty)
+  }
+
+  @Test func patienceIsCountedByAClockThatNobodySets() async throws {
+    let conductor = try await stand.conductor()
+    stand.driver.look { $0.failing = ["create f-b-1"] }
+    await #expect(throws: FleetError.self) {
+      try await conductor.apply(WrongManifest.header + "  services: {a: {restart: always}, b: {}}\n")
+    }
+    stand.driver.finish("f-a-1", code: 1)
+    await conductor.turn()
+    let (rest, healing) = (await conductor.restingSince, await conductor.healing)
+    #expect(rest.keys.contains("f-a-1") && healing.keys.contains("f-b-1"))
+    let times = Array(rest.values) + healing.values.map(\.last)
+    #expect(times.allSatisfy { $0 <= Clock.monotonicNanoseconds() }, "\(times)")
+    #expect(await conductor.now <= Clock.monotonicNanoseconds())
+  }
+
+  @Test(.ends(within: 1)) func aZoneThatTakesLongToStopHoldsUpItsOwnFleetAlone() async throws {
+    let conductor = try await stand.conductor()
+    let g =
+      WrongManifest.header.replacingOccurrences(of: "name: f", with: "name: g") + "  services: {b: {restart: always}}\n"
+    try await conductor.apply(two)
+    try await conductor.apply(g)
+    stand.driver.look {
+      $0.stubborn = ["f-db-1"]
+      $0.sick = ["f-db-1"]
+    }
+    let driver = stand.driver
+    #expect(
+      try await eventually(10) {
+        await conductor.tick()
+        return driver.calls.contains("stop f-db-1")
+      })
+    driver.loseKeeper("g-b-1")
+    #expect(
+      try await eventually(10) {
+        await conductor.tick()
+        return driver.starts("g-b-1") == 2
+      })
+    #expect(driver.look { $0.zones["f-db-1"]?.isLive } == true, "it was waited for")
+    driver.look { $0.stubborn = [] }
+    await conductor.mendsEnded()
+    #expect(driver.starts("f-db-1") == 2)
+  }
+
+  @Test(.ends(within: 1)) func manyThatTakeLongToStopHinderNobodyFromLookingAndApplying() async throws {
+    let conductor = try await stand.conductor()
+    try await conductor.apply(WrongManifest.header + "  services: {a: {deploy: {replicas: 20}}}\n")
+    let names = (1...20).map { "f-a-\($0)" }
+    stand.driver.look { $0.stubborn = Set(names) }
+    async let down: Void = conductor.down("f", volumes: true) { _ in }
+    let driver = stand.driver
+    #expect(try await eventually(10) { () async in driver.calls.filter { $0.hasPrefix("stop f-a-") }.count >= 8 })
+    #expect(try await conductor.rows(fleet: "f").count == 20)
+    try await conductor.apply(
+      WrongManifest.header.replacingOccurrences(of: "name: f", with: "name: g") + "  services: {b: {}}\n")
+    #expect(driver.starts("g-b-1") == 1)
+    #expect(names.allSatisfy { name in driver.look { $0.zones[name]?.isLive } == true }, "they were waited for")
+    driver.look { $0.stubborn = [] }
+    try await down
+    #expect(driver.look { $0.zones.count } == 1)
   }
 
   private func three(_ command: String) -> String {
@@ -249,9 +316,9 @@ private let two =
     try await conductor.apply(three("right"))
     stand.driver.look { $0.failing = ["start f-web-1"] }
     await #expect(throws: FleetError.self) { try await conductor.apply(three("wrong")) }
-    for _ in 0..<5 { await conductor.tick() }
+    for _ in 0..<5 { await conductor.turn() }
     let next = try await stand.conductor()
-    for _ in 0..<5 { await next.tick() }
+    for _ in 0..<5 { await next.turn() }
     #expect(stand.driver.starts("f-web-2") == 1 && stand.driver.starts("f-web-3") == 1)
     stand.driver.look { $0.failing = [] }
     try await next.apply(three("mended"))
@@ -275,7 +342,7 @@ private let two =
     try await applied
     driver.look { $0.failing = ["start f-migrate-1"] }
     await #expect(throws: FleetError.self) { try await conductor.apply(text("two")) }
-    for _ in 0..<5 { await conductor.tick() }
+    for _ in 0..<5 { await conductor.turn() }
     #expect(driver.starts("f-app-1") == 1, "rolled out without the migration")
   }
 
@@ -343,7 +410,7 @@ private let two =
     #expect(stand.driver.starts("f-after-1") == 0)
     stand.driver.finish("f-job-1", code: 0)
     try await applied
-    for _ in 0..<3 { await conductor.tick() }
+    for _ in 0..<3 { await conductor.turn() }
     #expect(stand.driver.starts("f-job-1") == 1)
     #expect(stand.driver.starts("f-after-1") == 1)
   }
@@ -369,7 +436,7 @@ private let two =
     try FileManager.default.removeItem(atPath: stand.directories.key)
     for zone in ["f-a-1", "g-b-1"] { stand.driver.loseKeeper(zone) }
     let next = try await stand.conductor()
-    for _ in 0..<3 { await next.tick() }
+    for _ in 0..<3 { await next.turn() }
     #expect(stand.driver.starts("g-b-1") == 2, "the other fleet is mended")
     #expect(stand.driver.starts("f-a-1") == 1, "started without its secrets")
     let told = try await next.allEvents().filter { $0.kind == "fleet.failed" }
@@ -378,7 +445,7 @@ private let two =
     try await applySecretive(next)
     #expect(stand.driver.starts("f-a-1") == 2)
     let last = try await stand.conductor()
-    await last.tick()
+    await last.turn()
     #expect(try await last.allEvents().filter { $0.kind == "fleet.failed" }.count == 1)
     try FileManager.default.removeItem(atPath: stand.directories.key)
     try await (try await stand.conductor()).down("f", volumes: true) { _ in }

@@ -1,3 +1,4 @@
+import Glibc
 import LinuxNS
 import Synchronization
 import ZoneRuntime
@@ -13,6 +14,8 @@ final class SimulatedDriver: ZoneDriver {
     var calls: [String] = []
     /// Zones whose checks fail.
     var sick: Set<String> = []
+    /// Zones that do not end when they are asked to, until they are none of these.
+    var stubborn: Set<String> = []
     /// Calls that are to fail: `start f-a-1`.
     var failing: Set<String> = []
     var next = 1
@@ -61,6 +64,10 @@ final class SimulatedDriver: ZoneDriver {
   func halt(_ name: String) throws(DriverError) { try end("halt", name) }
 
   private func end(_ verb: String, _ name: String) throws(DriverError) {
+    if look({ $0.stubborn.contains(name) }) {
+      look { $0.calls.append("\(verb) \(name)") }
+      while look({ $0.stubborn.contains(name) }) { _ = poll(nil, 0, 5) }
+    }
     try change(verb, name) { state in
       guard let zone = state.zones[name] else { return "no zone is named '\(name)'" }
       Self.rest(name, zone.isLive ? (143, "signal TERM") : nil, &state)
