@@ -114,7 +114,7 @@ struct MachineTests {
   }
 
   /// What a zone's own programs do for a disk of it they do within its walls, and no longer than somebody waits for it.
-  @Test(arguments: ["TERM", "KILL"]) func aDiskIsMadeWithinTheZonesWalls(_ signal: String) throws {
+  @Test(arguments: [SIGTERM, SIGKILL]) func aDiskIsMadeWithinTheZonesWalls(_ signal: CInt) throws {
     let place = try SnapshotTests.Stand()
     let stand = place.stand
     let apt = "printf '#!/bin/sh\\nexec sleep infinity\\n' >/usr/bin/apt-get; chmod 755 /usr/bin/apt-get"
@@ -131,20 +131,18 @@ struct MachineTests {
     try stand.ok("set", "a", "pids=100", "memory=256M", "cap-drop=NET_BIND_SERVICE")
     let zones = Zones(try Directories.standard(root: stand.place))
     let clone = { try zones.list().first { $0.name.hasPrefix("disk-") } }
-    try stand.sh(
-      "'\(Command.zonectl)' --root '\(stand.place)' export --bootable --network default a disk.img >said 2>&1 & echo $! >pid"
-    )
+    let export = try SideProcess(
+      Command.zonectl, ["--root", stand.place, "export", "--bootable", "--network", "default", "a", disk])
     let isWorking = try eventually(30) {
       guard let name = try clone()?.name else { return false }
       return try stand.zonectl(["exec", name, "--", "/bin/busybox", "pidof", "sleep"]).status == 0
     }
-    let said = try String(contentsOfFile: "\(stand.folder)/said", encoding: .utf8)
-    try #require(isWorking, "\(said)")
+    try #require(isWorking)
     let (spec, own) = (try #require(try clone()).spec, try zones.spec(of: "a"))
     #expect(spec.limits == own.limits && spec.capDrop == own.capDrop && spec.limits.pids == 100)
     #expect(spec.network == .named("default") && own.network == .none && spec.expires != nil)
     // However it ends, the zone goes with it.
-    try stand.sh("kill -s \(signal) $(cat pid)")
+    try export.kill(signal)
     #expect(try eventually(30) { try stand.ok("list", "-q") == "a\n" })
     #expect(!FileSystem.exists(disk))
   }

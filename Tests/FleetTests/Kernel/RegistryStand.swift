@@ -23,7 +23,7 @@ final class SideProcess {
     _ = try? process.reap()
   }
 
-  func kill() throws { try process.signal(SIGKILL) }
+  func kill(_ number: CInt = SIGKILL) throws { try process.signal(number) }
 }
 
 /// Tests/images/registry.py: a registry of this machine that is bad in as many ways as there are names.
