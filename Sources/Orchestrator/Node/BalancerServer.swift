@@ -1,3 +1,4 @@
+internal import CLinuxNS
 internal import Foundation
 internal import Glibc
 internal import LinuxNS
@@ -12,9 +13,10 @@ public enum BalancerServer {
     let file = try BalancerFile.read(path)
     signal(SIGPIPE, SIG_IGN)
     let backends = Backends(path, file)
+    let gate = ConnectionGate(descriptors: zns_raise_descriptor_limit())
     var channels: [any Channel] = []
     for (index, listener) in file.balancer.listeners.enumerated() {
-      channels.append(try await listen(listener, index, backends))
+      channels.append(try await listen(listener, index, backends, gate))
     }
     do {
       let identity = BalancerIdentity(process: try .current(), balancer: file.balancer)
@@ -26,19 +28,33 @@ public enum BalancerServer {
     }
   }
 
-  private static func listen(_ listener: Balancer.Listener, _ index: Int, _ backends: Backends) async throws(FleetError)
-    -> any Channel
-  {
-    let bootstrap = ServerBootstrap(group: .singletonMultiThreadedEventLoopGroup)
+  /// So that who has vanished without a word is known to have gone: idle within two minutes, with data on the way by the
+  /// kernel's own retries. No TCP_USER_TIMEOUT, which also ends who lives and does not read for as long (tcp(7)).
+  private static let liveness: [(ChannelOptions.Types.SocketOption, SocketOptionValue)] = [
+    (.socketOption(.so_keepalive), 1),
+    (.tcpOption(.init(rawValue: TCP_KEEPIDLE)), 60),
+    (.tcpOption(.init(rawValue: TCP_KEEPINTVL)), 15),
+    (.tcpOption(.init(rawValue: TCP_KEEPCNT)), 4),
+  ]
+
+  private static func listen(
+    _ listener: Balancer.Listener, _ index: Int, _ backends: Backends, _ gate: ConnectionGate
+  ) async throws(FleetError) -> any Channel {
+    let plain = ServerBootstrap(group: .singletonMultiThreadedEventLoopGroup)
+      .serverChannelInitializer { server in
+        server.eventLoop.makeCompletedFuture { try server.pipeline.syncOperations.addHandler(GatedListener(gate)) }
+      }
+      .serverChannelOption(.maxMessagesPerRead, value: 1)
       .serverChannelOption(.backlog, value: 1024)
       .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
       .childChannelOption(.autoRead, value: false)
       .childChannelOption(.allowRemoteHalfClosure, value: true)
       .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
       .childChannelInitializer { client in
-        connect(client, backends.order(of: index)[...])
+        connect(client, backends.order(of: index)[...], gate)
         return client.eventLoop.makeSucceededVoidFuture()
       }
+    let bootstrap = liveness.reduce(plain) { $0.childChannelOption($1.0, value: $1.1) }
     let port = Int(listener.hostPort)
     do {
       if let address = listener.hostAddress { return try await bootstrap.bind(host: address, port: port).get() }
@@ -55,18 +71,22 @@ public enum BalancerServer {
   }
 
   /// Tries the backends in turn: one that refuses, or does not answer in 2 s, is passed over.
-  private static func connect(_ client: any Channel, _ endpoints: ArraySlice<Endpoint>) {
+  private static func connect(_ client: any Channel, _ endpoints: ArraySlice<Endpoint>, _ gate: ConnectionGate) {
     guard let endpoint = endpoints.first else { return client.close(promise: nil) }
-    ClientBootstrap(group: client.eventLoop)
+    let plain = ClientBootstrap(group: client.eventLoop)
       .connectTimeout(.seconds(Int64(2)))
       .channelOption(.autoRead, value: false)
       .channelOption(.allowRemoteHalfClosure, value: true)
       .channelOption(.tcpOption(.tcp_nodelay), value: 1)
+    liveness.reduce(plain) { $0.channelOption($1.0, value: $1.1) }
       .connect(host: endpoint.host, port: Int(endpoint.port))
       .whenComplete { result in
         switch result {
-        case .failure: connect(client, endpoints.dropFirst())
-        case .success(let server): Relay.join(client, server)
+        case .failure: connect(client, endpoints.dropFirst(), gate)
+        case .success(let server):
+          // What is still to be written to a backend may keep its side open for longer.
+          client.closeFuture.whenComplete { _ in if server.isActive { gate.hold(server) } }
+          Relay.join(client, server)
         }
       }
   }

@@ -64,6 +64,8 @@ public actor Conductor {
   var health: [String: Health] = [:]
   /// Of zones, and of other changes' names that failed.
   var healing: [String: Healing] = [:]
+  /// What was told of changes that failed, until they are done: the same again is no news.
+  var failedWith: [String: String] = [:]
   var restingSince: [String: UInt64] = [:]
   /// Zones that a change of ours is about: what happens to them is no news.
   var working: Set<String> = []

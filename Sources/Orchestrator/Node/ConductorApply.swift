@@ -190,6 +190,7 @@ extension Conductor {
     for record in zoneRecords.values where record.fleet == name {
       zoneRecords[record.name] = nil
       healing[record.name] = nil
+      failedWith[record.name] = nil
       try await records.remove(record)
     }
     await events.add(

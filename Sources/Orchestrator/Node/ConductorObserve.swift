@@ -63,7 +63,8 @@ extension Conductor {
 
   /// Writes down which start of a zone we know of.
   func remember(_ zone: String, _ startId: String?) async {
-    guard var record = zoneRecords[zone] else { return }
+    // A change that began meanwhile knows better, and notes it itself.
+    guard var record = zoneRecords[zone], !working.contains(zone) else { return }
     record.startId = startId
     record.everStarted = true
     record.owesStart = nil

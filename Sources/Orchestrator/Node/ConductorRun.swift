@@ -27,6 +27,7 @@ extension Conductor {
           group.addTask {
             do throws(FleetError) {
               try await self.perform(change, fleet, progress)
+              await self.noteDone(change)
               return nil
             } catch {
               return ChangeFailure(
@@ -44,11 +45,15 @@ extension Conductor {
     return undone
   }
 
+  private func noteDone(_ change: Change) { failedWith[change.name] = nil }
+
   private func note(_ failure: ChangeFailure, _ fleet: FleetSpec, _ undone: inout Undone) async {
     undone.add(failure)
     // One that heals has been counted when it was tried.
     if !failure.change.heals { noteHealing(failure.change.name) }
-    await events.add("zone.failed", fleet: fleet.name, zone: failure.change.name, failure.error.description)
+    let text = failure.error.description
+    guard failedWith.updateValue(text, forKey: failure.change.name) != text else { return }
+    await events.add("zone.failed", fleet: fleet.name, zone: failure.change.name, text)
   }
 
   private func perform(_ change: Change, _ fleet: FleetSpec, _ progress: ProgressReport) async throws(FleetError) {

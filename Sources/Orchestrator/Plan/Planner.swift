@@ -151,7 +151,14 @@ public struct Planner: Sendable {
     let hasOthers = (fleet.services[zone.service]?.replicas ?? 0) > 1
     return Change(
       effect: effect, action: effect == .recreate ? .recreate(zone) : .restart(zone), service: zone.service,
-      reasons: reasons, downtime: hasOthers ? 0 : zone.spec.stopGrace + 1, heals: !there.isLive)
+      reasons: reasons, downtime: hasOthers ? 0 : zone.spec.stopGrace + 1, heals: isMissedByNobody(there))
+  }
+
+  /// Whether a zone serves nobody, so that no other has to serve in its place. Unasked, only one that was left halfway: any
+  /// other may be back in a moment, by its keeper and as it was.
+  private func isMissedByNobody(_ there: ObservedZone) -> Bool {
+    if isAsked { return !there.isLive || observed.health[there.name]?.state == .unhealthy }
+    return there.state == .incomplete || there.state == .configured || !there.isLive && observed.owesStart(there.name)
   }
 
   /// What only the orchestrator acts on.

@@ -4,7 +4,9 @@ internal import Orchestrator
 struct ApplyCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "apply", abstract: "Make a fleet as its manifest says.",
-    discussion: "Shows what will change, changes just that, and waits until everything is up.")
+    discussion:
+      "Shows what will change, changes just that, and waits until everything is up. What has stopped is started, but for work that is done."
+  )
 
   @Argument(help: "The manifest; - is standard input.") var manifest: String?
   @Option(name: [.customShort("f"), .customLong("file")], help: "The manifest.") var file: String?

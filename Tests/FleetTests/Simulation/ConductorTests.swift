@@ -207,6 +207,11 @@ private let two =
     await (try await stand.conductor()).turn()
     #expect(stand.driver.starts("f-db-1") == 2)
     #expect(stand.driver.starts("f-backup-1") == 0 && stand.driver.starts("f-report-1") == 0)
+    let tries = { stand.driver.calls.filter { $0 == "start f-backup-1" }.count }
+    let before = tries()
+    #expect(try await conductor.tick { tries() > before + 1 })
+    let told = try await conductor.allEvents().filter { $0.text.hasPrefix("cannot start f-backup-1") }
+    #expect(told.count == 2, "each of the two tells it once: \(told)")
   }
 
   @Test func whatWasTakenDownAndNotStartedIsStartedLater() async throws {

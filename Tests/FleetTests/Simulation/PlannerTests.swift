@@ -319,6 +319,26 @@ func plan(
     #expect(right.first?.name == "f-web-1" && right.first?.waits == [])
   }
 
+  @Test func whoServesNobodyIsChangedFirstWhereAPersonAsks() throws {
+    let wrong = web(3) { $0.command = ["wrong"] }
+    let back = web(3)
+    for isLive in [false, true] {
+      var machine = try brokenOff(wrong)
+      if isLive {
+        machine.observed.zones["f-web-1"]!.state = .running
+        machine.observed.health["f-web-1"] = Health(.unhealthy)
+      }
+      let asked = try plan(back, after: wrong, on: machine, isAsked: true).changes
+      #expect(asked.map(\.name) == ["f-web-1"] && asked[0].waits == [])
+      // By itself the daemon does not know that it will not be back, as it was.
+      let others = [Wait.zone("f-web-2"), .zone("f-web-3")]
+      #expect(try plan(back, after: back, on: machine).changes.first?.waits == others)
+      machine.observed.zones["f-web-1"]!.state = .installed
+      machine.observed.records["f-web-1"]!.owesStart = true
+      #expect(try plan(back, after: back, on: machine).changes.first?.waits == [])
+    }
+  }
+
   @Test func newReplicasServeBeforeOldOnesAreTaken() throws {
     var machine = Machine()
     machine.carryOut(try plan(web(2), on: machine))
