@@ -352,7 +352,8 @@ struct VolumeTests {
     try #require(stand.zonectl(words + ["sh", "-c", slow]).status == 0)
     try stand.ok("start", "w")
     try #require(eventually(10) { (try? stand.zonectl(["exec", "w", "--", "cat", "/ready"]))?.status == 0 })
-    try stand.sh("'\(Command.zonectl)' --root '\(stand.place)' stop --timeout 600 w >/dev/null 2>&1 &")
+    let stop = try SideProcess(Command.zonectl, ["--root", stand.place, "stop", "--timeout", "600", "w"])
+    defer { withExtendedLifetime(stop) {} }
     try #require(eventually(10) { (try? zones.status("w"))?.state == .shuttingDown })
     for words in [["volume", "backup", "data", "\(stand.place)/b.tar"], ["snapshot", "create", "w"]] {
       let outcome = try stand.zonectl(words)
