@@ -80,6 +80,7 @@ struct ContainerFieldTests {
       #expect(try bundle.ok("exec", "--user", "5", "a", "sh", "-c", "echo $HOME").text == "/")
       #expect(try bundle.ok("exec", "--env", "HOME=/said", "a", "sh", "-c", "echo $HOME").text == "/said")
       try bundle.ok("exec", "--env", "TERM=other", "a", "sh", "-c", "test $TERM = other")
+      try bundle.ok("delete", "--force", "a")
       bundle["mounts"] = mounts
       unlink(passwd)
       #expect(try home(1000) == "/")
