@@ -104,10 +104,11 @@ struct ContainerLifeTests {
       #expect(terminal.shows("up"), "\(terminal.screen)")
       for number in 1...3 {
         kill(terminal.pid, SIGUSR1)
-        #expect(terminal.shows { $0.components(separatedBy: "got").count == number + 1 }, "\(terminal.screen)")
         kill(terminal.pid, SIGHUP)
+        // A shell that is about to read a line hears of a signal when it has read it.
         terminal.type("word\(number)\r")
         #expect(terminal.shows("said word\(number)"), "\(terminal.screen)")
+        #expect(terminal.shows { $0.components(separatedBy: "got").count == number + 1 }, "\(terminal.screen)")
       }
       kill(terminal.pid, SIGTERM)
       #expect(terminal.wait() == 5)
