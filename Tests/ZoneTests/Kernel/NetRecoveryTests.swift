@@ -31,7 +31,7 @@ struct NetRecoveryTests {
           while true { pause() }
         }
         // Not to wait for a state, but to cut at another moment of the attach's few milliseconds each time.
-        usleep(UInt32(round) * 150)
+        usleep(UInt32(Double(round) * 150 * Patience.factor))
         kill(child, SIGKILL)
         var status: CInt = 0
         waitpid(child, &status, 0)
