@@ -147,11 +147,13 @@ extension NetworkSession {
   }
 
   /// Our tables, whole: where another program flushed them, all that is attached comes back.
-  mutating func ensureTables() throws(NetworkError) {
-    if try firewall.stands() { return }
+  /// - Returns: whether they had to be made.
+  @discardableResult mutating func ensureTables() throws(NetworkError) -> Bool {
+    if try firewall.stands() { return false }
     var elements: [NftElement] = []
     for (network, state) in try states() where entered == nil || entered == network { elements += state.elements }
     try firewall.make(marker(), elements)
+    return true
   }
 
   // MARK: forwarding

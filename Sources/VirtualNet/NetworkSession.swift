@@ -253,8 +253,7 @@ struct NetworkSession: ~Copyable {
       var state = state
       try answerNames(network, &state)
     }
-    guard stands, try !firewall.stands() else { return }
-    try ensureTables()
+    guard stands, try ensureTables() else { return }
     networks.notice("put the rules of the zones' networks back: another program had flushed them")
   }
 

@@ -18,7 +18,10 @@ extension Networks {
       return true
     }
     // The host may have other addresses by now.
-    for (_, state) in states where try UserNetworks.closed(to: state.subnet) != state.closed { return true }
+    if !states.isEmpty {
+      let host = try UserNetworks.hostAddresses()
+      for (_, state) in states where UserNetworks.closed(to: state.subnet, of: host) != state.closed { return true }
+    }
     for folder in directories.folders where try !RecordFile.drafts(in: folder).isEmpty { return true }
     return false
   }

@@ -165,7 +165,7 @@ public struct Networks: Sendable {
 
   /// Takes away attachments whose links are gone or were half made, networks without zones, starts helpers that died again
   /// and puts rules back that were flushed; of an ordinary user's network mends whatever else was killed, too.
-  public func recover() throws(NetworkError) {
+  func recover() throws(NetworkError) {
     guard FileSystem.exists(directories.stateFolder) else { return }
     var session = try NetworkSession(self)
     try session.recover()

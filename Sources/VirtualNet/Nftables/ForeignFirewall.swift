@@ -8,7 +8,7 @@ enum ForeignFirewall {
   }
 
   /// The hooks our packets pass, by their numbers in the families ip, inet and bridge.
-  enum Hook: UInt32, Sendable { case input = 1, forward = 2 }
+  enum Hook: UInt32, Sendable { case input = 1, forward = 2, postrouting = 4 }
 
   struct Chain: Equatable, Sendable {
     var family: UInt8
@@ -47,7 +47,7 @@ enum ForeignFirewall {
   /// - Returns: the chain of another program in whose table there is a rule that translates senders, as who forwards has.
   static func translation(on socket: inout NetlinkSocket) throws(NetworkError) -> String? {
     let chains = try socket.dump(NftMessage.message(4, 0, flags: NetlinkFlag.dump), "list nft chains").map(chain)
-    for base in chains where base.type == "nat" && base.hook == 4 /* NF_INET_POST_ROUTING */ && !isOurs(base) {
+    for base in chains where base.type == "nat" && base.hook == Hook.postrouting.rawValue && !isOurs(base) {
       if try rules(of: base, wholeTable: true, on: &socket).contains(where: { $0.translates }) {
         return "\(families[base.family] ?? "\(base.family)") \(base.table) \(base.name)"
       }

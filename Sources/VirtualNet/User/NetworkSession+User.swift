@@ -59,7 +59,7 @@ extension NetworkSession {
   /// Not the address that pasta gives the network itself, which is the network's own there, and behind its walls.
   /// It may have others by now than when that was last done.
   private mutating func closeHost(_ network: String, _ state: inout NetworkState) throws(NetworkError) {
-    let wanted = try UserNetworks.closed(to: state.subnet)
+    let wanted = UserNetworks.closed(to: state.subnet, of: try UserNetworks.hostAddresses())
     let (new, old) = (wanted.filter { !state.closed.contains($0) }, state.closed.filter { !wanted.contains($0) })
     guard !new.isEmpty || !old.isEmpty else { return }
     try route.perform(

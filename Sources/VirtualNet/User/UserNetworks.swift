@@ -20,16 +20,20 @@ public struct UserNetworks: Sendable {
   }
 
   /// What of the host a user's network of this prefix is not to reach, though pasta could: its addresses, and root's zones.
-  static func closed(to subnet: IPv4Subnet) throws(NetworkError) -> [IPv4Subnet] {
-    // The host's, also where we speak in a user's network.
-    var host = try NetlinkSocket(.route)
+  static func closed(to subnet: IPv4Subnet, of host: [(held: Address.Held, label: String)]) -> [IPv4Subnet] {
     var found: Set<IPv4Subnet> = []
-    for (held, label) in try Address.labelled(on: &host) where held.address.number >> 24 != 127 {
+    for (held, label) in host where held.address.number >> 24 != 127 {
       found.insert(IPv4Subnet(held.address, length: 32))
       let prefix = IPv4Subnet(held.address, length: held.length)
       if label.hasPrefix(HostNames.bridgePrefix), !prefix.overlaps(subnet) { found.insert(prefix) }
     }
     return found.sorted { ($0.base.number, $0.length) < ($1.base.number, $1.length) }
+  }
+
+  /// The host's addresses, also where we speak in a user's network.
+  static func hostAddresses() throws(NetworkError) -> [(held: Address.Held, label: String)] {
+    var host = try NetlinkSocket(.route)
+    return try Address.labelled(on: &host)
   }
 
   /// Whether this user can have networks.

@@ -157,12 +157,16 @@ extension Zones {
     }
     if state != .frozen { try freezeUnlessEnding(files, record) }
     wait()
-    let stood = try isFrozen(record)
+    var stood = false
+    var failure: ZoneError?
+    // Whatever the look says, it goes on.
+    do throws(ZoneError) { stood = try isFrozen(record) } catch { failure = error }
     if state != .frozen {
       // Of one that has ended there may be no group any more, which is no other error than the one below.
       do throws(ZoneError) { try freeze(record, name, false) } catch { if stood { throw error } }
       note(.resumed, name)
     }
+    if let failure { throw failure }
     guard stood else {
       throw .refused("zone \(name) was ended while it was to stand still (do it again)")
     }

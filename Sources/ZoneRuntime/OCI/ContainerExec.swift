@@ -53,7 +53,8 @@ extension Containers {
     // (CVE-2019-16884), and a child inherits them.
     plan.before = ContainerPlanner.before(process) + (try ContainerPlanner.labels(process, facts))
     if let mask = process.initialCPUs { plan.before.append(.affinity(mask)) }
-    plan.process = try ContainerPlanner.process(process, config, facts)
+    let environment = ContainerEnvironment(process.environment)
+    plan.process = try ContainerPlanner.process(process, environment, config, facts)
     // Before the filter, which need not allow it.
     if let mask = process.finalCPUs { plan.process.insert(.affinity(mask), at: 0) }
     if process.terminal {
@@ -69,7 +70,6 @@ extension Containers {
     stage.denySetgroups = facts.keepsGroups(config.linux)
     stage.terminal = process.terminal
     stage.arguments = process.arguments
-    let environment = ContainerEnvironment(process.environment)
     stage.environment = environment.variables
     stage.searchPath = environment.searchPath
     stage.descriptors.join = target.fd.raw

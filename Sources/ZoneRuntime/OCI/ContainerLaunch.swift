@@ -283,9 +283,10 @@ extension Containers {
     let process = config.process
     stage.terminal = process?.terminal ?? false
     stage.arguments = process?.arguments ?? []
-    let environment = ContainerEnvironment(process?.environment ?? [])
-    stage.environment = environment.variables
-    stage.searchPath = environment.searchPath
+    if let environment = plan.environment {
+      stage.environment = environment.variables
+      stage.searchPath = environment.searchPath
+    }
     stage.outerHooks = !config.hooks.isEmptyUntilCreated || !config.linux.networkDevices.isEmpty
     stage.createHooks = config.hooks.createContainer.map { $0.stageHook }
     stage.startHooks = config.hooks.startContainer.map { $0.stageHook }

@@ -14,6 +14,8 @@ struct ContainerPlan: Sendable {
   var zone: [PlannedOp] = []
   var process: [PlannedOp] = []
   var sources: [ContainerSource] = []
+  /// nil: there is no process.
+  var environment: ContainerEnvironment?
 }
 
 /// Something of the host's that an op needs, opened before anything of the container's runs.
@@ -64,7 +66,9 @@ struct ContainerPlanner {
     try planner.planRest()
     if let process = config.process {
       planner.plan.before = Self.before(process)
-      planner.plan.process = try Self.process(process, config, facts)
+      let environment = ContainerEnvironment(process.environment)
+      planner.plan.environment = environment
+      planner.plan.process = try Self.process(process, environment, config, facts)
     }
     return planner.plan
   }
@@ -350,15 +354,13 @@ struct ContainerPlanner {
     return ops
   }
 
-  static func process(_ process: BundleProcess, _ config: BundleConfig, _ facts: ContainerFacts) throws(ZoneError)
-    -> [PlannedOp]
-  {
+  static func process(
+    _ process: BundleProcess, _ environment: ContainerEnvironment, _ config: BundleConfig, _ facts: ContainerFacts
+  ) throws(ZoneError) -> [PlannedOp] {
     let linux = config.linux
     var ops: [PlannedOp] = []
     // First: neither a limit of open files nor the filter has to allow it.
-    if let place = ContainerEnvironment(process.environment).homeToFind {
-      ops.append(.home(of: process.uid, at: place))
-    }
+    if let place = environment.homeToFind { ops.append(.home(of: process.uid, at: place)) }
     if facts.newKeyring { ops.append(.simple(.keyring, "leave the caller's session keyring")) }
     if let scheduler = process.scheduler { ops.append(.scheduler(scheduler)) }
     if let priority = process.ioPriority { ops.append(.ioPriority(priority)) }

@@ -14,8 +14,8 @@ public struct Containers: Sendable {
 
   /// Where each container has a directory.
   public let root: String
-  /// By `--root`.
-  private let isNamed: Bool
+  /// By `--root`, or host root's, where nobody else can be.
+  private let isTrusted: Bool
   /// `cgroupsPath` is `slice:prefix:name`, and systemd makes the groups.
   let systemdCgroup: Bool
   let warn: @Sendable (String) -> Void
@@ -34,7 +34,7 @@ public struct Containers: Sendable {
     } else {
       self.root = "/tmp/zone-oci-\(geteuid())"
     }
-    isNamed = root != nil
+    isTrusted = root != nil || Self.isRoot
     self.systemdCgroup = systemdCgroup
     self.warn = warn
   }
@@ -43,7 +43,7 @@ public struct Containers: Sendable {
   /// container whose hooks would be the caller's to run. Asked once the place is there, for what is missing can be anybody's
   /// a moment later. Whoever names a place answers for it, as with runc.
   func checkTrust() throws(ZoneError) {
-    if isNamed { return }
+    if isTrusted { return }
     switch try attempt("look at the way to \(root)", { () throws(SyscallError) in try FileSystem.distrust(of: root) }) {
     case nil, .open?: return  // each container's directory is closed by itself
     case let found?: throw .refused("cannot keep containers in \(root): \(found.words)")
