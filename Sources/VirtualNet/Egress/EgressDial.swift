@@ -13,26 +13,58 @@ enum EgressDial {
       throw .denied(EgressDenial(name: "\(target)", call: .connect, rule: "not allowed by \(rules.summary)"))
     }
     switch target.host {
-    case .address(let address): return try connect([address], target, deadline)
+    case .address(let address):
+      if !rules.isFor(address, port: target.port), try isOwn(address, target) {
+        throw .denied(EgressDenial(name: "\(target)", call: .connect, rule: "\(own), which \(closed(rules))"))
+      }
+      return try connect([address], target, deadline)
     case .name(let name):
       let found = EgressHost.isLocal(name) ? loopback : try resolve(name, target)
-      return try connect(try choose(found, name, target, rules), target, deadline)
+      let good = try choose(found, name, target, rules) { address throws(EgressRefusal) in try isOwn(address, target) }
+      return try connect(good, target, deadline)
     }
   }
 
   private static let loopback = [IPAddress("127.0.0.1")!, IPAddress("::1")!]
 
+  private static let own = "an address of this machine's own"
+  private static func closed(_ rules: EgressRules) -> String { "no address in \(rules.summary) opens" }
+
   /// Of what a name resolves to that which may be connected with.
-  static func choose(_ found: [IPAddress], _ name: String, _ target: EgressTarget, _ rules: EgressRules)
-    throws(EgressRefusal) -> [IPAddress]
-  {
-    let good = found.filter { rules.permits($0, of: name, port: target.port) }
-    guard good.isEmpty, let bad = found.first else { return good }
-    let use = SpecialAddress.block(of: bad)?.use.rawValue ?? ""
-    throw .denied(
-      EgressDenial(
-        name: "\(target)", call: .resolve,
-        rule: "resolves to \(bad), a \(use) address, which no address in \(rules.summary) opens"))
+  /// - Parameter isOwn: the machine has the address itself.
+  static func choose(
+    _ found: [IPAddress], _ name: String, _ target: EgressTarget, _ rules: EgressRules,
+    isOwn: (IPAddress) throws(EgressRefusal) -> Bool
+  ) throws(EgressRefusal) -> [IPAddress] {
+    var good: [IPAddress] = []
+    var denied: String?
+    for address in found {
+      let what: String
+      if !rules.permits(address, of: name, port: target.port) {
+        what = "a \(SpecialAddress.block(of: address)?.use.rawValue ?? "") address"
+      } else if !rules.isFor(address, port: target.port), try isOwn(address) {
+        what = own
+      } else {
+        good.append(address)
+        continue
+      }
+      denied = denied ?? "resolves to \(address), \(what), which \(closed(rules))"
+    }
+    guard good.isEmpty, let denied else { return good }
+    throw .denied(EgressDenial(name: "\(target)", call: .resolve, rule: denied))
+  }
+
+  /// Whether it leads back to this machine, other than by its loopback, which rules open by port: what listens on all of a
+  /// machine's addresses was not meant for who may ask for a stranger's name.
+  private static func isOwn(_ address: IPAddress, _ target: EgressTarget) throws(EgressRefusal) -> Bool {
+    if SpecialAddress.block(of: address)?.use == .loopback { return false }
+    do throws(NetworkError) {
+      var socket = try NetlinkSocket(.route)
+      for one in [address, SpecialAddress.carried(by: address)] {
+        if let one, try Route.isLocal(one, on: &socket) { return true }
+      }
+      return false
+    } catch { throw .unresolved(target, "\(error)") }
   }
 
   /// The C library's resolver, of the host: /etc/hosts and the servers of resolv.conf(5).

@@ -101,6 +101,12 @@ public struct EgressRule: Hashable, Sendable, CustomStringConvertible {
     return block.prefix.contains(prefix)
   }
 
+  /// Whether it opens this address and no other one.
+  func isFor(_ address: IPAddress, port: UInt16) -> Bool {
+    if subject == .everything { return true }
+    return (self.port == nil || self.port == port) && subject == .addresses(IPPrefix(address, length: 128))
+  }
+
   /// On some port.
   func opens(_ host: EgressHost) -> Bool {
     switch host {

@@ -43,6 +43,9 @@ public struct EgressRules: Equatable, Sendable, CustomStringConvertible {
     return rules.contains { $0.matches(address: address, port: port) }
   }
 
+  /// Whether a rule is for this very address: nothing else opens one of this machine's own.
+  func isFor(_ address: IPAddress, port: UInt16) -> Bool { rules.contains { $0.isFor(address, port: port) } }
+
   /// Whether a name shown in TLS may be shown to who was asked for: the name itself, or one that could have been asked for.
   func permits(shown: EgressHost, to target: EgressTarget) -> Bool {
     shown == target.host || permits(EgressTarget(host: shown, port: target.port))

@@ -37,10 +37,18 @@ enum SpecialAddress {
   /// nil: an ordinary address.
   static func block(of address: IPAddress) -> Block? {
     if let block = blocks.first(where: { $0.prefix.contains(address) }) { return block }
+    guard let (carrier, carried) = within(address),
+      let block = blocks.first(where: { $0.prefix.contains(carried) })
+    else { return nil }
+    return Block(prefix: IPPrefix(address, length: carrier.length + block.prefix.length - 96), use: block.use)
+  }
+
+  /// The address of IPv4 that one of IPv6 carries.
+  static func carried(by address: IPAddress) -> IPAddress? { within(address)?.carried }
+
+  private static func within(_ address: IPAddress) -> (carrier: IPPrefix, carried: IPAddress)? {
     guard let carrier = carriers.first(where: { $0.contains(address) }) else { return nil }
     let number = carrier.length == 16 ? address.high >> 16 : address.low
-    let carried = IPAddress(IPv4Address(UInt32(truncatingIfNeeded: number)))
-    guard let block = blocks.first(where: { $0.prefix.contains(carried) }) else { return nil }
-    return Block(prefix: IPPrefix(address, length: carrier.length + block.prefix.length - 96), use: block.use)
+    return (carrier, IPAddress(IPv4Address(UInt32(truncatingIfNeeded: number))))
   }
 }

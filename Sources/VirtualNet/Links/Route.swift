@@ -126,6 +126,21 @@ enum Route {
     }
   }
 
+  /// `ip route get ADDRESS`: whether this network namespace has the address itself. One that there is no way to it has not.
+  static func isLocal(_ address: IPAddress, on socket: inout NetlinkSocket) throws(NetworkError) -> Bool {
+    let family = address.ipv4 == nil ? AF_INET6 : AF_INET
+    let bytes = address.ipv4?.bytes ?? address.bytes
+    var message = NetlinkMessage(type: RouteNumber.getRoute, flags: NetlinkFlag.request)
+    message.append([UInt8(family), UInt8(bytes.count * 8), 0, 0, 0, 0, 0, 0])
+    message.append(UInt32(0))
+    message.attribute(RouteNumber.destination, bytes)
+    // The last two: there is no IPv6 here. The others are what routes say (ip-route(8): unreachable, prohibit, blackhole).
+    let nowhere = [ENETUNREACH, EHOSTUNREACH, EACCES, EINVAL, EAFNOSUPPORT, EOPNOTSUPP]
+    let reply = try socket.get(message, "ask for the route to \(address)", absent: nowhere)
+    let local: UInt8 = 2  // RTN_LOCAL
+    return reply?.payload.dropFirst(7).first == local
+  }
+
   struct Prefix: Equatable, Sendable {
     var subnet: IPv4Subnet
     /// The index of the link it leads to, 0 where none.

@@ -179,14 +179,17 @@ struct NetlinkSocket: ~Copyable {
   }
 
   /// A request for one object.
-  /// - Returns: nil where the kernel says there is none (ENOENT, ENODEV, and ENXIO of older kernels).
-  mutating func get(_ message: NetlinkMessage, _ verb: String) throws(NetworkError) -> NetlinkReply? {
+  /// - Parameter absent: what the kernel says where there is none (ENXIO: an older one).
+  /// - Returns: nil where there is none.
+  mutating func get(_ message: NetlinkMessage, _ verb: String, absent: [CInt] = [ENOENT, ENODEV, ENXIO])
+    throws(NetworkError) -> NetlinkReply?
+  {
     let number = try send([message])
     while true {
       for reply in try receive() where reply.sequence == number {
         if reply.type != Self.errorType { return reply }
         guard let refusal = Self.refusal(reply) else { continue }
-        if [ENOENT, ENODEV, ENXIO].contains(refusal.errno) { return nil }
+        if absent.contains(refusal.errno) { return nil }
         throw .refused(verb, refusal.errno, refusal.text)
       }
     }

@@ -7,13 +7,16 @@ import Testing
 @testable import VirtualNet
 @testable import ZoneRuntime
 
-/// An ordinary user's network namespace with lo alone, its proxy in a world of its own outside, and that world's servers.
+/// An ordinary user's network namespace with lo alone, its proxy on a machine of its own outside, and another machine's servers.
 ///
-/// Outside, 192.0.2.7 (good.test) has the web on 80 and TLS on 443, TLS that asks for another hello on 444, and a counter of
-/// bytes on 7000; 127.0.0.1 and 10.9.9.9 have servers on 8080.
+/// There 192.0.2.7 (good.test) has the web on 80 and TLS on 443, TLS that asks for another hello on 444, and a counter of
+/// bytes on 7000; 10.9.9.9 has a server on 8080. The proxy's machine has one on 8080 of all its addresses: 127.0.0.1, and
+/// 203.0.113.1 and 2001:db8::1 (own.test).
 final class EgressStand {
   let zones: Zonectl
   private let outside: String
+  /// The other machine.
+  private let world: String
   private let zone: Running
   private var servers: [Running] = []
   /// Ends of pipes, ours to close; -1: closed.
@@ -35,6 +38,7 @@ final class EgressStand {
   private init(_ zones: Zonectl) throws {
     self.zones = zones
     outside = "zonestest-\(getpid())"
+    world = "\(outside)-world"
     let script = "ip link set lo up && echo ready && exec sleep 1000"
     zone = try Command(OrdinaryUser.prefix + ["unshare", "--user", "--map-root-user", "--net", "sh", "-c", script])
       .start()
@@ -47,18 +51,29 @@ final class EgressStand {
 
   private func serve() throws {
     let folder = zones.folder
-    try Command.text("ip", "netns", "add", outside)
-    for words in ["link set lo up", "addr add 192.0.2.7/32 dev lo", "addr add 10.9.9.9/32 dev lo"] {
-      try Command.text("sh", "-c", "ip -n \(outside) \(words)")
+    for machine in [outside, world] {
+      try Command.text("ip", "netns", "add", machine)
+      try Command.text("ip", "-n", machine, "link", "set", "lo", "up")
     }
+    try Command.text("ip", "-n", outside, "link", "add", "way", "type", "veth", "peer", "name", "way", "netns", world)
+    let machines = [
+      (outside, ["addr add 203.0.113.1/24 dev way", "addr add 2001:db8::1/64 dev way nodad"]),
+      (world, ["addr add 203.0.113.2/24 dev way", "addr add 192.0.2.7/32 dev lo", "addr add 10.9.9.9/32 dev lo"]),
+    ]
+    for (machine, addresses) in machines {
+      for words in addresses + ["link set way up"] { try Command.text("sh", "-c", "ip -n \(machine) \(words)") }
+    }
+    try Command.text("ip", "-n", outside, "route", "add", "default", "via", "203.0.113.2")
     try """
     192.0.2.7 good.test other.test sub.good.test evil.test
     127.0.0.1 rebind.test
+    203.0.113.1 own.test
+    2001:db8::1 own.test
     10.9.9.9 private.test
 
     """.write(toFile: folder + "/hosts", atomically: false, encoding: .utf8)
     try "".write(toFile: folder + "/resolv.conf", atomically: false, encoding: .utf8)
-    for name in ["good", "loopback", "private"] {
+    for name in ["good", "own", "private"] {
       try FileManager.default.createDirectory(atPath: "\(folder)/\(name)", withIntermediateDirectories: true)
       try "\(name)\n".write(toFile: "\(folder)/\(name)/index.html", atomically: false, encoding: .utf8)
     }
@@ -67,7 +82,7 @@ final class EgressStand {
       folder + "/key.pem", "-out", folder + "/cert.pem")
     let tls = ["openssl", "s_server", "-quiet", "-cert", folder + "/cert.pem", "-key", folder + "/key.pem", "-WWW"]
     try serve(["busybox", "httpd", "-f", "-p", "192.0.2.7:80", "-h", folder + "/good"])
-    try serve(["busybox", "httpd", "-f", "-p", "127.0.0.1:8080", "-h", folder + "/loopback"])
+    try serve(["busybox", "httpd", "-f", "-p", "[::]:8080", "-h", folder + "/own"], on: outside)
     try serve(["busybox", "httpd", "-f", "-p", "10.9.9.9:8080", "-h", folder + "/private"])
     try serve(tls + ["-accept", "192.0.2.7:443"], in: folder + "/good")
     try serve(tls + ["-accept", "192.0.2.7:444", "-groups", "P-384"], in: folder + "/good")
@@ -77,18 +92,17 @@ final class EgressStand {
       while ($c = $s->accept) { if (fork) { close $c; next } $n += length while sysread $c, $_, 65536; print $c "$n bytes"; exit }
       """
     try serve(["perl", "-MIO::Socket::INET", "-e", counter])
-    for address in [
-      "192.0.2.7:80", "192.0.2.7:443", "192.0.2.7:444", "192.0.2.7:7000", "127.0.0.1:8080", "10.9.9.9:8080",
-    ] {
+    let addresses = ["192.0.2.7:80", "192.0.2.7:443", "192.0.2.7:444", "192.0.2.7:7000", "10.9.9.9:8080"]
+    for (machine, address) in addresses.map({ (world, $0) }) + [(outside, "[::]:8080")] {
       let listens = try eventually {
-        try Command.text("ip", "netns", "exec", outside, "ss", "-Hltn", "src", address).isEmpty == false
+        try Command.text("ip", "netns", "exec", machine, "ss", "-Hltn", "src", address).isEmpty == false
       }
       try #require(listens, "nobody listens on \(address)")
     }
   }
 
-  private func serve(_ words: [String], in folder: String? = nil) throws {
-    var command = Command(["ip", "netns", "exec", outside] + words)
+  private func serve(_ words: [String], in folder: String? = nil, on machine: String? = nil) throws {
+    var command = Command(["ip", "netns", "exec", machine ?? world] + words)
     command.directory = folder
     servers.append(try command.start())
   }
@@ -204,7 +218,7 @@ final class EgressStand {
       kill(one.pid, SIGKILL)
       _ = try? one.finish(timeout: 5)
     }
-    _ = try? Command("ip", "netns", "del", outside).run()
+    for machine in [outside, world] { _ = try? Command("ip", "netns", "del", machine).run() }
   }
 }
 

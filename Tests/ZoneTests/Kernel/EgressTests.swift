@@ -94,11 +94,11 @@ struct EgressTests {
 
   @Test(.ends(within: 1)) func aNameThatLeadsHomeIsRefused() throws {
     try EgressStand.with("rebind.test,private.test,localhost:8080,0.0.0.0/0") { stand in
-      #expect(try stand.curl("http://localhost:8080/").text == "loopback")
+      #expect(try stand.curl("http://localhost:8080/").text == "own")
       for host in ["rebind.test", "private.test"] {
         for scheme in ["http", "socks5h"] {
           let outcome = try stand.curl("http://\(host):8080/", proxy: scheme)
-          #expect(outcome.text != "loopback" && outcome.text != "private", "\(outcome)")
+          #expect(outcome.text != "own" && outcome.text != "private", "\(outcome)")
         }
       }
       for address in ["127.0.0.1", "10.9.9.9", "[::ffff:127.0.0.1]", "[64:ff9b::7f00:1]"] {
@@ -116,7 +116,30 @@ struct EgressTests {
     }
     try EgressStand.with("private.test,10.9.9.9:8080,127.0.0.0/8:8080") { (stand) throws -> Void in
       #expect(try stand.curl("http://private.test:8080/").text == "private")
-      #expect(try stand.curl("http://127.0.0.1:8080/").text == "loopback")
+      #expect(try stand.curl("http://127.0.0.1:8080/").text == "own")
+    }
+  }
+
+  /// What listens on all addresses of the proxy's machine is reached by none of them.
+  @Test(.ends(within: 1)) func aNameThatLeadsToThisMachinesOwnAddressIsRefused() throws {
+    let own = ["203.0.113.1", "[2001:db8::1]", "[64:ff9b::203.0.113.1]", "[2002:cb00:7101::]"]
+    try EgressStand.with("own.test,203.0.113.0/24,2001:db8::/32,64:ff9b::/96,2002::/16") { stand in
+      for scheme in ["http", "socks5h"] {
+        for host in ["own.test"] + own {
+          let outcome = try stand.curl("http://\(host):8080/", proxy: scheme)
+          #expect(outcome.text != "own", "\(host) by \(scheme): \(outcome)")
+        }
+      }
+      let told = try stand.denied(5)
+      #expect(
+        told == ["resolve own.test:8080"] + own.map { "connect \(EgressTarget(authority: "\($0):8080")!)" }, "\(told)")
+      #expect(
+        try stand.denied().allSatisfy { $0.rule.contains("an address of this machine's own, which no address in") })
+    }
+    try EgressStand.with("own.test,203.0.113.1:8080") { (stand) throws -> Void in
+      #expect(try stand.curl("http://own.test:8080/").text == "own")
+      #expect(try stand.curl("http://203.0.113.1:8080/").text == "own")
+      #expect(try stand.curl("-i", "http://[2001:db8::1]:8080/").out.contains("403 Forbidden"))
     }
   }
 

@@ -108,11 +108,17 @@ import Testing
     let rules = try EgressRules(rules)
     #expect(rules.permits(IPAddress(address)!, of: name, port: 443) == allowed)
     let target = EgressTarget(host: .name(name), port: 443)
-    let chosen = try? EgressDial.choose([IPAddress(address)!], name, target, rules)
+    func choose(_ found: [IPAddress], own: IPAddress? = nil) throws -> [IPAddress] {
+      try EgressDial.choose(found, name, target, rules) { $0 == own }
+    }
+    let chosen = try? choose([IPAddress(address)!])
     #expect((chosen?.count == 1) == allowed)
     // Beside an ordinary address the special one is passed over.
     let both = [IPAddress(address)!, IPAddress("192.0.2.9")!]
-    #expect(try EgressDial.choose(both, name, target, rules).count == (allowed ? 2 : 1))
+    #expect(try choose(both).count == (allowed ? 2 : 1))
+    // So is one of the machine's own, where no rule is for it alone.
+    let isNamed = rules.isFor(both[0], port: 443)
+    #expect(try choose(both, own: both[0]).count == (isNamed ? 2 : 1))
   }
 
   @Test("an address is opened by its own kind of rule alone") func literal() throws {
