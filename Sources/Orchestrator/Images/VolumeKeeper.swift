@@ -4,7 +4,8 @@ internal import LayerUnpacking
 internal import LinuxNS
 public import ZoneRuntime
 
-/// `volume`: what zones keep beside their roots, and share. How its files are read and replaced: `VolumeKeeper+Files`.
+/// `volume`: what zones keep beside their roots, and share. How its files are read: `VolumeKeeper+Backup`; and
+/// replaced: `VolumeKeeper+Restore`.
 public struct VolumeKeeper {
   let directories: Directories
   let zones: Zones
@@ -318,5 +319,12 @@ public struct VolumeKeeper {
     }
     try empty(path, name)
     rmdir(path)
+  }
+
+  func tellOmissions(_ named: [BytePath], _ count: Int, _ who: String) {
+    guard count > 0 else { return }
+    notice(
+      "left out \(count), which \(who) cannot have: " + named.map { $0.words }.joined(separator: ", ")
+        + (count > named.count ? " …" : ""))
   }
 }
