@@ -4,60 +4,49 @@ internal import NIOPosix
 /// on its own: a stop may take its zone's grace and a check its timeout, while looking must always be possible.
 public struct ZoneNode: Sendable {
   public let driver: any ZoneDriver
-  private let looks = NIOThreadPool(numberOfThreads: 2)
-  private let calls = NIOThreadPool(numberOfThreads: 8)
-  private let stops = NIOThreadPool(numberOfThreads: 16)
-  private let checks = NIOThreadPool(numberOfThreads: 16)
-  private var pools: [NIOThreadPool] { [looks, calls, stops, checks] }
+  /// What only looks.
+  let look: Lane
+  let call: Lane
+  /// What may wait for a zone's end.
+  let stop: Lane
+  let check: Lane
 
   public init(_ driver: any ZoneDriver) {
     self.driver = driver
-    for pool in pools { pool.start() }
+    (look, call) = (Lane(driver, threads: 2), Lane(driver, threads: 8))
+    (stop, check) = (Lane(driver, threads: 16), Lane(driver, threads: 16))
   }
 
   public func shutDown() async {
-    for pool in pools { try? await pool.shutdownGracefully() }  // fails only where it was shut down already
+    // Fails only where it was shut down already.
+    for lane in [look, call, stop, check] { try? await lane.pool.shutdownGracefully() }
   }
 
-  /// What only looks.
-  func look<Value: Sendable>(_ body: @escaping @Sendable (any ZoneDriver) throws -> Value) async throws(FleetError)
-    -> Value
-  {
-    try await Self.run(looks, driver, body)
-  }
+  /// One kind of calls, on threads of its own.
+  struct Lane: Sendable {
+    private let driver: any ZoneDriver
+    fileprivate let pool: NIOThreadPool
 
-  /// What may wait for a zone's end.
-  func stop<Value: Sendable>(_ body: @escaping @Sendable (any ZoneDriver) throws -> Value) async throws(FleetError)
-    -> Value
-  {
-    try await Self.run(stops, driver, body)
-  }
+    fileprivate init(_ driver: any ZoneDriver, threads: Int) {
+      self.driver = driver
+      pool = NIOThreadPool(numberOfThreads: threads)
+      pool.start()
+    }
 
-  func call<Value: Sendable>(_ body: @escaping @Sendable (any ZoneDriver) throws -> Value) async throws(FleetError)
-    -> Value
-  {
-    try await Self.run(calls, driver, body)
-  }
-
-  func check<Value: Sendable>(_ body: @escaping @Sendable (any ZoneDriver) throws -> Value) async throws(FleetError)
-    -> Value
-  {
-    try await Self.run(checks, driver, body)
-  }
-
-  private static func run<Value: Sendable>(
-    _ pool: NIOThreadPool, _ driver: any ZoneDriver, _ body: @escaping @Sendable (any ZoneDriver) throws -> Value
-  ) async throws(FleetError) -> Value {
-    do {
-      return try await pool.runIfActive { try body(driver) }
-    } catch let error as DriverError {
-      switch error.kind {
-      case .notFound: throw .notFound(error.description)
-      case .timedOut: throw .timedOut(error.description)
-      case .failed: throw .failed(error.description)
-      }
-    } catch let error as FleetError {
-      throw error
-    } catch { throw .failed("\(error)") }
+    func callAsFunction<Value: Sendable>(
+      _ body: @escaping @Sendable (any ZoneDriver) throws -> Value
+    ) async throws(FleetError) -> Value {
+      do {
+        return try await pool.runIfActive { [driver] in try body(driver) }
+      } catch let error as DriverError {
+        switch error.kind {
+        case .notFound: throw .notFound(error.description)
+        case .timedOut: throw .timedOut(error.description)
+        case .failed: throw .failed(error.description)
+        }
+      } catch let error as FleetError {
+        throw error
+      } catch { throw .failed("\(error)") }
+    }
   }
 }
