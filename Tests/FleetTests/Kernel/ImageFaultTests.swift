@@ -37,70 +37,35 @@ struct ImageFaultTests {
     }
   }
 
-  /// Calls by their numbers. Without brk(2) there is no memory, and without futex(2) no waiting: no program goes on then, and
-  /// what counts is what it has left.
+  /// write(2).
   #if arch(arm64)
-    private static let vital: Set<Substring> = ["214", "98"]
-    private static let writing = 64
-    private static let making: Set<Substring> = ["32", "34"]
+    private static let writing = "64"
   #else
-    private static let vital: Set<Substring> = ["12", "202"]
-    private static let writing = 1
-    private static let making: Set<Substring> = ["73", "83", "258"]
+    private static let writing = "1"
   #endif
-
-  /// The numbers of the verb's own calls that can fail, from the first one that makes something on.
-  private func calls(_ verb: Verb, _ stand: ImageStand) throws -> Range<Int> {
-    try verb.prepare(stand)
-    let outcome = try Command.run(
-      try stand.tracer(), ["-a", "-o", "\(stand.folder)/told", "--", Command.orchestrator] + verb.words(stand),
-      timeout: 120)
-    try #require(outcome.status == 0, "\(outcome)")
-    return Self.own(try String(contentsOfFile: "\(stand.folder)/told", encoding: .utf8))
-  }
-
-  /// Of what the tracer told the program's own calls: before them is the C and Swift libraries' beginning.
-  static func own(_ told: String) -> Range<Int> {
-    let calls = told.split(separator: "\n")
-    let first = calls.firstIndex { making.contains($0.split(separator: " ")[1]) } ?? calls.count / 3
-    return (first + 1)..<(calls.count + 1)
-  }
-
-  /// - Parameter hit: what the tracer told of the call that it made fail.
-  static func isVital(_ hit: String) -> Bool {
-    hit.split(separator: "\n").last?.split(separator: " ").last.map(vital.contains) ?? false
-  }
 
   private func walk(_ verb: Verb, _ option: String, count: Int) throws {
     let stand = try ImageStand()
-    let calls = try calls(verb, stand)
+    let walk = CallWalk(stand, [Command.orchestrator] + verb.words(stand))
+    try verb.prepare(stand)
+    let calls = try walk.calls()
     try verb.finish(stand)
     let expected = try stand.contents()
-    var hits = 0
-    let step = max(1, calls.count / count)
-    for number in stride(from: calls.lowerBound, to: calls.upperBound, by: step) {
-      try verb.prepare(stand)
-      let outcome = try Command.run(
-        try stand.tracer(),
-        ["-a", "-o", "\(stand.folder)/told", option, "0:\(number)", "--", Command.orchestrator] + verb.words(stand),
-        timeout: 120)
-      let hit = try String(contentsOfFile: "\(stand.folder)/told", encoding: .utf8)
-      if !hit.isEmpty { hits += 1 }
-      let at = "\(verb) \(option) \(number) (call \(hit.trimmingCharacters(in: .whitespacesAndNewlines))): \(outcome)"
+    try walk.stop(option, at: calls, count: count, "\(verb)", before: { try verb.prepare(stand) }) { stop in
+      let outcome = stop.outcome
       if option == "-k" {
-        #expect(hit.isEmpty || outcome.status == 128 + SIGKILL || outcome.status == SIGKILL, "\(at)")
-      } else if outcome.status != 0, !Self.isVital(hit) {
-        #expect(outcome.status == 1, "\(at)")
+        #expect(
+          stop.call == nil || outcome.status == 128 + SIGKILL || outcome.status == SIGKILL, "\(stop.words)")
+      } else if outcome.status != 0, !stop.isVital {
         let last = outcome.errors.split(separator: "\n").last ?? ""
         // Where the line itself cannot be written, there is none.
-        #expect(last.hasPrefix("zonectl: ") || hit.hasSuffix(" \(Self.writing)\n"), "\(at)")
+        #expect(last.hasPrefix("zonectl: ") || stop.call == Self.writing[...], "\(stop.words)")
       }
       // Whatever has happened, what is there can be told.
       try stand.ok("image", "list")
       try verb.finish(stand)
-      #expect(try stand.contents() == expected, "\(at)")
+      #expect(try stand.contents() == expected, "\(stop.words)")
     }
-    #expect(hits > 0)
   }
 
   @Test(arguments: Verb.allCases) func whatIsKilledIsDoneByTheNextTry(_ verb: Verb) throws {

@@ -247,20 +247,18 @@ struct QuotaTests {
   /// With the new layer made, and the zone's record not yet what it is then.
   private func aFreezeThatWasKilledIsDoneByTheNext(_ disk: Disk, _ zone: String) throws {
     let stand = disk.stand
-    let freeze = [Command.orchestrator, "zonectl", "--root", stand.place, "snapshot", "create", zone]
-    let traced = { (words: [String]) throws -> Command in
-      try Command.run(try stand.tracer(), ["-a", "-o", "\(stand.folder)/told"] + words + ["--"] + freeze, timeout: 120)
-    }
-    #expect(try traced([]).status == 0)
-    let calls = try String(contentsOfFile: "\(stand.folder)/told", encoding: .utf8).split(separator: "\n")
+    let walk = CallWalk(
+      stand, [Command.orchestrator, "zonectl", "--root", stand.place, "snapshot", "create", zone])
+    #expect(try walk.traced().status == 0)
+    let calls = try walk.told()
     // rename(2), renameat(2), renameat2(2)
     #if arch(arm64)
       let renames: Set<Substring> = ["38", "276"]
     #else
       let renames: Set<Substring> = ["82", "264", "316"]
     #endif
-    let last = try #require(calls.lastIndex { renames.contains($0.split(separator: " ")[1]) })
-    #expect(try traced(["-k", "0:\(last + 1)"]).status != 0)
+    let last = try #require(calls.lastIndex { renames.contains(CallWalk.call($0)) })
+    #expect(try walk.traced("-k", "0:\(last + 1)").status != 0)
     let data = "\(stand.place)/data/\(zone)"
     #expect(FileSystem.exists("\(data)/own/root"))
     #expect(try String(contentsOfFile: "\(data)/root.json", encoding: .utf8).contains("\"pending\""))

@@ -568,28 +568,11 @@ struct SnapshotTests {
     let zones = try Stand(sparse: sparse)
     let stand = zones.stand
     let (old, before) = try prepare(verb, zones)
-    try stand.sh("cp -a place saved")
-    let tracer = try stand.tracer()
-    let traced = { (words: [String]) throws -> Command in
-      try Command.run(
-        tracer,
-        ["-a", "-o", "\(stand.folder)/told"] + words
-          + ["--"] + verb.program + ["--root", stand.place] + verb.words, timeout: 120)
+    let walk = CallWalk(stand, verb.program + ["--root", stand.place] + verb.words)
+    try walk.stop(option, count: count, "\(verb)") { stop in
+      let isDone = option == "-e" && stop.outcome.status == 0
+      try check(verb, zones, old: old, before: before, isDone: isDone, stop.words)
     }
-    let whole = try traced([])
-    try #require(whole.status == 0, "\(whole)")
-    let calls = ImageFaultTests.own(try String(contentsOfFile: "\(stand.folder)/told", encoding: .utf8))
-    var hits = 0
-    for number in stride(from: calls.lowerBound, to: calls.upperBound, by: max(1, calls.count / count)) {
-      try stand.sh("rm -rf place; cp -a saved place")
-      let outcome = try traced([option, "0:\(number)"])
-      let hit = try String(contentsOfFile: "\(stand.folder)/told", encoding: .utf8)
-      if !hit.isEmpty { hits += 1 }
-      let at = "\(verb) \(option) \(number) (call \(hit.trimmingCharacters(in: .whitespacesAndNewlines))): \(outcome)"
-      if option == "-e", outcome.status != 0, !ImageFaultTests.isVital(hit) { #expect(outcome.status == 1, "\(at)") }
-      try check(verb, zones, old: old, before: before, isDone: option == "-e" && outcome.status == 0, at)
-    }
-    #expect(hits > 0)
   }
 
   /// Nothing that is needed goes, and the zone starts, whatever was done of the verb; what was not is done by the next try.
@@ -677,34 +660,18 @@ struct SnapshotTests {
     let stand = zones.stand
     try zones.write("a", "echo one >/home/one; rm /etc/passwd")
     let before = try zones.view("a")
-    try stand.sh("cp -a place saved")
-    let tracer = try stand.tracer()
-    let traced = { (words: [String]) throws -> Command in
-      try Command.run(
-        tracer,
-        ["-a", "-o", "\(stand.folder)/told"] + words
-          + ["--", Command.orchestrator, "zonectl", "--root", stand.place, "snapshot", "create", "a", "new"],
-        timeout: 120)
-    }
-    try #require(traced([]).status == 0)
-    let calls = ImageFaultTests.own(try String(contentsOfFile: "\(stand.folder)/told", encoding: .utf8))
-    var hits = 0
-    for number in stride(from: calls.lowerBound, to: calls.upperBound, by: max(1, calls.count / count)) {
-      try stand.sh("rm -rf place; cp -a saved place")
-      let outcome = try traced([option, "0:\(number)"])
-      let hit = try String(contentsOfFile: "\(stand.folder)/told", encoding: .utf8)
-      if !hit.isEmpty { hits += 1 }
-      let at = "\(option) \(number) (call \(hit.trimmingCharacters(in: .whitespacesAndNewlines))): \(outcome)"
+    let create = [Command.orchestrator, "zonectl", "--root", stand.place, "snapshot", "create", "a", "new"]
+    try CallWalk(stand, create).stop(option, count: count, "create") { stop in
       try stand.ok("image", "prune")
-      #expect(try zones.view("a") == before, "\(at)")
+      #expect(try zones.view("a") == before, "\(stop.words)")
       let names = try stand.ok("snapshot", "list", "-q", "a")
-      #expect(names == "new\n" || names == "" && (option == "-k" || outcome.status != 0), "\(at): \(names)")
+      #expect(
+        names == "new\n" || names == "" && (option == "-k" || stop.outcome.status != 0), "\(stop.words): \(names)")
       if names == "" { try stand.ok("snapshot", "create", "a", "new") }
       try zones.write("a", "echo more >/home/more")
       try stand.ok("snapshot", "rollback", "a", "new")
-      #expect(try zones.view("a") == before, "\(at)")
+      #expect(try zones.view("a") == before, "\(stop.words)")
     }
-    #expect(hits > 0)
   }
 
   @Suite(.serialized, .enabled(if: geteuid() == 0, "files of others are root's to make"), .ends(within: 60))

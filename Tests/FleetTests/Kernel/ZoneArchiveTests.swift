@@ -105,6 +105,7 @@ struct ZoneArchiveTests {
     let view: String
     var stand: ImageStand { zones.stand }
     var archive: String { "\(stand.folder)/a.tar" }
+    var importing: [String] { [Command.orchestrator, "zonectl", "--root", stand.place, "import", archive] }
 
     init() throws {
       zones = try SnapshotTests.Stand()
@@ -146,52 +147,29 @@ struct ZoneArchiveTests {
   private func walk(_ option: String, count: Int) throws {
     let bare = try Bare()
     let stand = bare.stand
-    try stand.sh("gcc -O1 -static -o tracer '\(Command.root)/Tests/tracer/tracer.c'; cp -a place saved")
-    let traced = { (words: [String]) throws -> Command in
-      try Command.run(
-        "\(stand.folder)/tracer",
-        ["-a", "-o", "\(stand.folder)/told"] + words
-          + ["--", Command.orchestrator, "zonectl", "--root", stand.place, "import", bare.archive], timeout: 120)
-    }
-    let whole = try traced([])
-    try #require(whole.status == 0, "\(whole)")
-    let calls = ImageFaultTests.own(try String(contentsOfFile: "\(stand.folder)/told", encoding: .utf8))
-    var hits = 0
-    for number in stride(from: calls.lowerBound, to: calls.upperBound, by: max(1, calls.count / count)) {
-      try stand.sh("rm -rf place; cp -a saved place")
-      let outcome = try traced([option, "0:\(number)"])
-      let hit = try String(contentsOfFile: "\(stand.folder)/told", encoding: .utf8)
-      if !hit.isEmpty { hits += 1 }
-      let at = "\(option) \(number) (call \(hit.trimmingCharacters(in: .whitespacesAndNewlines))): \(outcome)"
-      if option == "-e", outcome.status != 0, !ImageFaultTests.isVital(hit) { #expect(outcome.status == 1, "\(at)") }
+    try CallWalk(stand, bare.importing).stop(option, count: count, "import") { stop in
       // Who could not say that it was done has done it all the same, and so has who was killed behind it.
-      try bare.check(mayBeThere: true, at)
+      try bare.check(mayBeThere: true, stop.words)
     }
-    #expect(hits > 0)
   }
 
   /// Killed when the volume is there, and the zone is not.
   @Test func aVolumeThatAnImportHasLeftIsItsOwn() throws {
     let bare = try Bare()
     let stand = bare.stand
-    try stand.sh("gcc -O1 -static -o tracer '\(Command.root)/Tests/tracer/tracer.c'; cp -a place saved")
-    let traced = { (words: [String]) throws -> String in
-      _ = try Command.run(
-        "\(stand.folder)/tracer",
-        ["-a", "-o", "\(stand.folder)/told"] + words
-          + ["--", Command.orchestrator, "zonectl", "--root", stand.place, "import", bare.archive], timeout: 120)
-      return try String(contentsOfFile: "\(stand.folder)/told", encoding: .utf8)
-    }
-    let calls = try traced([]).split(separator: "\n")
+    try stand.sh("cp -a place saved")
+    let walk = CallWalk(stand, bare.importing)
+    _ = try walk.traced()
+    let calls = try walk.told()
     #if arch(arm64)
       let rename = "276"
     #else
       let rename = "316"
     #endif
     var left = 0
-    for (index, call) in calls.enumerated() where call.split(separator: " ")[1] == rename {
+    for (index, call) in calls.enumerated() where CallWalk.call(call) == rename {
       try stand.sh("rm -rf place; cp -a saved place")
-      _ = try traced(["-k", "0:\(index + 2)"])
+      _ = try walk.traced("-k", "0:\(index + 2)")
       guard try stand.ok("volume", "list", "-q") == "data\n", try stand.ok("list", "-q") == "" else { continue }
       left += 1
       try bare.check(mayBeThere: false, "\(index)")
