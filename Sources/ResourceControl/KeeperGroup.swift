@@ -1,11 +1,11 @@
 internal import Glibc
 internal import LinuxNS
 
-/// The group of the keepers of zones that nobody stays with, beside the zones' own groups in the v2 tree: who started such a
-/// zone may end, and a systemd unit that ends takes along all that is in its group.
+/// The group of the keepers of zones that nobody stays with, and of what serves networks, beside the zones' own groups in the
+/// v2 tree: who started such a zone may end, and a systemd unit that ends takes along all that is in its group.
 public struct KeeperGroup: ~Copyable {
   /// Its directory, for a process that is to be born in it; -1: the caller's own group is to do.
-  public let directory: CInt
+  public private(set) var directory: CInt
 
   /// No zone's group is called so (`CgroupBase.escape`).
   public static let name = "_keepers"
@@ -14,6 +14,13 @@ public struct KeeperGroup: ~Copyable {
   public init() { directory = -1 }
 
   deinit { if directory >= 0 { close(directory) } }
+
+  /// The directory, for the caller to close.
+  public consuming func take() -> CInt {
+    let taken = directory
+    directory = -1
+    return taken
+  }
 
   /// Makes it where it is missing; none where there is no v2 tree.
   public init(_ base: CgroupBase) throws(CgroupError) {
@@ -45,6 +52,9 @@ public struct KeeperGroup: ~Copyable {
   static func removeIfEmpty(below all: String) {
     if rmdir("\(all)/\(name)") == 0 { rmdir(all) }
   }
+
+  /// For who has ended what was no keeper.
+  public static func removeIfEmpty(_ base: CgroupBase) { if let all = base.unified { removeIfEmpty(below: all) } }
 
   /// For a keeper that has no zone any more: where it is the last, it leaves the group, which is taken away. Where the group
   /// above takes no process (cgroup-v2.rst, "No Internal Process Constraint": never root's) it is left to the next command.

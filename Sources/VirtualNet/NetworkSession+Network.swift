@@ -132,6 +132,7 @@ extension NetworkSession {
   mutating func lower(_ network: String, _ state: NetworkState) throws(NetworkError) {
     if networks.user != nil { return try lowerUser(network, state) }
     try state.helper?.end()
+    networks.group?.leave()
     if let bridge = try Link.find(state.bridge, on: &route),
       bridge.alias == networks.names.mark(network) || bridge.alias == nil
     {

@@ -304,7 +304,8 @@ struct NetworkSession: ~Copyable {
   private func answerNames(_ network: String, _ state: inout NetworkState) throws(NetworkError) {
     guard !networks.helper.isEmpty, state.helper?.isAlive != true else { return }
     try state.helper?.end()  // reaps it where it was our child
-    let started = try HelperProcess.start(networks.helper + [network], gateway: state.subnet.gateway, user: nil)
+    let started = try HelperProcess.start(
+      networks.helper + [network], gateway: state.subnet.gateway, user: nil, group: networks.group)
     state.helper = started.record
     try write(state, network)
     try started.release()

@@ -94,19 +94,22 @@ public struct Networks: Sendable {
   let directories: NetworkDirectories
   let names: HostNames
   let helper: [String]
+  let group: HelperGroup?
   let user: UserNetworks?
   let notice: @Sendable (String) -> Void
 
   /// - Parameters:
   ///   - helper: the command that runs `NamesServer.run`; the network's name is appended. Empty: names are not answered.
+  ///   - group: where what serves a network is born; nil: with who starts its first zone.
   ///   - user: for the networks of an ordinary user, which need a helper.
   ///   - notice: gets one line for each thing changed on the host that is not ours.
   public init(
-    _ directories: NetworkDirectories, helper: [String], user: UserNetworks? = nil,
+    _ directories: NetworkDirectories, helper: [String], group: HelperGroup? = nil, user: UserNetworks? = nil,
     notice: @escaping @Sendable (String) -> Void = { _ in }
   ) throws(NetworkError) {
     self.directories = directories
     self.helper = helper
+    self.group = group
     self.user = user
     self.notice = notice
     names = try HostNames(tag: directories.instanceTag)

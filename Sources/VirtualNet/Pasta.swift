@@ -48,14 +48,16 @@ enum Pasta {
   ///   - program: what `find` gave.
   ///   - pidFile: is gone again afterwards.
   /// - Throws: `.notFound` without /dev/net/tun, `.conflict` with pasta's own words, `.system`.
-  static func start(_ program: String, helper: ProcessRecord, pidFile: String) throws(NetworkError) -> ProcessRecord {
+  static func start(
+    _ program: String, helper: ProcessRecord, pidFile: String, group: HelperGroup?
+  ) throws(NetworkError) -> ProcessRecord {
     try checkDevice()
     try RecordFile.remove(pidFile)
     defer { unlink(pidFile) }
     let words = try system("start pasta") { () throws(SyscallError) in try OwnedFD.pipe() }
     let null = try system("start pasta") { () throws(SyscallError) in try OwnedFD.open("/dev/null", O_RDWR) }
     let child = try Program.spawn(
-      [program] + arguments(helper: helper, pidFile: pidFile), [null.raw, null.raw, words.second.raw])
+      [program] + arguments(helper: helper, pidFile: pidFile), [null.raw, null.raw, words.second.raw], group: group)
     let ended = try system("wait for pasta") { () throws(SyscallError) in
       try child.process.waitUntilEnd(timeout: CInt(timeout * 1000))
     }

@@ -37,9 +37,9 @@ enum HelperProcess {
   ///
   /// They are bound here, so that a query sent before the helper runs waits in the socket instead of being refused,
   /// and so that the helper needs no power of its own.
-  static func start(_ command: [String], gateway: IPv4Address, user: borrowing UserPart?) throws(NetworkError)
-    -> Started
-  {
+  static func start(
+    _ command: [String], gateway: IPv4Address, user: borrowing UserPart?, group: HelperGroup?
+  ) throws(NetworkError) -> Started {
     var space: UserSpace?
     var more: [CInt] = []
     switch user {
@@ -59,7 +59,7 @@ enum HelperProcess {
     }
     let child = try Program.spawn(
       command, [null.raw, null.raw, null.raw, datagrams.raw, streams.raw, gate.first.raw] + more,
-      userNamespace: space?.user.raw ?? -1)
+      userNamespace: space?.user.raw ?? -1, group: group)
     guard let (record, _) = ProcessRecord.of(child.pid) else {
       throw .conflict("cannot start the names helper: \(command[0]) ended at once")
     }

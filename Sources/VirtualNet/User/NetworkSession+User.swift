@@ -48,7 +48,8 @@ extension NetworkSession {
     try closeHost(network, &state)
     let part: HelperProcess.UserPart? = HelperProcess.UserPart(
       space: space, relay: try RelayControl.bind(directories, network))
-    let started = try HelperProcess.start(networks.helper + [network], gateway: state.subnet.gateway, user: part)
+    let started = try HelperProcess.start(
+      networks.helper + [network], gateway: state.subnet.gateway, user: part, group: networks.group)
     state.helper = started.record
     try write(state, network)
     try started.release()
@@ -75,7 +76,8 @@ extension NetworkSession {
     state.pasta = nil
     state.pastaIsStarting = true
     try write(state, network)
-    state.pasta = try Pasta.start(program, helper: helper, pidFile: directories.pastaPid(network))
+    state.pasta = try Pasta.start(
+      program, helper: helper, pidFile: directories.pastaPid(network), group: networks.group)
     state.pastaIsStarting = false
     try write(state, network)
   }
@@ -84,6 +86,7 @@ extension NetworkSession {
   mutating func lowerUser(_ network: String, _ state: NetworkState) throws(NetworkError) {
     try endPasta(network, state)
     try state.helper?.end()
+    networks.group?.leave()
     if entered == network {
       // Our own sockets hold them, too.
       route = try NetlinkSocket(.route)

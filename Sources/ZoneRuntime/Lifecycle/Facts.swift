@@ -266,7 +266,7 @@ extension Zones {
     helper.append("network-names")
     return try Networks(
       NetworkDirectories(data: directories.shared, run: directories.sharedRun, instanceTag: directories.tag),
-      helper: helper, notice: notice)
+      helper: helper, group: helperGroup, notice: notice)
   }
 
   /// What was killed or flushed of the networks is put right: called by whoever looks at the zones. What cannot be is told,

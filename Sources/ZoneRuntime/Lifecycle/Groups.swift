@@ -1,6 +1,7 @@
 internal import Glibc
 internal import LinuxNS
 internal import ResourceControl
+internal import VirtualNet
 
 /// A zone's control groups, opened for a start or an execution.
 struct ZoneGroup: ~Copyable {
@@ -61,6 +62,16 @@ extension Zones {
   func keeperGroup() throws(ZoneError) -> KeeperGroup {
     guard let base = try cgroupBase(neededFor: ResourceLimits()) else { return KeeperGroup() }
     do throws(CgroupError) { return try KeeperGroup(base) } catch { throw .refused("\(error)") }
+  }
+
+  /// What serves networks is born there too, whoever stays with a zone: zones of others use it.
+  var helperGroup: HelperGroup {
+    HelperGroup(
+      open: { () throws(NetworkError) in
+        do throws(ZoneError) { return try keeperGroup().take() } catch { throw .conflict("\(error)") }
+      },
+      leave: { if let base = (try? cgroupBase(neededFor: ResourceLimits())) ?? nil { KeeperGroup.removeIfEmpty(base) } }
+    )
   }
 
   /// After a zone's end and out of its lock, for which its keeper may be waiting. Best effort: the zone has ended, and an

@@ -10,7 +10,7 @@ extension Zones {
     try Networks(
       NetworkDirectories(data: directories.shared, run: directories.sharedRun, instanceTag: ""),
       // The helper is root of its user namespace: where things lie it could not tell by who it is.
-      helper: [zonectl, "user-network", directories.shared, directories.sharedRun],
+      helper: [zonectl, "user-network", directories.shared, directories.sharedRun], group: helperGroup,
       user: UserNetworks(
         searchPath: getenv("PATH").map { String(cString: $0) }, lives: { keeperLives($0) },
         namespace: { networkNamespace(of: $0) }),

@@ -14,24 +14,58 @@ struct KeeperGroupTests {
     return String(try #require(text.split(separator: "\n").last { $0.hasPrefix("0::") }).dropFirst(3))
   }
 
-  @Test func aZoneOutlivesItsStartersGroup() throws {
+  /// Starts zone a from a control group of its own, and ends all that is in that, as systemd does it when a unit stops.
+  private func startFromAGroupThatEnds(_ zones: Zonectl) throws {
     let mine = "\(Self.tree)/zones-test-starter.\(getpid())"
     try #require(mkdir(mine, 0o755) == 0)
     defer { rmdir(mine) }
+    var start = zones.command(["start", "a"])
+    start.argv = ["sh", "-ec", "echo 0 > \(mine)/cgroup.procs; exec \"$@\"", "sh"] + start.argv
+    #expect(try start.run().status == 0)
+    try "1".write(toFile: mine + "/cgroup.kill", atomically: false, encoding: .utf8)
+    #expect(eventually { (contents(mine + "/cgroup.procs") ?? "").isEmpty })
+  }
+
+  @Test func aZoneOutlivesItsStartersGroup() throws {
     try Zonectl.with { (zones) throws in
       try zones.ok("create", "--network", "none", "a", "--", "sleep", "infinity")
-      var start = zones.command(["start", "a"])
-      start.argv = ["sh", "-ec", "echo 0 > \(mine)/cgroup.procs; exec \"$@\"", "sh"] + start.argv
-      #expect(try start.run().status == 0)
+      try startFromAGroupThatEnds(zones)
       let keeper = try #require(try zones.status("a")?.keeper)
       #expect(try group(of: keeper).hasSuffix("/_keepers"))
-      // As systemd does it when a unit stops.
-      try "1".write(toFile: mine + "/cgroup.kill", atomically: false, encoding: .utf8)
-      #expect(eventually { (contents(mine + "/cgroup.procs") ?? "").isEmpty })
       #expect(try zones.state("a") == "running" && zones.run("exec", "a", "true").status == 0)
       let groups = "\(Self.tree)\(try group(of: keeper))"
       try zones.ok("halt", "a")
       #expect(access(groups, F_OK) != 0 && access(FileManager.default.parent(of: groups), F_OK) != 0)
+    }
+  }
+
+  /// So does what answers names on the network that came up with it, for whoever is on it by then.
+  @Test func itsNetworksHelperDoesToo() throws {
+    try Zonectl.with { (zones) throws in
+      try zones.ok("create", "a", "--", "sleep", "infinity")
+      try startFromAGroupThatEnds(zones)
+      // Asked for without a look at the zones, which would start another.
+      let helper = try #require(
+        Int32(try Command.text("pgrep", "-f", "--", "--root \(zones.root) network-names default")))
+      let groups = "\(Self.tree)\(try group(of: helper))"
+      #expect(groups.hasSuffix("/_keepers"))
+      try zones.ok("halt", "a")
+      #expect(access(groups, F_OK) != 0 && access(FileManager.default.parent(of: groups), F_OK) != 0)
+    }
+  }
+
+  /// Where nobody but the helper was in it, the group goes with the helper.
+  @Test func theGroupGoesWithTheLastHelper() throws {
+    try Zonectl.with { (zones) throws in
+      let run = try zones.command(["run", "--rm", "--name", "a", "--", "sleep", "9999"]).start()
+      try zones.expect("a", becomes: "running")
+      let helper = try #require(
+        Int32(try Command.text("pgrep", "-f", "--", "--root \(zones.root) network-names default")))
+      let groups = "\(Self.tree)\(try group(of: helper))"
+      #expect(groups.hasSuffix("/_keepers"))
+      try zones.ok("halt", "a")
+      _ = try run.finish()
+      #expect(eventually { access(FileManager.default.parent(of: groups), F_OK) != 0 })
     }
   }
 

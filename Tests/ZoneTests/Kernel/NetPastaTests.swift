@@ -33,7 +33,8 @@ struct NetPastaKernelTests {
       try FileSystem.makeDirectories(folder)
       chmod(folder, 0o777)
       let said = try Self.asUser(folder, tun: 0o600) {
-        _ = try Pasta.start("/usr/bin/pasta", helper: ProcessRecord.of(getpid())!.record, pidFile: "\(folder)/pid")
+        _ = try Pasta.start(
+          "/usr/bin/pasta", helper: ProcessRecord.of(getpid())!.record, pidFile: "\(folder)/pid", group: nil)
         return "started"
       }
       host.checks.expect(said?.contains("/dev/net/tun") == true && said?.contains("EACCES") == true, said ?? "hung")
