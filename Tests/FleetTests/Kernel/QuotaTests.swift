@@ -249,19 +249,23 @@ struct QuotaTests {
     let stand = disk.stand
     let walk = CallWalk(
       stand, [Command.orchestrator, "zonectl", "--root", stand.place, "snapshot", "create", zone])
-    #expect(try walk.traced().status == 0)
-    let calls = try walk.told()
+    let data = "\(stand.place)/data/\(zone)"
+    let isPending = { try String(contentsOfFile: "\(data)/root.json", encoding: .utf8).contains("\"pending\"") }
     // rename(2), renameat(2), renameat2(2)
     #if arch(arm64)
       let renames: Set<Substring> = ["38", "276"]
     #else
       let renames: Set<Substring> = ["82", "264", "316"]
     #endif
-    let last = try #require(calls.lastIndex { renames.contains(CallWalk.call($0)) })
-    #expect(try walk.traced("-k", "0:\(last + 1)").status != 0)
-    let data = "\(stand.place)/data/\(zone)"
+    // Two runs may differ by a call or two, of threads that wait for each other: until it is the right one.
+    for _ in 0..<8 {
+      #expect(try walk.traced().status == 0)
+      let last = try #require(try walk.told().lastIndex { renames.contains(CallWalk.call($0)) })
+      _ = try walk.traced("-k", "0:\(last + 1)")
+      if try isPending() { break }
+    }
+    #expect(try isPending())
     #expect(FileSystem.exists("\(data)/own/root"))
-    #expect(try String(contentsOfFile: "\(data)/root.json", encoding: .utf8).contains("\"pending\""))
     try stand.ok("start", zone)
     #expect(
       disk.isFull(try stand.zonectl(["exec", zone, "--", "dd", "if=/dev/zero", "of=/var/big", "bs=1M", "count=40"])))
