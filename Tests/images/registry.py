@@ -134,12 +134,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
         mode, repository, words = self.parts()
         left = int(self.headers.get("Content-Length", 0))
         if not self.may(mode):
+            # What it brought would be taken for the next request.
+            self.rfile.read(left)
             return
         path = self.place(repository, "uploads", words[2])
         have = os.path.getsize(path) if os.path.exists(path) else 0
         first = int(self.headers.get("Content-Range", "0-").partition("-")[0])
         if first != have:
-            return self.error(416, "range invalid")
+            self.error(416, "range invalid")
+            self.rfile.read(left)
+            return None
         # Half of what is left each time, until little is.
         most = left if mode not in ("halts", "forgets") or left < 64 else left // 2
         if mode == "forgets" and count(f"{repository} {left}") > 1:
