@@ -2,14 +2,16 @@ internal import Glibc
 internal import LinuxNS
 
 extension Cgroup {
-  /// Stops every process of the zone where it is; returns when all stand still.
+  /// Stops every process of the zone where it is; returns when all stand still, or there are none any more: one that was
+  /// ended meanwhile was thawed for it.
   /// - Parameter timeout: milliseconds; then what was frozen is let go again and the error is `timedOut`. A process in
   ///   an uninterruptible wait (a dead NFS server, say) holds the freezer up.
   public func freeze(timeout: UInt64 = 10_000) throws(CgroupError) {
     let deadline = Clock.monotonicNanoseconds() + timeout * 1_000_000
     if let group = record.unified {
       try Self.write("1", to: "\(group)/cgroup.freeze")
-      if try CgroupTree.wait("\(group)/cgroup.events", for: "frozen 1", deadline: deadline) { return }
+      let events = "\(group)/cgroup.events"
+      if try CgroupTree.wait(events, for: "frozen 1", "populated 0", deadline: deadline) { return }
     } else {
       let file = try freezerFile()
       // v1 freezes what is there at the write; written again, also what was made meanwhile (freezer-subsystem.rst).

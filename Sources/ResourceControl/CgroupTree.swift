@@ -73,15 +73,15 @@ enum CgroupTree {
     }
   }
 
-  /// Waits until a file of events has the line (cgroup-v2.rst: such files tell a change by poll(2)).
+  /// Waits until a file of events has one of the lines (cgroup-v2.rst: such files tell a change by poll(2)).
   /// - Returns: false where the deadline came first; true also where the group is gone.
-  static func wait(_ file: String, for line: String, deadline: UInt64) throws(CgroupError) -> Bool {
+  static func wait(_ file: String, for lines: String..., deadline: UInt64) throws(CgroupError) -> Bool {
     do {
       let events = try OwnedFD.open(file, O_RDONLY)
       while true {
         lseek(events.raw, 0, SEEK_SET)
         let text = String(decoding: try FileSystem.read(events, name: file), as: UTF8.self)
-        if text.split(separator: "\n").contains(where: { $0 == line }) { return true }
+        if text.split(separator: "\n").contains(where: { (found) in lines.contains { $0 == found } }) { return true }
         let now = Clock.monotonicNanoseconds()
         guard now < deadline else { return false }
         let left = CInt(min(60_000, (deadline - now + 999_999) / 1_000_000))

@@ -175,6 +175,8 @@ extension Zones {
   private func freezeUnlessEnding(_ files: ZoneFiles, _ record: RunRecord) throws(ZoneError) {
     let name = files.name
     do throws(ZoneError) { try freeze(record, name, true) } catch {
+      // Who asked it to end has thawed it before we saw it stand still.
+      if (try? state(of: files)) == .shuttingDown { throw Self.shuttingDown(name) }
       throw .refused("\(error); or stop it first, and it need not be frozen")
     }
     note(.paused, name)
