@@ -82,20 +82,29 @@ enum Pasta {
   /// Ends every pasta that was started with this pid file: one that nobody wrote down, since who started it was killed.
   static func endStray(pidFile: String) throws(NetworkError) {
     let mark = Array("--pid\0\(pidFile)\0".utf8)
-    // It forks on its way to the background: only a look that finds none is the last.
-    for _ in 0..<50 {
-      var found = false
+    // It executes another of itself, and forks on its way to the background, where the first one ends: one that was listed
+    // may be gone when it is looked at, and have left another that was not. Only a second look that finds none is the last.
+    var idle = 0
+    for _ in 0..<50 where idle < 2 {
+      idle += 1
       let pids = try system("list the processes") { () throws(SyscallError) in try FileSystem.list("/proc") }
       for pid in pids.compactMap(Int32.init) {
         guard let (record, zombie) = ProcessRecord.of(pid), !zombie,
-          let line = try? FileSystem.read("/proc/\(pid)/cmdline", limit: 65536), contains(line, mark)
+          let line = try? FileSystem.read("/proc/\(pid)/cmdline", limit: 65536)
         else { continue }
-        found = true
+        // In the midst of an execve(2) nobody has words.
+        if line.isEmpty, isOurs(pid) { idle = 0 }
+        guard contains(line, mark) else { continue }
+        idle = 0
         try record.end()
       }
-      if !found { break }
+      usleep(1000)
     }
     try RecordFile.remove(pidFile)
+  }
+
+  private static func isOurs(_ pid: Int32) -> Bool {
+    (try? FileSystem.status("/proc/\(pid)", followingLinks: false))?.st_uid == geteuid()
   }
 
   private static func contains(_ bytes: [UInt8], _ part: [UInt8]) -> Bool {

@@ -47,14 +47,12 @@ private enum ContainerKilled {
         default: [verb, "a"]
         }
       let command = bundle.command(words)
-      var calls: [CallPoint] = []
-      for _ in 0..<3 {
+      let calls = try Trace.shortest {
         try before()
-        let seen = try Trace(command, quietly: quiet).points[0]
-        // How often it looks whether all has ended differs: what the shortest has comes each time.
-        if calls.isEmpty || seen.count < calls.count { calls = seen }
+        let trace = try Trace(command, quietly: quiet)
         try bundle.ok("delete", "--force", "a")
-      }
+        return trace
+      }.points[0]
       let processes = Machine.processes()
       let chosen = chosen(calls)
       var hits = 0

@@ -38,16 +38,15 @@ enum FaultWalk {
   }
 
   private static func walk(_ verb: VerbWalk, _ chosen: ([CallPoint]) -> [CallPoint]) throws {
-    // The first one makes what is made once for all.
-    var faults: [CallPoint] = []
-    for _ in 0..<2 {
-      try verb.before()
-      let trace = try Trace(
-        verb.command, following: true, ending: verb.ends, failing: true, succeeds: verb.succeeds,
-        quietly: verb.quietly)
-      faults = Array(trace.points.joined())
-      #expect(try verb.after().isEmpty)
-    }
+    let faults = try Array(
+      Trace.shortest {
+        try verb.before()
+        let trace = try Trace(
+          verb.command, following: true, ending: verb.ends, failing: true, succeeds: verb.succeeds,
+          quietly: verb.quietly)
+        #expect(try verb.after().isEmpty)
+        return trace
+      }.points.joined())
     #expect(faults.count > 10)
     let chosen = chosen(faults)
     var (failed, hits) = (0, 0)

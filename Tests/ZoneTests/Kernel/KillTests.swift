@@ -109,12 +109,12 @@ enum KilledAtCalls {
         }
       // The first one makes what is made once for all zones (the copy of /etc, the filter), thousands of calls that those
       // to be killed do not come by.
-      var points: [[CallPoint]] = []
-      for _ in 0..<2 {
+      let points = try Trace.shortest {
         if verb == "start" { try zones.make("a", "installed", command: ["true"]) }
-        points = try Trace(zones.command(words), following: children).points
+        let trace = try Trace(zones.command(words), following: children)
         try zones.ok("delete", "--force", "--yes", "a")
-      }
+        return trace
+      }.points
       let calls = children ? Array(points.dropFirst().joined()) : points[0]
       #expect(calls.count > 10)
       let processes = Machine.processes()

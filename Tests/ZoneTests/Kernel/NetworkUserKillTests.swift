@@ -94,24 +94,55 @@ struct NetworkUserKillTests {
   .ends(within: 60))
 struct LongNetworkUserKillTests {
   @Test func zonectlIsKilledAtEachOfItsCalls() throws { try KilledOnANetwork.walk { $0 } }
+
+  /// Nobody has written it down: whatever of its way to the background it is on, it is found.
+  @Test func aPastaWhoseStarterWasKilledIsEnded() throws {
+    try KilledOnANetwork.stand { zones, command, calls in
+      // The last program that is started is pasta.
+      let last = try #require(calls.lastIndex { $0.call == "clone3" })
+      var strays: [Int: Served] = [:]
+      for turn in 0..<160 {
+        let (_, hit) = try Injection.run(command, .kill, at: calls[last + 1], behind: zones.prefix.count)
+        try #require(hit != nil)
+        // From its first instruction to where it is ready.
+        usleep(UInt32(turn % 40) * 500)
+        try zones.ok("list")
+        if try zones.status("a") != nil { try zones.ok("delete", "--force", "--yes", "a") }
+        var served = Served(pids: [], pastas: [])
+        let isOver = try eventually(timeout: 2) {
+          served = try Served(zones)
+          return served == Served(pids: [], pastas: [])
+        }
+        guard !isOver else { continue }
+        strays[turn] = served
+        for pid in served.pids + served.pastas { kill(pid, SIGKILL) }
+      }
+      #expect(strays.isEmpty)
+    }
+  }
 }
 
 enum KilledOnANetwork {
-  static func walk(_ chosen: ([CallPoint]) -> [CallPoint]) throws {
+  /// A command that makes a network, and its calls.
+  static func stand(_ body: (Zonectl, Command, [CallPoint]) throws -> Void) throws {
     try Zonectl.withTun { zones in
       let command = zones.command(["run", "-d", "--name", "a", "-p", "18092:80", "--", "sleep", "infinity"])
-      let prefix = zones.prefix.count
-      var calls: [CallPoint] = []
-      // The first one makes what is made once for all zones.
-      for _ in 0..<2 {
-        calls = try Trace(command, behind: prefix).points[0]
+      let calls = try Trace.shortest {
+        let trace = try Trace(command, behind: zones.prefix.count)
         try zones.ok("delete", "--force", "--yes", "a")
-      }
+        return trace
+      }.points[0]
+      try body(zones, command, calls)
+    }
+  }
+
+  static func walk(_ chosen: ([CallPoint]) -> [CallPoint]) throws {
+    try stand { zones, command, calls in
       #expect(calls.count > 100)
       let chosen = chosen(calls)
       var hits = 0
       for call in chosen {
-        let (outcome, hit) = try Injection.run(command, .kill, at: call, behind: prefix)
+        let (outcome, hit) = try Injection.run(command, .kill, at: call, behind: zones.prefix.count)
         #expect(!outcome.timedOut, "killed at \(call) it hangs")
         if hit != nil { hits += 1 }
         let list = try zones.command(["list", "-o", "json"]).run()
@@ -119,8 +150,12 @@ enum KilledOnANetwork {
         if try zones.status("a") != nil { try zones.ok("delete", "--force", "--yes", "a") }
         let left = try zones.left()
         #expect(left.isEmpty, "killed at \(call) it leaves \(left)")
-        #expect(
-          try eventually { try Served(zones) == Served(pids: [], pastas: []) }, "killed at \(call)")
+        var served = Served(pids: [], pastas: [])
+        let isOver = try eventually {
+          served = try Served(zones)
+          return served == Served(pids: [], pastas: [])
+        }
+        #expect(isOver, "killed at \(call) it leaves \(served)")
       }
       // How often it looks again is not the same each time: a last call may not come.
       #expect(hits * 10 >= chosen.count * 8, "of \(chosen.count) calls only \(hits) were hit")
