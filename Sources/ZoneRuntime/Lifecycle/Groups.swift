@@ -143,6 +143,12 @@ extension Zones {
     return (try? Cgroup(opening: group).isFrozen()) ?? false
   }
 
+  /// Where that cannot be seen there are none: the group has gone.
+  func hasProcesses(_ record: RunRecord) -> Bool {
+    guard let group = record.cgroup else { return false }
+    return (try? Cgroup(opening: group).processes().isEmpty) == false
+  }
+
   func freeze(_ record: RunRecord, _ name: String, _ frozen: Bool) throws(ZoneError) {
     guard let group = record.cgroup else {
       throw .refused(

@@ -167,9 +167,7 @@ extension Zones {
       note(.resumed, name)
     }
     if let failure { throw failure }
-    guard stood else {
-      throw .refused("zone \(name) was ended while it was to stand still (do it again)")
-    }
+    guard stood else { throw Self.ended(name) }
   }
 
   private func freezeUnlessEnding(_ files: ZoneFiles, _ record: RunRecord) throws(ZoneError) {
@@ -187,9 +185,15 @@ extension Zones {
       throw error
     }
     guard state == .shuttingDown else { return }
-    try freeze(record, name, false)
+    // Of one that has ended there may be no group any more.
+    do throws(ZoneError) { try freeze(record, name, false) } catch { if hasProcesses(record) { throw error } }
     note(.resumed, name)
-    throw Self.shuttingDown(name)
+    // Nobody writes any more in one that was killed.
+    throw hasProcesses(record) ? Self.shuttingDown(name) : Self.ended(name)
+  }
+
+  private static func ended(_ name: String) -> ZoneError {
+    .refused("zone \(name) was ended while it was to stand still (do it again)")
   }
 
   private static func shuttingDown(_ name: String) -> ZoneError {
