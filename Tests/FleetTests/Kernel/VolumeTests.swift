@@ -364,7 +364,8 @@ struct VolumeTests {
     #expect(!FileSystem.exists("\(stand.place)/b.tar"))
   }
 
-  /// What takes long to read: all of it is a hole.
+  /// What takes long to read: all of it is a hole. It is ended while it is read: one that is asked to end between the
+  /// freezer and the reader's look at it is told of as shutting down.
   @Test(arguments: ["volume backup disk b.tar --compress gzip", "commit v localhost/x", "export v b.tar"])
   func whatIsReadOfAZoneThatWasEndedIsNotKept(_ words: String) throws {
     let place = try Place()
@@ -379,6 +380,7 @@ struct VolumeTests {
       z="'\(Command.zonectl)' --root '\(stand.place)'"
       eval "$z \(words)" 2>said & one=$!
       until eval "$z list" | grep -q frozen; do kill -0 $one; done
+      until ls -l /proc/[0-9]*/fd 2>&1 | grep -q '/large$'; do kill -0 $one; done
       eval "$z halt v"
       if wait $one; then exit 1; fi; cat said
       """)
